@@ -1,0 +1,51 @@
+"""Items as rows: ids to row numbers and back. Every array of the models is in this order."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recloop import columns as c
+
+Rows = NDArray[np.int64]
+
+
+class Catalogue:
+    """The items of one snapshot, in a fixed order."""
+
+    def __init__(self, items: pl.DataFrame) -> None:
+        self.items = items
+        self.ids: list[str] = items[c.ITEM].to_list()
+        self._row = {item: row for row, item in enumerate(self.ids)}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, ids: Iterable[str]) -> Rows:
+        """Row numbers of the ids that exist, in the order given; others are left out."""
+        known = (self._row.get(item) for item in ids)
+        return np.array([row for row in known if row is not None], np.int64)
+
+    def texts(self) -> list[str]:
+        """What the language model reads: title, then text."""
+        text = pl.concat_str([c.TITLE, c.TEXT], separator=". ", ignore_nulls=True)
+        return self.items.select(text).to_series().to_list()
+
+
+def sequences(interactions: pl.DataFrame, catalogue: Catalogue) -> list[Rows]:
+    """Each user's items in order of time, for users with at least two; a repeat counts once."""
+    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    first = positive.sort(c.TIME, maintain_order=True).unique(
+        [c.USER, c.ITEM], keep="first", maintain_order=True
+    )
+    grouped = first.group_by(c.USER, maintain_order=True).agg(c.ITEM)
+    rows = (catalogue.rows(items) for items in grouped[c.ITEM])
+    return [sequence for sequence in rows if len(sequence) > 1]
+
+
+def counts(interactions: pl.DataFrame, catalogue: Catalogue) -> NDArray[np.float32]:
+    """`(items,)`: how many users met each item with a positive event."""
+    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    met = positive.unique([c.USER, c.ITEM])[c.ITEM].to_list()
+    return np.bincount(catalogue.rows(met), minlength=len(catalogue)).astype(np.float32)

@@ -1,0 +1,167 @@
+"""The contract of interactions and items: what a source's raw table must become.
+
+A row that cannot be made to fit is returned as quarantined with its reason, never dropped
+silently. This module knows no files and no data sets.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import polars as pl
+
+from recloop import columns as c
+
+# Numbers this large are epoch milliseconds, not seconds (seconds would lie beyond the year 5000).
+_MILLISECONDS_FROM = 1e11
+
+
+class ContractError(ValueError):
+    """The table as a whole cannot fit the contract, for example a required column is missing."""
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """Rows that fit the contract, and the others with their row number and reason."""
+
+    rows: pl.DataFrame
+    quarantine: pl.DataFrame
+
+    @property
+    def quarantined_share(self) -> float:
+        """Share of the source's rows that were quarantined, in [0, 1]."""
+        total = self.rows.height + self.quarantine.height
+        return self.quarantine.height / total if total else 0.0
+
+
+def conform_interactions(raw: pl.DataFrame, default_event: c.Event = c.Event.CLICK) -> Conformed:
+    """Bring a table with contract column names to the interaction schema.
+
+    Timestamps may be datetimes, ISO 8601 strings, or epoch seconds or milliseconds.
+    Rows come back ordered by time; equal times keep the order of the source.
+
+    Raises:
+        ContractError: user, item or timestamp column is missing.
+    """
+    _require(raw, (c.USER, c.ITEM, c.TIME))
+    if c.EVENT not in raw.columns:
+        raw = raw.with_columns(pl.lit(default_event.value).alias(c.EVENT))
+    typed = raw.with_row_index(c.ROW).select(
+        c.ROW,
+        _text(c.USER),
+        _text(c.ITEM),
+        _time(raw, c.TIME),
+        _text(c.EVENT).str.to_lowercase(),
+        *(_optional(raw, name) for name in (c.VALUE, c.QUERY, c.SESSION, c.REQUEST)),
+    )
+    checks = {
+        "user_id is empty": pl.col(c.USER).is_null(),
+        "item_id is empty": pl.col(c.ITEM).is_null(),
+        "timestamp is missing or unreadable": pl.col(c.TIME).is_null(),
+        "event is unknown": ~pl.col(c.EVENT).is_in(list(c.Event)) | pl.col(c.EVENT).is_null(),
+        "value is not a finite number": _unreadable_number(raw, c.VALUE)
+        | pl.col(c.VALUE).is_infinite().fill_null(value=False)
+        | pl.col(c.VALUE).is_nan().fill_null(value=False),
+    }
+    conformed = _separate(typed, raw, checks)
+    ordered = conformed.rows.sort(c.TIME, maintain_order=True).cast(c.INTERACTIONS)
+    return Conformed(ordered, conformed.quarantine)
+
+
+def conform_items(raw: pl.DataFrame) -> Conformed:
+    """Bring a table with contract column names to the item schema; the first of equal ids wins.
+
+    `categories` may be a list or a string separated by `|`. Raises ContractError without ids or titles.
+    """
+    _require(raw, (c.ITEM, c.TITLE))
+    typed = raw.with_row_index(c.ROW).select(
+        c.ROW,
+        _text(c.ITEM),
+        _text(c.TITLE),
+        _optional(raw, c.TEXT),
+        _categories(raw),
+        _optional(raw, c.ATTRIBUTES),
+        _time(raw, c.PUBLISHED),
+        _time(raw, c.EXPIRES),
+        (
+            pl.col(c.AVAILABLE).cast(pl.Boolean).fill_null(value=True)
+            if c.AVAILABLE in raw.columns
+            else pl.lit(value=True).alias(c.AVAILABLE)
+        ),
+    )
+    checks = {
+        "item_id is empty": pl.col(c.ITEM).is_null(),
+        "title is empty": pl.col(c.TITLE).is_null(),
+        "item_id is a duplicate": ~pl.col(c.ITEM).is_first_distinct(),
+    }
+    conformed = _separate(typed, raw, checks)
+    return Conformed(conformed.rows.cast(c.ITEMS), conformed.quarantine)
+
+
+def _separate(typed: pl.DataFrame, raw: pl.DataFrame, checks: dict[str, pl.Expr]) -> Conformed:
+    reason = reduce(
+        lambda otherwise, check: pl.when(check[1]).then(pl.lit(check[0])).otherwise(otherwise),
+        reversed(checks.items()),
+        pl.lit(None, dtype=pl.String),
+    )
+    judged = pl.concat([raw.select(pl.struct(pl.all()).alias("_raw")), typed], how="horizontal")
+    judged = judged.with_columns(reason.alias(c.REASON))
+    good = judged.filter(pl.col(c.REASON).is_null()).drop("_raw", c.REASON, c.ROW)
+    bad = judged.filter(pl.col(c.REASON).is_not_null())
+    return Conformed(
+        good, bad.select(c.ROW, c.REASON, pl.col("_raw").struct.json_encode().alias("raw"))
+    )
+
+
+def _require(raw: pl.DataFrame, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if name not in raw.columns]
+    if missing:
+        raise ContractError(f"missing columns: {', '.join(missing)}; found: {', '.join(raw.columns)}")
+
+
+def _text(name: str) -> pl.Expr:
+    stripped = pl.col(name).cast(pl.String).str.strip_chars()
+    return pl.when(stripped != "").then(stripped).alias(name)
+
+
+def _optional(raw: pl.DataFrame, name: str) -> pl.Expr:
+    kind = c.INTERACTIONS.get(name) or c.ITEMS[name]
+    if name not in raw.columns:
+        return pl.lit(None, dtype=kind).alias(name)
+    return _text(name) if kind == pl.String() else pl.col(name).cast(kind, strict=False)
+
+
+def _unreadable_number(raw: pl.DataFrame, name: str) -> pl.Expr:
+    if name not in raw.columns or raw.schema[name].is_numeric():
+        return pl.lit(value=False)
+    given = pl.col("_raw").struct.field(name).cast(pl.String).str.strip_chars()
+    return (given != "").fill_null(value=False) & pl.col(name).is_null()
+
+
+def _time(raw: pl.DataFrame, name: str) -> pl.Expr:
+    if name not in raw.columns:
+        return pl.lit(None, dtype=c.TIMESTAMP_TYPE).alias(name)
+    kind = raw.schema[name]
+    if isinstance(kind, pl.Datetime):
+        column = pl.col(name)
+        local = column.dt.replace_time_zone("UTC") if kind.time_zone is None else column
+        return local.dt.convert_time_zone("UTC").dt.cast_time_unit("us")
+    number = pl.col(name).cast(pl.Float64, strict=False)
+    seconds = pl.when(number.abs() >= _MILLISECONDS_FROM).then(number / 1000).otherwise(number)
+    sane = pl.when(seconds.is_finite() & (seconds.abs() < _MILLISECONDS_FROM)).then(seconds)
+    from_epoch = (sane * 1_000_000).cast(pl.Int64).cast(c.TIMESTAMP_TYPE)
+    if kind == pl.String():
+        from_text = pl.col(name).str.strip_chars().str.to_datetime(
+            time_unit="us", time_zone="UTC", strict=False
+        )
+        return pl.coalesce(from_epoch, from_text).alias(name)
+    return from_epoch.alias(name)
+
+
+def _categories(raw: pl.DataFrame) -> pl.Expr:
+    if c.CATEGORIES not in raw.columns:
+        return pl.lit([], dtype=pl.List(pl.String)).alias(c.CATEGORIES)
+    column = pl.col(c.CATEGORIES)
+    if not isinstance(raw.schema[c.CATEGORIES], pl.List):
+        column = column.cast(pl.String).str.split("|")
+    trimmed = column.list.eval(pl.element().str.strip_chars()).list.drop_nulls()
+    return trimmed.list.eval(pl.element().filter(pl.element() != "")).fill_null([])

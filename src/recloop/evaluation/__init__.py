@@ -1,0 +1,1 @@
+"""Measuring: metrics, requests, intervals. Nothing here trains or decides."""

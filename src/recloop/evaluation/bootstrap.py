@@ -1,0 +1,40 @@
+"""Bootstrap confidence intervals that resample users, because one user's requests are alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over requests with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain numbers, for JSON."""
+        return {"value": self.value, "low": self.low, "high": self.high}
+
+
+class UserBootstrap:
+    """Draws users with replacement once; every metric and difference is read off the same draws."""
+
+    def __init__(self, users: list[str], draws: int, seed: int) -> None:
+        _, self._user = np.unique(users, return_inverse=True)
+        self._users = int(self._user.max()) + 1
+        rng = np.random.default_rng(seed)
+        picks = rng.integers(self._users, size=(draws, self._users))
+        self._weights = np.stack([np.bincount(pick, minlength=self._users) for pick in picks])
+        self._sizes = np.bincount(self._user, minlength=self._users)
+
+    def interval(self, values: Values) -> Interval:
+        """Of the mean of one value per request (for a difference: pass the differences)."""
+        sums = np.bincount(self._user, weights=values, minlength=self._users)
+        means = (self._weights @ sums) / (self._weights @ self._sizes)
+        low, high = np.percentile(means, [2.5, 97.5])
+        return Interval(float(values.mean()), float(low), float(high))

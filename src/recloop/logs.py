@@ -1,0 +1,31 @@
+"""Structured logs, quiet by default: one line an event, on standard error."""
+
+import logging
+import os
+import sys
+from typing import cast
+
+import structlog
+
+
+def get_log(area: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose lines carry `area`. Level from RECLOOP_LOG (info), JSON with RECLOOP_LOG_JSON=1."""
+    if not structlog.is_configured():
+        _configure()
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(area=area))
+
+
+def _configure() -> None:
+    level = logging.getLevelNamesMapping().get(os.environ.get("RECLOOP_LOG", "INFO").upper(), 20)
+    as_json = os.environ.get("RECLOOP_LOG_JSON") == "1"
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer() if as_json else structlog.processors.LogfmtRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

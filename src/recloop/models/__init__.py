@@ -1,0 +1,1 @@
+"""Models. What serves is NumPy and ONNX Runtime; what trains is PyTorch (`text`, `tower`)."""

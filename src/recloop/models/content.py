@@ -1,0 +1,49 @@
+"""The content channel: how close an item's text is to the last items' texts, or to a query."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from recloop.models.scorer import History, Scores, recency_weights
+
+_DECAY = 0.8
+
+
+class Content:
+    """`score = recency-weighted mean of the last items' text vectors · text vectors` (cosine)."""
+
+    def __init__(self, text: NDArray[np.float32], last: int) -> None:
+        self.text = text
+        self._last = last
+
+    def score(self, histories: Sequence[History]) -> Scores:
+        items = len(self.text)
+        profiles = np.stack(
+            [recency_weights(h[-self._last :], _DECAY, items) @ self.text for h in histories]
+        )
+        norms = np.linalg.norm(profiles, axis=1, keepdims=True)
+        return (profiles / np.maximum(norms, 1e-9)) @ self.text.T
+
+
+class QueryEncoder:
+    """The fine-tuned text encoder as it serves: ONNX, int8."""
+
+    def __init__(self, session: ort.InferenceSession, tokenizer: Tokenizer, max_tokens: int) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+
+    def encode(self, query: str) -> NDArray[np.float32]:
+        """A unit vector `(width,)` in the space of the items' text vectors."""
+        encoding = self._tokenizer.encode(query)
+        inputs = {
+            "input_ids": np.array([encoding.ids], np.int64),
+            "attention_mask": np.array([encoding.attention_mask], np.int64),
+        }
+        (vectors,) = self._session.run(None, inputs)
+        vector: NDArray[np.float32] = vectors[0]
+        return vector

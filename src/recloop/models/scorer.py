@@ -1,0 +1,32 @@
+"""What every model is to the rest of the system: histories in, a score for each item out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+History = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+class Scorer(Protocol):
+    """Scores the whole catalogue. An empty history scores every item alike, except for popularity."""
+
+    def score(self, histories: Sequence[History]) -> Scores:
+        """Item rows, oldest first, per request → `(requests, items)`; higher is better."""
+        ...
+
+
+def recency_weights(history: History, decay: float, items: int) -> NDArray[np.float32]:
+    """`(items,)`: 1 for the newest item of the history, `decay` for the one before it, and so on."""
+    weights = np.zeros(items, np.float32)
+    weights[history] = decay ** np.arange(len(history) - 1, -1, -1, dtype=np.float32)
+    return weights
+
+
+def standardise(scores: Scores) -> Scores:
+    """Zero mean and unit variance per request; a request that scores all items alike becomes zeros."""
+    centred = scores - scores.mean(1, keepdims=True)
+    spread = centred.std(1, keepdims=True)
+    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-6)

@@ -1,0 +1,47 @@
+"""The sequential channel as it serves: the user tower in ONNX Runtime, item vectors in NumPy."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from recloop.models.scorer import History, Scores
+
+_BATCH = 256
+
+
+class Sequential:
+    """`score = user tower(vectors of the recent history) · item vectors`."""
+
+    def __init__(self, tower: bytes, vectors: NDArray[np.float32], window: int) -> None:
+        self._session = open_session(tower)
+        self._vectors = vectors
+        self._window = window
+
+    def score(self, histories: Sequence[History]) -> Scores:
+        parts = [
+            self._users(histories[start : start + _BATCH]) @ self._vectors.T
+            for start in range(0, len(histories), _BATCH)
+        ]
+        return np.concatenate(parts)
+
+    def _users(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        lengths = np.array([min(len(history), self._window) for history in histories])
+        batch = np.zeros((len(histories), max(1, int(lengths.max())), self._vectors.shape[1]), np.float32)
+        for row, (history, length) in enumerate(zip(histories, lengths, strict=True)):
+            if length:
+                batch[row, :length] = self._vectors[history[-length:]]
+        (states,) = self._session.run(None, {"history": batch})
+        users: NDArray[np.float32] = states[np.arange(len(histories)), np.maximum(lengths - 1, 0)]
+        users[lengths == 0] = 0.0
+        return users
+
+
+def open_session(model: bytes) -> ort.InferenceSession:
+    """A session for small models and many callers: one thread, no spinning."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])

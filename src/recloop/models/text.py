@@ -1,0 +1,99 @@
+"""The text encoder: any Hugging Face model, encoder or decoder type, with LoRA adapters on it.
+
+Knows texts and vectors, nothing of users, items or losses: whoever trains it hands in the gradient
+of its loss with respect to the vectors.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from recloop.config import Settings
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
+
+
+class TextConfig(Settings):
+    """How texts are read and how the encoder is tuned. `lora_rank` 0 leaves it frozen."""
+
+    base: str = "minilm"
+    max_tokens: int = 32
+    lora_rank: int = 8
+    lora_alpha: int = 16
+    batch: int = 128
+
+
+class TextEncoder(nn.Module):
+    """Masked mean of the last hidden states, scaled to unit length."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """`(batch, tokens)` twice → `(batch, width)` unit vectors in float32."""
+        hidden = self.backbone(input_ids=input_ids, attention_mask=attention_mask)
+        states = hidden.last_hidden_state.float()
+        weight = attention_mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return nn.functional.normalize(mean, dim=-1)
+
+
+def load_encoder(
+    folder: Path | str, config: TextConfig
+) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
+    """Load a base model from a local folder or a Hugging Face id, and add LoRA to it.
+
+    Only safetensors weights are read: nothing is unpickled and no remote code runs.
+    """
+    disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    backbone: PreTrainedModel = AutoModel.from_pretrained(
+        folder, use_safetensors=True, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    if config.lora_rank == 0:
+        return TextEncoder(backbone.requires_grad_(requires_grad=False)), tokenizer
+    lora = LoraConfig(
+        r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear"
+    )
+    return TextEncoder(get_peft_model(backbone, lora)), tokenizer
+
+
+class Texts:
+    """Tokenised texts, batched by length so that little is padded."""
+
+    def __init__(
+        self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, config: TextConfig
+    ) -> None:
+        self._tokens = tokenizer(list(texts), truncation=True, max_length=config.max_tokens)
+        self._tokenizer = tokenizer
+        lengths = torch.tensor([len(ids) for ids in self._tokens["input_ids"]])
+        self.batches = torch.argsort(lengths, stable=True).split(config.batch)
+        self.count = len(texts)
+
+    def take(self, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Padded `(input_ids, attention_mask)` of these rows."""
+        chosen = {
+            name: [self._tokens[name][row] for row in rows.tolist()]
+            for name in ("input_ids", "attention_mask")
+        }
+        padded = self._tokenizer.pad(chosen, return_tensors="pt")
+        return padded["input_ids"].to(device), padded["attention_mask"].to(device)
+
+
+def encode_all(encoder: TextEncoder, texts: Texts, device: torch.device) -> Tensor:
+    """Vectors of every text, `(count, width)` in float32, without gradient."""
+    vectors: Tensor | None = None
+    with torch.inference_mode():
+        for rows in texts.batches:
+            batch = encoder(*texts.take(rows, device))
+            if vectors is None:
+                vectors = torch.empty(texts.count, batch.shape[1], device=device)
+            vectors[rows.to(device)] = batch
+    if vectors is None:
+        raise ValueError("there are no texts to encode")
+    return vectors.clone()

@@ -1,0 +1,1 @@
+"""The scoring path: state → scores → rules → ranked list. No HTTP, no disk."""

@@ -1,0 +1,98 @@
+"""The one way from a request to a ranked list, for HTTP and for offline evaluation alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recloop.data.catalogue import Catalogue, Rows
+from recloop.models.blend import QUERY, Blend, combine
+from recloop.models.content import QueryEncoder
+from recloop.models.ranking import Ranked, top_k
+from recloop.models.scorer import Scores, standardise
+from recloop.recommender.state import UserState, UserStates
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks for. `categories`: only items that have one of these."""
+
+    state: UserState
+    k: int = 10
+    query: str | None = None
+    exclude: tuple[str, ...] = ()
+    categories: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RankedItem:
+    """One item of an answer, with what each channel added to its score."""
+
+    item_id: str
+    score: float
+    contributions: dict[str, float]
+
+
+class Recommender:
+    """A packaged model, ready to answer."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        blend: Blend,
+        text: NDArray[np.float32],
+        encoder: QueryEncoder,
+        states: UserStates,
+        query_weight: float,
+    ) -> None:
+        self.catalogue = catalogue
+        self.states = states
+        self._blend = blend
+        self._text = text
+        self._encoder = encoder
+        self._query_weight = query_weight
+        self._unavailable = np.flatnonzero(~catalogue.items["available"].to_numpy())
+        self._categories = [frozenset(own) for own in catalogue.items["categories"].to_list()]
+
+    def recommend(self, request: Request) -> list[RankedItem]:
+        """At most k items, best first; none that is seen, excluded, unavailable or filtered out."""
+        ranked, scores, parts = self._rank([request])
+        return [
+            RankedItem(
+                self.catalogue.ids[row],
+                float(score),
+                {name: float(part[0, row]) for name, part in parts.items()},
+            )
+            for row, score in zip(ranked[0], scores[0], strict=True)
+            if row >= 0
+        ]
+
+    def rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores]:
+        """Row numbers and scores for many requests of one k at once; -1 fills short lists."""
+        ranked, scores, _ = self._rank(requests)
+        return ranked, scores
+
+    def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
+        parts = self._blend.parts([request.state.history for request in requests])
+        if any(request.query for request in requests):
+            parts[QUERY] = self._query_weight * standardise(self._match(requests))
+        scores = combine(parts, self._blend.weights, self._blend.known)
+        forbidden = [self._forbidden(request) for request in requests]
+        ranked, values = top_k(scores, forbidden, requests[0].k)
+        return ranked, values, parts
+
+    def _match(self, requests: Sequence[Request]) -> Scores:
+        width = self._text.shape[1]
+        vectors = [
+            self._encoder.encode(request.query) if request.query else np.zeros(width, np.float32)
+            for request in requests
+        ]
+        return np.stack(vectors) @ self._text.T
+
+    def _forbidden(self, request: Request) -> Rows:
+        rules = [request.state.seen, self._unavailable, self.catalogue.rows(request.exclude)]
+        if request.categories:
+            wrong = [not (own & request.categories) for own in self._categories]
+            rules.append(np.flatnonzero(wrong))
+        return np.concatenate(rules)

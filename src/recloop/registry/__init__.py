@@ -1,0 +1,1 @@
+"""Packaged models: their files, their versions, and which of them serves."""

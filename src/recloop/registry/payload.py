@@ -1,0 +1,135 @@
+"""The files of a served model, and the Recommender that they make. Nothing is unpickled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+
+from recloop import columns as c
+from recloop.data.catalogue import Catalogue, Rows
+from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
+from recloop.models.content import Content, QueryEncoder
+from recloop.models.item_item import ItemItem
+from recloop.models.popularity import Popularity
+from recloop.models.sequential import Sequential, open_session
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.state import UserStates
+
+CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
+TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
+SEEN = "seen"
+
+
+class Card(BaseModel):
+    """The small numbers of a model: how its parts are read and mixed."""
+
+    weights: BlendWeights
+    window: int
+    content_last: int
+    decay: float
+    query_weight: float
+    max_tokens: int
+    trained_until: str
+    feedback_until: int
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A model in memory, in the form in which it is stored."""
+
+    card: Card
+    items: pl.DataFrame
+    users: pl.DataFrame
+    vectors: NDArray[np.float32]
+    text: NDArray[np.float16]
+    known: NDArray[np.bool_]
+    counts: NDArray[np.float32]
+    collaborative: NDArray[np.float32]
+    collaborative_rows: NDArray[np.int64]
+    tower: bytes
+    encoder: bytes
+    tokenizer: str
+
+    def save(self, folder: Path) -> None:
+        """Write the files into `folder`, which must be there and empty."""
+        folder.joinpath(CARD).write_text(self.card.model_dump_json(indent=2))
+        self.items.write_parquet(folder / ITEMS)
+        self.users.write_parquet(folder / USERS)
+        tensors = {
+            name: np.ascontiguousarray(getattr(self, name))
+            for name in ("vectors", "text", "known", "counts", "collaborative", "collaborative_rows")
+        }
+        save_file(tensors, folder / TENSORS)
+        folder.joinpath(TOWER).write_bytes(self.tower)
+        folder.joinpath(ENCODER).write_bytes(self.encoder)
+        folder.joinpath(TOKENIZER).write_text(self.tokenizer, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Payload":
+        """Read what `save` wrote. Raises OSError, ValueError where a file is missing or unfit."""
+        return cls(
+            card=Card.model_validate_json(folder.joinpath(CARD).read_bytes()),
+            items=pl.read_parquet(folder / ITEMS),
+            users=pl.read_parquet(folder / USERS),
+            tower=folder.joinpath(TOWER).read_bytes(),
+            encoder=folder.joinpath(ENCODER).read_bytes(),
+            tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8"),
+            **load_file(folder / TENSORS),
+        )
+
+    def blend(self) -> Blend:
+        """The channels of this model, mixed."""
+        items = len(self.items)
+        channels = {
+            SEQUENTIAL: Sequential(self.tower, self.vectors, self.card.window),
+            COLLABORATIVE: ItemItem(
+                self.collaborative, self.collaborative_rows, items, self.card.decay
+            ),
+            CONTENT: Content(self.text.astype(np.float32), self.card.content_last),
+            POPULARITY: Popularity(self.counts),
+        }
+        return Blend(channels, self.card.weights, self.known)
+
+    def recommender(self) -> Recommender:
+        """The model, ready to answer."""
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        return Recommender(
+            Catalogue(self.items),
+            self.blend(),
+            self.text.astype(np.float32),
+            QueryEncoder(open_session(self.encoder), tokenizer, self.card.max_tokens),
+            UserStates(
+                self.users[c.USER].to_list(), _rows(self.users["history"]), _rows(self.users[SEEN])
+            ),
+            self.card.query_weight,
+        )
+
+
+def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
+    """Each user's history and seen items as rows of the catalogue, as of the snapshot's end."""
+    liked = pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS))
+    last = interactions.sort(c.TIME, maintain_order=True).unique(
+        [c.USER, c.ITEM], keep="last", maintain_order=True
+    )
+    users = last.group_by(c.USER, maintain_order=True).agg(
+        pl.col(c.ITEM).filter(liked).alias("history"), pl.col(c.ITEM).alias(SEEN)
+    )
+    return users.select(
+        c.USER,
+        *(
+            pl.Series(name, [catalogue.rows(ids).tolist() for ids in users[name]], pl.List(pl.Int32))
+            for name in ("history", SEEN)
+        ),
+    )
+
+
+def _rows(column: pl.Series) -> Sequence[Rows]:
+    lengths = column.list.len().to_numpy()
+    flat = column.explode(empty_as_null=False).to_numpy().astype(np.int64)
+    return np.split(flat, np.cumsum(lengths)[:-1]) if len(column) else []

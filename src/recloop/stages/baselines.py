@@ -1,0 +1,86 @@
+"""What a user would take instead: tuned baselines, their answers to the test requests."""
+
+from dataclasses import replace
+
+import polars as pl
+import torch
+
+from recloop.config import read_block
+from recloop.data.catalogue import Catalogue, sequences
+from recloop.evaluation.offline import Requests
+from recloop.evaluation.report import predictions
+from recloop.logs import get_log
+from recloop.models.ranking import top_k
+from recloop.models.scorer import Scorer
+from recloop.models.sequential import Sequential
+from recloop.stages import files
+from recloop.training import baselines
+from recloop.training.device import choose
+from recloop.training.export import export_tower
+from recloop.training.finetune import TextSide, TrainConfig, fit
+from recloop.training.judge import judge_on
+
+log = get_log("baselines")
+
+
+def main() -> None:
+    """data/split → artifacts/baselines/NAME.parquet and the settings that validation chose."""
+    config = read_block("baselines", baselines.BaselinesConfig)
+    train_config = read_block("train", TrainConfig)
+    catalogue = Catalogue(pl.read_parquet(files.ITEMS))
+    train, past = pl.read_parquet(files.TRAIN), files.past()
+    valid = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue)
+    valid = valid.sample(2_000, train_config.seed)
+    test = Requests.encode(pl.read_parquet(files.TEST_REQUESTS), catalogue)
+
+    train_matrix = baselines.user_item_matrix(train, catalogue)
+    past_matrix = baselines.user_item_matrix(past, catalogue)
+    models: dict[str, Scorer] = {"popularity": baselines.popularity(past, catalogue)}
+    chosen: dict[str, object] = {}
+    for name, make, grid in (
+        ("item-knn", baselines.item_knn, config.knn_neighbours),
+        ("ease", baselines.ease, config.ease_l2),
+    ):
+        tuned = baselines.tune_item_item(make, train_matrix, grid, config.decays, valid)
+        models[name] = make(past_matrix, tuned.setting, tuned.decay)
+        chosen[name] = {
+            "setting": tuned.setting,
+            "decay": tuned.decay,
+            "valid_ndcg@10": tuned.quality,
+        }
+        log.info("tuned", model=name, setting=tuned.setting, decay=tuned.decay)
+    models["ids-only"], chosen["ids-only"] = _ids_only(train, past, valid, catalogue, train_config)
+
+    files.fresh(files.BASELINES)
+    for name, model in models.items():
+        ranked, scores = top_k(model.score(test.histories), test.histories, files.DEPTH)
+        predictions(ranked, scores, catalogue).write_parquet(files.BASELINES / f"{name}.parquet")
+    files.write_json(files.BASELINES / "chosen.json", chosen)
+
+
+def _ids_only(
+    train: pl.DataFrame,
+    past: pl.DataFrame,
+    valid: Requests,
+    catalogue: Catalogue,
+    config: TrainConfig,
+) -> tuple[Scorer, dict[str, float]]:
+    """The same transformer without the language model: what its text is worth is the difference."""
+    tower = config.tower.model_copy(update={"use_text": False, "id_dropout": 0.0})
+    config = config.model_copy(update={"tower": tower})
+    compute = choose(config.device)
+    no_text = TextSide(torch.zeros(len(catalogue), 1, device=compute.device))
+    judge = judge_on(valid, tower.window)
+    _, history = fit(sequences(train, catalogue), no_text, config, compute, judge=judge)
+    epochs = history.best_epochs()
+    log.info("tuned", model="ids-only", epochs=epochs)
+    model, _ = fit(
+        sequences(past, catalogue), replace(no_text), config, compute, stop_after=epochs
+    )
+    vectors = model.vectors(no_text.vectors).cpu().numpy()
+    scorer = Sequential(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
+    return scorer, {"epochs": epochs, "valid_ndcg@10": history.best_quality()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Measure the predictions: metrics with intervals, ours beside every baseline."""
+
+import polars as pl
+
+from recloop.config import read_block
+from recloop.data.catalogue import Catalogue
+from recloop.data.split import SplitConfig
+from recloop.evaluation.report import HEADLINE, EvaluateConfig, differences, table
+from recloop.stages import files
+
+OURS = "recloop"
+
+
+def main() -> None:
+    """artifacts/predictions and artifacts/baselines → reports/metrics.json and reports/models.csv."""
+    config = read_block("evaluate", EvaluateConfig)
+    catalogue = Catalogue(pl.read_parquet(files.ITEMS))
+    asked = pl.read_parquet(files.TEST_REQUESTS)
+    ours = pl.read_parquet(files.PREDICTIONS / f"{OURS}.parquet")
+    others = {path.stem: pl.read_parquet(path) for path in sorted(files.BASELINES.glob("*.parquet"))}
+    models = table({OURS: ours, **others}, asked, catalogue, config)
+    files.write_json(
+        files.METRICS,
+        {
+            "protocol": read_block("split", SplitConfig).protocol,
+            "requests": asked.height,
+            "items": len(catalogue),
+            "models": models,
+            "ahead_of": differences(ours, others, asked, catalogue, config),
+        },
+    )
+    pl.DataFrame(
+        [{"model": name, HEADLINE: values[HEADLINE]["value"]} for name, values in models.items()]
+    ).write_csv(files.MODELS_TABLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Where the stages' files lie, said once, and how they are read and written."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+DATA = Path("data")
+SNAPSHOT = DATA / "snapshot"
+INTERACTIONS = SNAPSHOT / "interactions.parquet"
+ITEMS = SNAPSHOT / "items.parquet"
+FEEDBACK = SNAPSHOT / "feedback.parquet"
+QUARANTINE = SNAPSHOT / "quarantine.parquet"
+SNAPSHOT_FACTS = SNAPSHOT / "snapshot.json"
+
+SPLIT = DATA / "split"
+TRAIN, VALID, TEST = SPLIT / "train.parquet", SPLIT / "valid.parquet", SPLIT / "test.parquet"
+VALID_REQUESTS = SPLIT / "valid_requests.parquet"
+TEST_REQUESTS = SPLIT / "test_requests.parquet"
+
+ARTIFACTS = Path("artifacts")
+CHECKPOINT = ARTIFACTS / "checkpoint"
+BASELINES = ARTIFACTS / "baselines"
+MODEL = ARTIFACTS / "model"
+PREDICTIONS = ARTIFACTS / "predictions"
+REFERENCE = ARTIFACTS / "reference.parquet"
+
+REPORTS = Path("reports")
+VALIDATION = REPORTS / "validation.json"
+DATA_DOCS = REPORTS / "data-docs"
+TRAINING = REPORTS / "training.json"
+EPOCHS = REPORTS / "epochs.csv"
+METRICS = REPORTS / "metrics.json"
+MODELS_TABLE = REPORTS / "models.csv"
+COMPARISON = REPORTS / "comparison.json"
+
+# How many items each list of predictions holds.
+DEPTH = 20
+
+
+def fresh(folder: Path) -> Path:
+    """The folder, empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Readable JSON, keys in the order given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote."""
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def past() -> pl.DataFrame:
+    """Everything before the test part: train and validation."""
+    return pl.concat([pl.read_parquet(TRAIN), pl.read_parquet(VALID)])

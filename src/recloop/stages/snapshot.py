@@ -1,0 +1,51 @@
+"""Take a snapshot of the source and of the feedback so far."""
+
+import polars as pl
+
+from recloop import columns as c
+from recloop.config import Home, read_block
+from recloop.data.snapshot import SnapshotConfig, take_snapshot
+from recloop.data.sources import open_source
+from recloop.logs import get_log
+from recloop.stages import files
+from recloop.store.events import EventStore
+
+
+def main() -> None:
+    """Source and event store → data/snapshot."""
+    config, home = read_block("snapshot", SnapshotConfig), Home.from_environment()
+    raw = open_source(config.source, str(home.sources)).read()
+    feedback = EventStore.at(home.events).events()
+    snapshot = take_snapshot(raw, feedback, config)
+    files.fresh(files.SNAPSHOT)
+    snapshot.interactions.write_parquet(files.INTERACTIONS)
+    snapshot.items.write_parquet(files.ITEMS)
+    snapshot.feedback.write_parquet(files.FEEDBACK)
+    snapshot.quarantine.write_parquet(files.QUARANTINE)
+    files.write_json(
+        files.SNAPSHOT_FACTS,
+        {
+            "interactions": snapshot.interactions.height,
+            "items": snapshot.items.height,
+            "users": snapshot.interactions[c.USER].n_unique(),
+            "feedback": snapshot.feedback.height,
+            "feedback_until": snapshot.feedback["seq"].max() or 0,
+            "quarantined": snapshot.quarantine.height,
+            "quarantined_share": snapshot.quarantined_share,
+            "from": str(snapshot.interactions[c.TIME].min()),
+            "until": str(snapshot.interactions[c.TIME].max()),
+            "reasons": _reasons(snapshot.quarantine),
+        },
+    )
+    get_log("snapshot").info(
+        "taken", interactions=snapshot.interactions.height, quarantined=snapshot.quarantine.height
+    )
+
+
+def _reasons(quarantine: pl.DataFrame) -> dict[str, int]:
+    counted = quarantine.group_by(c.REASON).len().sort(c.REASON)
+    return dict(zip(counted[c.REASON], counted["len"], strict=True))
+
+
+if __name__ == "__main__":
+    main()

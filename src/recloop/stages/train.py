@@ -1,0 +1,80 @@
+"""Train: find the number of epochs on validation data with the language model tuned, then refit.
+
+The refit runs on train and validation data with the text vectors that tuning ended on.
+"""
+
+import time
+
+import polars as pl
+import torch
+
+from recloop.config import read_block
+from recloop.data.catalogue import Catalogue, sequences
+from recloop.evaluation.offline import Requests
+from recloop.logs import get_log
+from recloop.models.bases import resolve_base
+from recloop.models.text import Texts, encode_all, load_encoder
+from recloop.stages import files
+from recloop.stages.files import CHECKPOINT
+from recloop.training import checkpoint
+from recloop.training.device import choose
+from recloop.training.finetune import Progress, TextSide, TrainConfig, fit
+from recloop.training.judge import judge_on
+
+log = get_log("train")
+
+
+def main() -> None:
+    """data/split → artifacts/checkpoint, reports/training.json and the curve of the epochs."""
+    config = read_block("train", TrainConfig)
+    started, compute = time.monotonic(), choose(config.device)
+    catalogue = Catalogue(pl.read_parquet(files.ITEMS))
+    torch.manual_seed(config.seed)
+    encoder, tokenizer = load_encoder(resolve_base(config.text.base), config.text)
+    texts = Texts(catalogue.texts(), tokenizer, config.text)
+    encoder.to(compute.device)
+    with compute.autocast():
+        before = encode_all(encoder, texts, compute.device)
+    log.info("items encoded", device=str(compute.device), bf16=compute.bf16, items=len(catalogue))
+
+    text = TextSide(before, encoder, texts)
+    requests = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue)
+    judge = judge_on(requests.sample(2_000, config.seed), config.tower.window)
+    past = sequences(pl.read_parquet(files.TRAIN), catalogue)
+    tuned, history = fit(past, text, config, compute, judge=judge, progress=_say("tune"))
+    files.fresh(CHECKPOINT)
+    checkpoint.save_sequence_model(CHECKPOINT / "tuned.safetensors", tuned, text.vectors)
+    checkpoint.save_encoder(CHECKPOINT / "encoder.safetensors", encoder)
+
+    final, _ = fit(
+        sequences(files.past(), catalogue),
+        TextSide(text.vectors),
+        config,
+        compute,
+        stop_after=history.best_epochs(),
+        progress=_say("refit"),
+    )
+    checkpoint.save_sequence_model(CHECKPOINT / "final.safetensors", final, text.vectors)
+    files.write_json(
+        files.TRAINING,
+        {
+            "epochs": history.best_epochs(),
+            "valid_ndcg@10": history.best_quality(),
+            "text_encoder": checkpoint.tuned_change(encoder, before, text.vectors),
+            "device": str(compute.device),
+            "bf16": compute.bf16,
+            "seconds": round(time.monotonic() - started, 1),
+        },
+    )
+    pl.DataFrame(history.epochs).write_csv(files.EPOCHS)
+
+
+def _say(phase: str) -> Progress:
+    def say(entry: dict[str, float]) -> None:
+        log.info(phase, **{name: round(value, 4) for name, value in entry.items()})
+
+    return say
+
+
+if __name__ == "__main__":
+    main()

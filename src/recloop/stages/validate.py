@@ -1,0 +1,48 @@
+"""The gate: check the snapshot against its suites; a failing critical rule ends the pipeline."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from recloop import columns as c
+from recloop.config import read_block
+from recloop.logs import get_log
+from recloop.stages import files
+from recloop.validation import suites
+from recloop.validation.gate import validate
+
+
+def main() -> None:
+    """data/snapshot → reports/validation.json and Data Docs; exit code 1 where the gate is shut."""
+    config = read_block("validate", suites.ValidateConfig)
+    now = datetime.now(UTC).isoformat()
+    items = pl.read_parquet(files.ITEMS)
+    share = files.read_json(files.SNAPSHOT_FACTS)[suites.SHARE]
+    tables = {
+        "interactions": (_with_known(files.INTERACTIONS, items), suites.interactions_suite(config, now)),
+        "items": (items, suites.items_suite(config)),
+        "feedback": (_with_known(files.FEEDBACK, items), suites.feedback_suite(config, now)),
+        "quarantine": (pl.DataFrame({suites.SHARE: [share]}), suites.quarantine_suite(config)),
+    }
+    keys = {
+        "interactions": [c.USER, c.ITEM, c.TIME],
+        "items": [c.ITEM],
+        "feedback": ["event_id"],
+    }
+    verdict = validate(tables, keys, files.fresh(files.DATA_DOCS))
+    files.write_json(files.VALIDATION, verdict.model_dump(mode="json"))
+    for reason in verdict.reasons():
+        get_log("validate").warning("rule broken", reason=reason)
+    if not verdict.passed:
+        sys.exit(1)
+
+
+def _with_known(path: Path, items: pl.DataFrame) -> pl.DataFrame:
+    known = pl.col(c.ITEM).is_in(items[c.ITEM].implode()).alias(suites.KNOWN_ITEM)
+    return pl.read_parquet(path).with_columns(known)
+
+
+if __name__ == "__main__":
+    main()

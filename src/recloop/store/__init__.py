@@ -1,0 +1,1 @@
+"""Events and served lists, on disk."""

@@ -1,0 +1,209 @@
+"""The event store: append-only, idempotent by event id, on disk before it answers.
+
+SQLite with a write-ahead log by default; any SQLAlchemy URL with `ON CONFLICT DO NOTHING` works.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from recloop import columns as c
+
+_metadata = sa.MetaData()
+_events = sa.Table(
+    "events",
+    _metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("event_id", sa.Text, nullable=False, unique=True),
+    sa.Column(c.USER, sa.Text, nullable=False),
+    sa.Column(c.ITEM, sa.Text, nullable=False),
+    sa.Column("micros", sa.BigInteger, nullable=False),
+    sa.Column(c.EVENT, sa.Text, nullable=False),
+    sa.Column(c.VALUE, sa.Float),
+    sa.Column(c.QUERY, sa.Text),
+    sa.Column(c.SESSION, sa.Text),
+    sa.Column(c.REQUEST, sa.Text),
+    sa.Column("received_micros", sa.BigInteger, nullable=False),
+    sa.Index("events_of_user", c.USER, "micros", "seq"),
+    sqlite_autoincrement=True,
+)
+_served = sa.Table(
+    "served",
+    _metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column(c.REQUEST, sa.Text, nullable=False, unique=True),
+    sa.Column(c.USER, sa.Text),
+    sa.Column("micros", sa.BigInteger, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("arm", sa.Text, nullable=False),
+    sa.Column("items", sa.JSON, nullable=False),
+    sa.Column(c.SCORES, sa.JSON, nullable=False),
+    sa.Column("propensities", sa.JSON, nullable=False),
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """One thing that a user did, as a client reported it."""
+
+    event_id: str
+    user_id: str
+    item_id: str
+    timestamp: datetime
+    event: c.Event
+    value: float | None = None
+    query: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ServedList:
+    """One answer of the service: what was shown, at which position, by which model."""
+
+    request_id: str
+    user_id: str | None
+    timestamp: datetime
+    model_version: str
+    arm: str
+    items: Sequence[str]
+    scores: Sequence[float]
+    propensities: Sequence[float]
+
+
+class EventStore:
+    """Safe for threads, and for several processes on one SQLite file."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url, connect_args={"timeout": 30})
+        sa.event.listen(self._engine, "connect", _configure)
+        _metadata.create_all(self._engine)
+        self._recent = _select_recent()
+
+    @classmethod
+    def at(cls, path: Path) -> "EventStore":
+        """The store in this SQLite file, created where there is none."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{path}")
+
+    def append(self, events: Iterable[StoredEvent]) -> int:
+        """Store what is new; returns how many were. All are on disk when this returns."""
+        now = _micros(datetime.now(UTC))
+        rows = [
+            {
+                "event_id": event.event_id,
+                c.USER: event.user_id,
+                c.ITEM: event.item_id,
+                "micros": _micros(event.timestamp),
+                c.EVENT: event.event.value,
+                c.VALUE: event.value,
+                c.QUERY: event.query,
+                c.SESSION: event.session_id,
+                c.REQUEST: event.request_id,
+                "received_micros": now,
+            }
+            for event in events
+        ]
+        return self._insert(_events, "event_id", rows)
+
+    def append_served(self, lists: Iterable[ServedList]) -> int:
+        """Log answers; the same request id twice counts once."""
+        rows = [
+            {
+                c.REQUEST: served.request_id,
+                c.USER: served.user_id,
+                "micros": _micros(served.timestamp),
+                "model_version": served.model_version,
+                "arm": served.arm,
+                "items": list(served.items),
+                c.SCORES: list(served.scores),
+                "propensities": list(served.propensities),
+            }
+            for served in lists
+        ]
+        return self._insert(_served, c.REQUEST, rows)
+
+    def _insert(self, table: sa.Table, key: str, rows: list[dict[str, object]]) -> int:
+        if not rows:
+            return 0
+        statement = insert(table).on_conflict_do_nothing(index_elements=[key])
+        with self._engine.begin() as connection:
+            return len(connection.execute(statement.returning(table.c.seq), rows).all())
+
+    def recent(self, user_id: str, after: int, limit: int) -> list[tuple[str, str]]:
+        """The user's last `limit` events beyond sequence number `after`: (item, event), oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                self._recent, {"user": user_id, "after": after, "limit": limit}
+            ).all()
+        return [(row[0], row[1]) for row in reversed(rows)]
+
+    def last_seq(self) -> int:
+        """Sequence number of the newest event, 0 when there is none."""
+        newest = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0))
+        with self._engine.connect() as connection:
+            return int(connection.execute(newest).scalar_one())
+
+    def events(self, after: int = 0, until: int | None = None) -> pl.DataFrame:
+        """Events with `after < seq <= until` as a table: seq, event_id and the contract's columns."""
+        chosen = sa.select(_events).where(_events.c.seq > after).order_by(_events.c.seq)
+        if until is not None:
+            chosen = chosen.where(_events.c.seq <= until)
+        schema = {"seq": pl.Int64(), "event_id": pl.String(), **c.INTERACTIONS}
+        return self._frame(chosen, schema)
+
+    def served(self, after: datetime | None = None) -> pl.DataFrame:
+        """Answers given after this moment: request, user, time, model version, items, scores."""
+        chosen = sa.select(_served).order_by(_served.c.seq)
+        if after is not None:
+            chosen = chosen.where(_served.c.micros > _micros(after))
+        schema = {
+            c.REQUEST: pl.String(),
+            c.USER: pl.String(),
+            c.TIME: c.TIMESTAMP_TYPE,
+            "model_version": pl.String(),
+            "items": pl.List(pl.String()),
+            c.SCORES: pl.List(pl.Float64()),
+        }
+        return self._frame(chosen, schema)
+
+    def _frame(self, chosen: sa.Select[tuple[object, ...]], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+        with self._engine.connect() as connection:
+            rows = [dict(row) for row in connection.execute(chosen).mappings()]
+        stored = {("micros" if name == c.TIME else name): kind for name, kind in schema.items()}
+        stored["micros"] = pl.Int64()
+        frame = pl.DataFrame([{k: row[k] for k in stored} for row in rows], schema=stored)
+        return frame.rename({"micros": c.TIME}).cast({c.TIME: c.TIMESTAMP_TYPE})
+
+    def close(self) -> None:
+        """Close every connection of the pool."""
+        self._engine.dispose()
+
+
+def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+def _select_recent() -> sa.Select[tuple[str, str]]:
+    newest_first = (_events.c.micros.desc(), _events.c.seq.desc())
+    return (
+        sa.select(_events.c[c.ITEM], _events.c[c.EVENT])
+        .where(_events.c[c.USER] == sa.bindparam("user"), _events.c.seq > sa.bindparam("after"))
+        .order_by(*newest_first)
+        .limit(sa.bindparam("limit"))
+    )
+
+
+def _micros(moment: datetime) -> int:
+    return round((moment - _EPOCH).total_seconds() * 1_000_000)

@@ -1,0 +1,82 @@
+"""Baselines, each tuned on validation data, refitted on everything before the test."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recloop import columns as c
+from recloop.config import Settings
+from recloop.data.catalogue import Catalogue, counts
+from recloop.evaluation.offline import Requests
+from recloop.models.item_item import ItemItem, fit_ease, fit_item_knn, interaction_matrix
+from recloop.models.popularity import Popularity
+
+
+class BaselinesConfig(Settings):
+    """The grids that item-item models are tuned over; a decay of 1 is the model as published."""
+
+    ease_l2: list[float] = [100.0, 300.0, 600.0, 1200.0]
+    knn_neighbours: list[int] = [50, 100, 200, 400]
+    decays: list[float] = [1.0, 0.95, 0.9, 0.8]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The model that validation chose, and what it chose."""
+
+    model: ItemItem
+    setting: float
+    decay: float
+    quality: float
+
+
+Fit = Callable[[sparse.csr_matrix, float, float], ItemItem]
+
+
+def tune_item_item(
+    fit: Fit,
+    matrix: sparse.csr_matrix,
+    settings: Iterable[float],
+    decays: Iterable[float],
+    requests: Requests,
+) -> Tuned:
+    """The best of `settings` × `decays` by NDCG@10 on `requests`; decay changes no fitted weight."""
+    best: Tuned | None = None
+    fitted = {setting: fit(matrix, setting, 1.0) for setting in settings}
+    for (setting, model), decay in product(fitted.items(), decays):
+        model.decay = decay
+        quality = requests.ndcg_at_10(model.score(requests.histories))
+        if best is None or quality > best.quality:
+            best = Tuned(model, setting, decay, quality)
+    if best is None:
+        raise ValueError("nothing to choose from: settings or decays are empty")
+    best.model.decay = best.decay
+    return best
+
+
+def ease(matrix: sparse.csr_matrix, l2: float, decay: float) -> ItemItem:
+    """EASE with these settings."""
+    return fit_ease(matrix, l2, decay)
+
+
+def item_knn(matrix: sparse.csr_matrix, neighbours: float, decay: float) -> ItemItem:
+    """Item-kNN with these settings."""
+    return fit_item_knn(matrix, int(neighbours), decay)
+
+
+def popularity(interactions: pl.DataFrame, catalogue: Catalogue) -> Popularity:
+    """All-time popularity."""
+    return Popularity(counts(interactions, catalogue))
+
+
+def user_item_matrix(interactions: pl.DataFrame, catalogue: Catalogue) -> sparse.csr_matrix:
+    """Users × items of the positive events; a user number is of no use outside this matrix."""
+    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    positive = positive.filter(pl.col(c.ITEM).is_in(catalogue.items[c.ITEM].implode()))
+    users: NDArray[np.int64] = np.unique(positive[c.USER].to_numpy(), return_inverse=True)[1]
+    return interaction_matrix(users, catalogue.rows(positive[c.ITEM]), len(catalogue))

@@ -1,0 +1,33 @@
+"""Where training runs and in which precision."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device, and whether matrix products run in bfloat16 there."""
+
+    device: torch.device
+    bf16: bool
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The context for forward passes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+
+def choose(name: DeviceName) -> Compute:
+    """`auto`: CUDA where there is a GPU, else the CPU. bf16 only where the hardware multiplies it.
+
+    A processor without AMX or AVX512-BF16 emulates bf16 about a hundred times slower than fp32.
+    """
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return Compute(torch.device("cuda"), torch.cuda.is_bf16_supported(including_emulation=False))
+    if name == "mps":
+        return Compute(torch.device("mps"), bf16=False)
+    return Compute(torch.device("cpu"), bf16=bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))  # noqa: SLF001 - no public name for it

@@ -1,0 +1,116 @@
+"""Runs suites over frames, writes Data Docs, and says plainly what failed and where."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import polars as pl
+from pydantic import BaseModel
+
+# Rows named in a failure; the Data Docs hold more.
+_ROWS_NAMED = 20
+
+
+class Failure(BaseModel):
+    """One rule that does not hold, and the first rows that break it."""
+
+    suite: str
+    rule: str
+    column: str | None
+    severity: str
+    count: int
+    rows: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        where = f" on {self.column}" if self.column else ""
+        return f"{self.severity}: {self.suite}: {self.rule}{where}: {self.count} rows, first {self.rows[:3]}"
+
+
+class Verdict(BaseModel):
+    """Whether training may go on: no critical rule failed."""
+
+    passed: bool
+    rules: int
+    failures: list[Failure]
+
+    def reasons(self) -> list[str]:
+        """A sentence for each failure, critical ones first."""
+        return [str(f) for f in sorted(self.failures, key=lambda f: f.severity != "critical")]
+
+
+def validate(
+    tables: Mapping[str, tuple[pl.DataFrame, gx.ExpectationSuite]],
+    keys: Mapping[str, list[str]],
+    docs: Path,
+) -> Verdict:
+    """Check each table against its suite and build Data Docs in `docs`.
+
+    `keys` names, per table, the columns that identify a row in a failure.
+    """
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    context.add_data_docs_site("local", _site(docs))
+    failures: list[Failure] = []
+    rules = 0
+    for name, (frame, suite) in tables.items():
+        source = context.data_sources.add_pandas(name)
+        batches = source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("all")
+        definition = context.validation_definitions.add(
+            gx.ValidationDefinition(name=name, data=batches, suite=context.suites.add(suite))
+        )
+        checkpoint = context.checkpoints.add(
+            gx.Checkpoint(
+                name=name,
+                validation_definitions=[definition],
+                result_format={
+                    "result_format": "COMPLETE",
+                    "unexpected_index_column_names": keys.get(name, []),
+                },
+                actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
+            )
+        )
+        outcome = checkpoint.run(batch_parameters={"dataframe": frame.to_pandas()})
+        (result,) = outcome.run_results.values()
+        rules += len(result.results)
+        failures += [_failure(name, rule) for rule in result.results if not rule.success]
+    context.build_data_docs()
+    critical = any(failure.severity == "critical" for failure in failures)
+    return Verdict(passed=not critical, rules=rules, failures=failures)
+
+
+def _site(docs: Path) -> dict[str, object]:
+    return {
+        "class_name": "SiteBuilder",
+        "store_backend": {
+            "class_name": "TupleFilesystemStoreBackend",
+            "base_directory": str(docs.resolve()),
+        },
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+    }
+
+
+def _failure(suite: str, rule: Any) -> Failure:  # noqa: ANN401 - GX's result is untyped
+    config = rule.expectation_config
+    found = rule.result or {}
+    rows = [dict(row) for row in found.get("unexpected_index_list") or []]
+    if not rows:
+        rows = [{"observed": found.get("observed_value", _exception(rule))}]
+    return Failure(
+        suite=suite,
+        rule=config.type,
+        column=config.kwargs.get("column"),
+        severity=config.severity,
+        count=int(found.get("unexpected_count") or 0),
+        rows=[{key: _plain(value) for key, value in row.items()} for row in rows[:_ROWS_NAMED]],
+    )
+
+
+def _exception(rule: Any) -> str:  # noqa: ANN401 - GX's result is untyped
+    return str(rule.exception_info)[:200]
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
