@@ -99,4 +99,3 @@ class Home:
     @property
     def prefect(self) -> Path:
         return self.root / "prefect"
-

@@ -115,7 +115,9 @@ def _separate(typed: pl.DataFrame, raw: pl.DataFrame, checks: dict[str, pl.Expr]
 def _require(raw: pl.DataFrame, names: tuple[str, ...]) -> None:
     missing = [name for name in names if name not in raw.columns]
     if missing:
-        raise ContractError(f"missing columns: {', '.join(missing)}; found: {', '.join(raw.columns)}")
+        raise ContractError(
+            f"missing columns: {', '.join(missing)}; found: {', '.join(raw.columns)}"
+        )
 
 
 def _text(name: str) -> pl.Expr:
@@ -150,8 +152,10 @@ def _time(raw: pl.DataFrame, name: str) -> pl.Expr:
     sane = pl.when(seconds.is_finite() & (seconds.abs() < _MILLISECONDS_FROM)).then(seconds)
     from_epoch = (sane * 1_000_000).cast(pl.Int64).cast(c.TIMESTAMP_TYPE)
     if kind == pl.String():
-        from_text = pl.col(name).str.strip_chars().str.to_datetime(
-            time_unit="us", time_zone="UTC", strict=False
+        from_text = (
+            pl.col(name)
+            .str.strip_chars()
+            .str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
         )
         return pl.coalesce(from_epoch, from_text).alias(name)
     return from_epoch.alias(name)

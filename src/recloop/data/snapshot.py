@@ -59,7 +59,9 @@ def divide(interactions: pl.DataFrame, history: float) -> tuple[pl.DataFrame, pl
     if boundary >= interactions.height:
         return interactions, interactions.clear()
     moment = interactions[c.TIME][boundary]
-    return interactions.filter(pl.col(c.TIME) < moment), interactions.filter(pl.col(c.TIME) >= moment)
+    return interactions.filter(pl.col(c.TIME) < moment), interactions.filter(
+        pl.col(c.TIME) >= moment
+    )
 
 
 def _label(conformed: Conformed, table: str) -> pl.DataFrame:

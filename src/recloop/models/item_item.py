@@ -21,7 +21,9 @@ class ItemItem:
         self.decay = decay
 
     def score(self, histories: Sequence[History]) -> Scores:
-        recent = np.stack([recency_weights(h, self.decay, self.items)[self.rows] for h in histories])
+        recent = np.stack(
+            [recency_weights(h, self.decay, self.items)[self.rows] for h in histories]
+        )
         scores = np.zeros((len(histories), self.items), np.float32)
         scores[:, self.rows] = recent @ self.weights
         return scores

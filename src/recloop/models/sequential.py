@@ -28,7 +28,9 @@ class Sequential:
 
     def _users(self, histories: Sequence[History]) -> NDArray[np.float32]:
         lengths = np.array([min(len(history), self._window) for history in histories])
-        batch = np.zeros((len(histories), max(1, int(lengths.max())), self._vectors.shape[1]), np.float32)
+        batch = np.zeros(
+            (len(histories), max(1, int(lengths.max())), self._vectors.shape[1]), np.float32
+        )
         for row, (history, length) in enumerate(zip(histories, lengths, strict=True)):
             if length:
                 batch[row, :length] = self._vectors[history[-length:]]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
-from recloop.config import Settings
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
+
+from recloop.config import Settings
 
 
 class TextConfig(Settings):
@@ -57,9 +58,7 @@ def load_encoder(
     )
     if config.lora_rank == 0:
         return TextEncoder(backbone.requires_grad_(requires_grad=False)), tokenizer
-    lora = LoraConfig(
-        r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear"
-    )
+    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")
     return TextEncoder(get_peft_model(backbone, lora)), tokenizer
 
 

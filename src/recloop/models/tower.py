@@ -6,9 +6,10 @@ user vector = a small causal transformer over the item vectors of the recent his
 """
 
 import torch
-from recloop.config import Settings
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from recloop.config import Settings
 
 
 class TowerConfig(Settings):

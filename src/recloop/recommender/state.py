@@ -40,9 +40,15 @@ def _newest(before: Rows, after: Rows) -> Rows:
 
 
 class UserStates:
-    """The states that a model was packaged with, found by user id."""
+    """The states that a model was packaged with, found by user id.
 
-    def __init__(self, users: Sequence[str], histories: Sequence[Rows], seen: Sequence[Rows]) -> None:
+    `until` is the sequence number of the last event that they include.
+    """
+
+    def __init__(
+        self, users: Sequence[str], histories: Sequence[Rows], seen: Sequence[Rows], until: int
+    ) -> None:
+        self.until = until
         self._place = {user: place for place, user in enumerate(users)}
         self._histories = histories
         self._seen = seen

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 MANIFEST = "manifest.json"
 PAYLOAD = "model"
+REFERENCE = "reference"
 
 
 class CorruptModelError(RuntimeError):
@@ -74,7 +75,7 @@ def _checksums(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] in {PAYLOAD, "reference.parquet"}
+        if path.is_file() and path.relative_to(folder).parts[0] in {PAYLOAD, REFERENCE}
     }
 
 

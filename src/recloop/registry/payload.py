@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ class Card(BaseModel):
     decay: float
     query_weight: float
     max_tokens: int
-    trained_until: str
+    trained_until: datetime
     feedback_until: int
 
 
@@ -63,7 +64,14 @@ class Payload:
         self.users.write_parquet(folder / USERS)
         tensors = {
             name: np.ascontiguousarray(getattr(self, name))
-            for name in ("vectors", "text", "known", "counts", "collaborative", "collaborative_rows")
+            for name in (
+                "vectors",
+                "text",
+                "known",
+                "counts",
+                "collaborative",
+                "collaborative_rows",
+            )
         }
         save_file(tensors, folder / TENSORS)
         folder.joinpath(TOWER).write_bytes(self.tower)
@@ -105,7 +113,10 @@ class Payload:
             self.text.astype(np.float32),
             QueryEncoder(open_session(self.encoder), tokenizer, self.card.max_tokens),
             UserStates(
-                self.users[c.USER].to_list(), _rows(self.users["history"]), _rows(self.users[SEEN])
+                self.users[c.USER].to_list(),
+                _rows(self.users["history"]),
+                _rows(self.users[SEEN]),
+                self.card.feedback_until,
             ),
             self.card.query_weight,
         )
@@ -123,7 +134,9 @@ def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame
     return users.select(
         c.USER,
         *(
-            pl.Series(name, [catalogue.rows(ids).tolist() for ids in users[name]], pl.List(pl.Int32))
+            pl.Series(
+                name, [catalogue.rows(ids).tolist() for ids in users[name]], pl.List(pl.Int32)
+            )
             for name in ("history", SEEN)
         ),
     )

@@ -74,9 +74,7 @@ def _ids_only(
     _, history = fit(sequences(train, catalogue), no_text, config, compute, judge=judge)
     epochs = history.best_epochs()
     log.info("tuned", model="ids-only", epochs=epochs)
-    model, _ = fit(
-        sequences(past, catalogue), replace(no_text), config, compute, stop_after=epochs
-    )
+    model, _ = fit(sequences(past, catalogue), replace(no_text), config, compute, stop_after=epochs)
     vectors = model.vectors(no_text.vectors).cpu().numpy()
     scorer = Sequential(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
     return scorer, {"epochs": epochs, "valid_ndcg@10": history.best_quality()}

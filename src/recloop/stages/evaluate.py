@@ -17,7 +17,9 @@ def main() -> None:
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     asked = pl.read_parquet(files.TEST_REQUESTS)
     ours = pl.read_parquet(files.PREDICTIONS / f"{OURS}.parquet")
-    others = {path.stem: pl.read_parquet(path) for path in sorted(files.BASELINES.glob("*.parquet"))}
+    others = {
+        path.stem: pl.read_parquet(path) for path in sorted(files.BASELINES.glob("*.parquet"))
+    }
     models = table({OURS: ours, **others}, asked, catalogue, config)
     files.write_json(
         files.METRICS,

@@ -115,7 +115,7 @@ def _payload(
             decay=ease.decay,
             query_weight=config.query_weight,
             max_tokens=train_config.text.max_tokens,
-            trained_until=str(past[c.TIME].max()),
+            trained_until=past.select(pl.col(c.TIME).max()).item(),
             feedback_until=facts["feedback_until"],
         ),
         items=catalogue.items,

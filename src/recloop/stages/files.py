@@ -25,7 +25,8 @@ CHECKPOINT = ARTIFACTS / "checkpoint"
 BASELINES = ARTIFACTS / "baselines"
 MODEL = ARTIFACTS / "model"
 PREDICTIONS = ARTIFACTS / "predictions"
-REFERENCE = ARTIFACTS / "reference.parquet"
+CHAMPION_PREDICTIONS = ARTIFACTS / "champion-predictions"
+REFERENCE = ARTIFACTS / "reference"
 
 REPORTS = Path("reports")
 VALIDATION = REPORTS / "validation.json"

@@ -21,7 +21,10 @@ def main() -> None:
     items = pl.read_parquet(files.ITEMS)
     share = files.read_json(files.SNAPSHOT_FACTS)[suites.SHARE]
     tables = {
-        "interactions": (_with_known(files.INTERACTIONS, items), suites.interactions_suite(config, now)),
+        "interactions": (
+            _with_known(files.INTERACTIONS, items),
+            suites.interactions_suite(config, now),
+        ),
         "items": (items, suites.items_suite(config)),
         "feedback": (_with_known(files.FEEDBACK, items), suites.feedback_suite(config, now)),
         "quarantine": (pl.DataFrame({suites.SHARE: [share]}), suites.quarantine_suite(config)),

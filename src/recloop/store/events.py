@@ -175,7 +175,9 @@ class EventStore:
         }
         return self._frame(chosen, schema)
 
-    def _frame(self, chosen: sa.Select[tuple[object, ...]], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    def _frame(
+        self, chosen: sa.Select[tuple[object, ...]], schema: dict[str, pl.DataType]
+    ) -> pl.DataFrame:
         with self._engine.connect() as connection:
             rows = [dict(row) for row in connection.execute(chosen).mappings()]
         stored = {("micros" if name == c.TIME else name): kind for name, kind in schema.items()}

@@ -51,7 +51,9 @@ def load_encoder_weights(path: Path, encoder: TextEncoder) -> None:
         raise ValueError(f"{path} does not fit the encoder: {unknown[:3]}")
 
 
-def tuned_change(encoder: TextEncoder, texts_before: Tensor, texts_after: Tensor) -> dict[str, float]:
+def tuned_change(
+    encoder: TextEncoder, texts_before: Tensor, texts_after: Tensor
+) -> dict[str, float]:
     """How far training moved the language model: parameters tuned, and mean cosine of its vectors."""
     cosine = torch.nn.functional.cosine_similarity(texts_before, texts_after).mean()
     tuned = sum(p.numel() for p in encoder.parameters() if p.requires_grad)

@@ -27,7 +27,9 @@ def choose(name: DeviceName) -> Compute:
     A processor without AMX or AVX512-BF16 emulates bf16 about a hundred times slower than fp32.
     """
     if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
-        return Compute(torch.device("cuda"), torch.cuda.is_bf16_supported(including_emulation=False))
+        return Compute(
+            torch.device("cuda"), torch.cuda.is_bf16_supported(including_emulation=False)
+        )
     if name == "mps":
         return Compute(torch.device("mps"), bf16=False)
     return Compute(torch.device("cpu"), bf16=bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))  # noqa: SLF001 - no public name for it

@@ -108,7 +108,9 @@ def fit(
     for epoch in range(1, (stop_after or config.epochs) + 1):
         tune_text = text_optimizer is not None and epoch in config.text_passes
         leaf = text.vectors.detach().requires_grad_(tune_text)
-        loss = _epoch(model, leaf, batches(windows, config.batch, rng), optimizer, schedule, compute)
+        loss = _epoch(
+            model, leaf, batches(windows, config.batch, rng), optimizer, schedule, compute
+        )
         entry = {"epoch": float(epoch), "loss": loss}
         if tune_text and text_optimizer is not None:
             _text_pass(text, leaf, text_optimizer, compute, rng)
@@ -210,7 +212,11 @@ _State = tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]
 
 
 def _state(model: SequenceModel, text: TextSide) -> _State:
-    trained = {n: p for n, p in text.encoder.named_parameters() if p.requires_grad} if text.encoder else {}
+    trained = (
+        {n: p for n, p in text.encoder.named_parameters() if p.requires_grad}
+        if text.encoder
+        else {}
+    )
     return (
         _copy(model.items.state_dict()),
         _copy(model.tower.state_dict()),

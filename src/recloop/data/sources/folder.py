@@ -35,5 +35,7 @@ class FolderSource:
         if missing:
             raise SourceError(f"{path} has no column {', '.join(missing)}; it has {table.columns}")
         renamed = {theirs: ours for ours, theirs in mapping.items()}
-        clash = [ours for theirs, ours in renamed.items() if ours in table.columns and ours != theirs]
+        clash = [
+            ours for theirs, ours in renamed.items() if ours in table.columns and ours != theirs
+        ]
         return table.drop(clash).rename(renamed)

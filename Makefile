@@ -1,0 +1,64 @@
+# Names for what one does here. `make run` and `make test` need nothing but Python 3.11+ and git.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run up serve monitor retrain repro test check lock bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: $(READY) ## Make the virtual environment from the lock file
+
+# torch comes first and alone: pip finds builds (CPU, CUDA) that uv does not look for.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@echo "setting up $(VENV) (once; a minute or two)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)" "$$(grep -o '^uv==[^ ]*' requirements.lock)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m flows.setup
+	@touch $@
+
+run: $(READY) ## Run the whole loop once and print what it found
+	@$(BIN)/python -m flows.run
+
+up: $(READY) ## Keep the system up: Prefect UI, service, reports
+	@$(BIN)/python -m flows.up
+
+serve: $(READY) ## Serve the champion only
+	@$(BIN)/python -m flows.up --service-only
+
+monitor: $(READY) ## Run the monitor flow once
+	@$(BIN)/python -m flows.once monitor
+
+retrain: $(READY) ## Run the retrain flow once
+	@$(BIN)/python -m flows.once retrain
+
+repro: $(READY) ## Reproduce the pipeline in this checkout with DVC
+	@PATH="$(CURDIR)/$(BIN):$$PATH" DO_NOT_TRACK=1 GX_ANALYTICS_ENABLED=false $(BIN)/dvc repro
+
+test: $(READY) ## Run the whole test suite with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(READY) ## Format, lint, types and import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lock: $(READY) ## Write requirements.lock anew from pyproject.toml
+	@echo 'torch==2.13.0 ; sys_platform == "never"' > $(VENV)/override.txt
+	@(echo 'torch==2.13.0'; $(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --no-header --no-annotate --override $(VENV)/override.txt pyproject.toml | grep -v '^torch==') > $(VENV)/lock
+	@mv $(VENV)/lock requirements.lock
+
+bench: $(READY) ## Run the offline benchmark
+	@$(BIN)/python benchmarks/offline.py
+
+clean: ## Remove the virtual environment, the state and every output
+	rm -rf $(VENV) .recloop data artifacts reports .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,46 @@
+"""The retrain flow: from a fresh snapshot to a promoted or a kept model."""
+
+import time
+from typing import Any
+
+from prefect import flow
+
+from flows import tasks
+from recloop.config import Home
+
+
+@flow(name="retrain", log_prints=True)
+def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Train a challenger on everything known now, and let the better model serve.
+
+    `wanted_by` is the payload of the event that asked for it, kept in the outcome.
+    """
+    home, started = Home.from_environment(), time.monotonic()
+    reports = home.reports / f"retrain-{tasks.stamp()}"
+    with tasks.one_at_a_time(home):
+        space = tasks.prepare(home, home.logs / "pipeline.log")
+        snapshot = tasks.take_snapshot(space)
+        verdict = tasks.pass_gate(space, reports)
+        metrics = tasks.reproduce(space)
+        packaged = tasks.package(home, space, verdict, metrics, reason)
+        rivalry = tasks.compare(home, space, packaged, metrics)
+        promoted, reasons = decision = tasks.decide(rivalry, packaged)
+        if promoted:
+            tasks.promote(home, space, packaged, reasons)
+        tasks.keep_reports(space, reports)
+        tasks.link_report(reports / "data-docs" / "index.html", "data-docs", "Data Docs")
+        tasks.publish(metrics, rivalry, decision, packaged)
+    outcome = {
+        "reason": reason,
+        "wanted_by": wanted_by,
+        "snapshot": snapshot,
+        "validation": verdict,
+        "metrics": metrics,
+        "model": packaged.model_dump(),
+        "rivalry": rivalry,
+        "promoted": promoted,
+        "reasons": reasons,
+        "reports": str(reports),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    return tasks.report_outcome(home, "retrain", outcome)

@@ -1,0 +1,88 @@
+"""Versions of packaged models, kept in BentoML's model store."""
+
+import os
+import shutil
+from pathlib import Path
+
+from recloop.config import Home
+from recloop.recommender.recommender import Recommender
+from recloop.registry.champion import Champion, read_champion, write_champion
+from recloop.registry.manifest import (
+    MANIFEST,
+    PAYLOAD,
+    REFERENCE,
+    Lineage,
+    Manifest,
+    seal,
+    verify,
+)
+from recloop.registry.payload import Payload
+
+NAME = "recloop"
+
+
+class UnknownVersionError(KeyError):
+    """There is no model of that version."""
+
+
+class Registry:
+    """Packaged models of one home, numbered v1, v2, … in the order of their registration."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        os.environ["BENTOML_HOME"] = str(home.models)
+        os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+        home.models.mkdir(parents=True, exist_ok=True)
+
+    def register(self, payload: Path, reference: Path, lineage: Lineage) -> Manifest:
+        """Copy a model's files into the store as the next version; complete or not there at all."""
+        import bentoml  # noqa: PLC0415 - heavy, and it reads BENTOML_HOME once
+
+        version = f"v{max((int(v[1:]) for v in self.versions()), default=0) + 1}"
+        with bentoml.models.create(f"{NAME}:{version}") as model:
+            folder = Path(model.path)
+            shutil.copytree(payload, folder / PAYLOAD)
+            shutil.copytree(reference, folder / REFERENCE)
+            return seal(folder, version, lineage)
+
+    def versions(self) -> list[str]:
+        """Every complete version, oldest first."""
+        found = self._folder("").glob(f"v*/{MANIFEST}")
+        return sorted((path.parent.name for path in found), key=lambda version: int(version[1:]))
+
+    def find(self, model_hash: str) -> str | None:
+        """The version that holds exactly this model, if there is one."""
+        for version in self.versions():
+            if self.manifest(version).lineage.model_hash == model_hash:
+                return version
+        return None
+
+    def manifest(self, version: str) -> Manifest:
+        """The manifest as it is stored. Raises UnknownVersionError."""
+        path = self.path(version) / MANIFEST
+        return Manifest.model_validate_json(path.read_bytes())
+
+    def path(self, version: str) -> Path:
+        """The folder of a version. Raises UnknownVersionError."""
+        folder = self._folder(version)
+        if not (folder / MANIFEST).exists():
+            raise UnknownVersionError(f"there is no model version {version!r}")
+        return folder
+
+    def load(self, version: str) -> Recommender:
+        """The model, its checksums verified. Raises UnknownVersionError, CorruptModelError."""
+        folder = self.path(version)
+        verify(folder)
+        return Payload.load(folder / PAYLOAD).recommender()
+
+    def champion(self) -> Champion | None:
+        """Which version serves."""
+        return read_champion(self._home.champion)
+
+    def promote(self, version: str, reasons: list[str]) -> Champion:
+        """Verify a version, then let it serve. Raises UnknownVersionError, CorruptModelError."""
+        verify(self.path(version))
+        return write_champion(self._home.champion, version, reasons)
+
+    def _folder(self, version: str) -> Path:
+        return self._home.models / "models" / NAME / version

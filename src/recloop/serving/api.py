@@ -1,0 +1,121 @@
+"""What goes over HTTP: requests and answers, strictly checked."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+from recloop.columns import Event
+
+_CLOCK_SKEW = timedelta(minutes=5)
+_OLDEST = datetime(1970, 1, 2, tzinfo=UTC)
+
+Id = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Strict(BaseModel):
+    """Unknown fields are errors: a misspelt one must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _plausible(moment: datetime | None) -> datetime | None:
+    if moment is not None and not _OLDEST <= moment <= datetime.now(UTC) + _CLOCK_SKEW:
+        raise ValueError("must lie between 1970-01-02 and now")
+    return moment
+
+
+class SessionEvent(Strict):
+    """One thing done in the session of this request, not stored."""
+
+    item_id: Id
+    event: Event = Event.CLICK
+
+
+class Context(Strict):
+    """Circumstances of a request. `timestamp`: when it happened, for replays; default now."""
+
+    timestamp: AwareDatetime | None = None
+
+    _check = field_validator("timestamp")(_plausible)
+
+
+class Filters(Strict):
+    """Which items may be answered with: `categories` asks for one of these at least."""
+
+    categories: Annotated[list[Id], Field(max_length=100)] = []
+
+
+class RecommendRequest(Strict):
+    """Who asks (or nobody), what was just done, what is looked for."""
+
+    user_id: Id | None = None
+    history: Annotated[list[SessionEvent], Field(max_length=500)] = []
+    query: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    context: Context = Context()
+    k: Annotated[int, Field(ge=1, le=100)] = 10
+    filters: Filters = Filters()
+    exclude: Annotated[list[Id], Field(max_length=1_000)] = []
+    explain: bool = False
+
+
+class RecommendedItem(BaseModel):
+    """`propensity`: the probability with which this item was shown here; `reasons`: only if asked."""
+
+    item_id: str
+    score: float
+    position: int
+    propensity: float
+    reasons: dict[str, float] | None = None
+
+
+class RecommendResponse(BaseModel):
+    """The ranked list, and what is needed to trace it."""
+
+    request_id: str
+    model_version: str
+    arm: str
+    items: list[RecommendedItem]
+
+
+class EventIn(Strict):
+    """One thing that a user did. The same `event_id` twice counts once."""
+
+    event_id: Id
+    user_id: Id
+    item_id: Id
+    timestamp: AwareDatetime
+    event: Event
+    value: float | None = None
+    query: Annotated[str, Field(max_length=1_000)] | None = None
+    session_id: Id | None = None
+    request_id: Id | None = None
+
+    _check = field_validator("timestamp")(_plausible)
+
+
+class EventsRequest(Strict):
+    """A batch, stored as a whole or not at all."""
+
+    events: Annotated[list[EventIn], Field(min_length=1, max_length=1_000)]
+
+
+class EventsResponse(BaseModel):
+    """How many events were new, and how many were there already."""
+
+    accepted: int
+    duplicates: int
+
+
+class Problem(BaseModel):
+    """One error: a code for machines, a sentence for people, and where in the request it lies."""
+
+    code: str
+    message: str
+    details: list[str] = []
+
+
+class ErrorResponse(BaseModel):
+    """The body of every answer with a status of 400 and above."""
+
+    error: Problem

@@ -1,0 +1,136 @@
+"""The API's routes and errors, as a FastAPI application over an Engine."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import Counter, Histogram
+from starlette.exceptions import HTTPException
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.responses import Response
+
+from recloop import __version__
+from recloop.serving.api import (
+    ErrorResponse,
+    EventsRequest,
+    EventsResponse,
+    Problem,
+    RecommendedItem,
+    RecommendRequest,
+    RecommendResponse,
+)
+from recloop.serving.engine import Engine, NoModelError
+from recloop.store.events import StoredEvent
+
+MAX_BODY_BYTES = 2_000_000
+
+RECOMMENDATIONS = Counter("recloop_recommendations", "Lists served", ["model_version"])
+EVENTS = Counter("recloop_events", "Events taken in", ["outcome"])
+SECONDS = Histogram(
+    "recloop_seconds",
+    "Time to an answer",
+    ["route"],
+    buckets=(0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+)
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorResponse} for status in (400, 413, 422, 503)
+}
+
+
+def create_app(engine: Callable[[], Engine]) -> FastAPI:
+    """The application; `engine` is asked for at every request, when the service is up."""
+    app = FastAPI(
+        title="recloop",
+        version=__version__,
+        summary="Recommendations that follow what a person is doing right now.",
+        docs_url=None,
+        redoc_url=None,
+        responses=_ERRORS,
+    )
+
+    @app.post("/v1/recommend", tags=["recommend"])
+    def recommend(asked: RecommendRequest) -> RecommendResponse:
+        """A ranked list for a user, a session, a query, or all of them together."""
+        with SECONDS.labels("recommend").time():
+            served, ranked = engine().recommend(asked)
+        RECOMMENDATIONS.labels(served.model_version).inc()
+        items = [
+            RecommendedItem(
+                item_id=item.item_id,
+                score=item.score,
+                position=position,
+                propensity=propensity,
+                reasons=item.contributions if asked.explain else None,
+            )
+            for position, (item, propensity) in enumerate(
+                zip(ranked, served.propensities, strict=True), start=1
+            )
+        ]
+        return RecommendResponse(
+            request_id=served.request_id,
+            model_version=served.model_version,
+            arm=served.arm,
+            items=items,
+        )
+
+    @app.post("/v1/events", tags=["events"])
+    def events(batch: EventsRequest) -> EventsResponse:
+        """Feedback: stored before the answer, and part of the user's very next recommendation."""
+        with SECONDS.labels("events").time():
+            accepted = engine().ingest([StoredEvent(**dict(event)) for event in batch.events])
+        duplicates = len(batch.events) - accepted
+        EVENTS.labels("accepted").inc(accepted)
+        EVENTS.labels("duplicate").inc(duplicates)
+        return EventsResponse(accepted=accepted, duplicates=duplicates)
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="recloop API",
+            swagger_js_url="/static_content/swagger-ui-bundle.js",
+            swagger_css_url="/static_content/swagger-ui.css",
+            swagger_favicon_url="/static_content/favicon-light-32x32.png",
+        )
+
+    @app.middleware("http")
+    async def limit_body(request: Request, go_on: RequestResponseEndpoint) -> Response:
+        length = request.headers.get("content-length", "")
+        if request.method == "POST" and (not length.isdigit() or int(length) > MAX_BODY_BYTES):
+            return _error(
+                413, "body_too_large", f"A body has a length, of {MAX_BODY_BYTES} bytes at most."
+            )
+        return await go_on(request)
+
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(NoModelError, _no_model)
+    app.add_exception_handler(HTTPException, _http)
+    return app
+
+
+def _error(status: int, code: str, message: str, details: list[str] | None = None) -> JSONResponse:
+    body = ErrorResponse(error=Problem(code=code, message=message, details=details or []))
+    return JSONResponse(body.model_dump(), status_code=status)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    details = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems[:20]]
+    if any(problem["type"] == "json_invalid" for problem in problems):
+        return _error(400, "invalid_json", "The body is not valid JSON.", details)
+    return _error(422, "invalid_request", "The request does not fit the schema.", details)
+
+
+def _no_model(_: Request, error: Exception) -> JSONResponse:
+    return _error(503, "no_model", str(error))
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else "error"
+    return _error(status, str(detail).lower().replace(" ", "_"), str(detail))

@@ -1,0 +1,145 @@
+"""What stands behind the API: the serving model, swapped while it runs, and the event store."""
+
+import queue
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recloop.logs import get_log
+from recloop.recommender.recommender import RankedItem, Recommender, Request
+from recloop.recommender.state import UserState
+from recloop.registry.champion import read_champion
+from recloop.registry.manifest import CorruptModelError
+from recloop.registry.store import Registry, UnknownVersionError
+from recloop.serving.api import RecommendRequest
+from recloop.store.events import EventStore, ServedList, StoredEvent
+
+ARM = "champion"
+# How much of a user's newest events a request looks at.
+_RECENT_EVENTS = 1_000
+
+log = get_log("serving")
+
+
+class NoModelError(RuntimeError):
+    """Nothing has been promoted yet."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A loaded model."""
+
+    version: str
+    recommender: Recommender
+
+
+class Engine:
+    """Thread-safe. `start` loads the champion and follows the pointer until `stop`."""
+
+    def __init__(
+        self, registry: Registry, pointer: Path, store: EventStore, poll_seconds: float
+    ) -> None:
+        self._registry = registry
+        self._pointer = pointer
+        self._store = store
+        self._poll = poll_seconds
+        self._serving: Serving | None = None
+        self._refused: str | None = None
+        self._stopping = threading.Event()
+        self._answers: queue.SimpleQueue[ServedList | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._follow, name="follow-champion", daemon=True),
+            threading.Thread(target=self._write_answers, name="write-answers", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Load what there is, and go on looking."""
+        self.refresh()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Write what was answered and let go."""
+        self._stopping.set()
+        self._answers.put(None)
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._store.close()
+
+    @property
+    def version(self) -> str | None:
+        """The version that answers now."""
+        return self._serving.version if self._serving else None
+
+    def refresh(self) -> None:
+        """Load the champion where it is not what serves; a bad one is refused and the old one stays."""
+        champion = read_champion(self._pointer)
+        if champion is None or champion.version in {self.version, self._refused}:
+            return
+        try:
+            recommender = self._registry.load(champion.version)
+        except (CorruptModelError, UnknownVersionError, OSError, ValueError) as error:
+            self._refused = champion.version
+            log.error("model refused", error=str(error), still_serving=self.version)
+            return
+        self._serving = Serving(champion.version, recommender)
+        self._refused = None
+        log.info("model loaded", version=champion.version)
+
+    def recommend(self, asked: RecommendRequest) -> tuple[ServedList, list[RankedItem]]:
+        """Answer, and log what was answered. Raises NoModelError."""
+        serving = self._serving
+        if serving is None:
+            raise NoModelError("no model has been promoted yet; run a retrain first")
+        state = self._state(serving, asked.user_id)
+        session = [(event.item_id, event.event.value) for event in asked.history]
+        request = Request(
+            state=state.after(session, serving.recommender.catalogue),
+            k=asked.k,
+            query=asked.query,
+            exclude=tuple(asked.exclude),
+            categories=frozenset(asked.filters.categories),
+        )
+        ranked = serving.recommender.recommend(request)
+        served = ServedList(
+            request_id=uuid.uuid4().hex,
+            user_id=asked.user_id,
+            timestamp=asked.context.timestamp or datetime.now(UTC),
+            model_version=serving.version,
+            arm=ARM,
+            items=[item.item_id for item in ranked],
+            scores=[item.score for item in ranked],
+            propensities=[1.0] * len(ranked),
+        )
+        self._answers.put(served)
+        return served, ranked
+
+    def ingest(self, events: Sequence[StoredEvent]) -> int:
+        """Store events; on disk when this returns. Returns how many were new."""
+        return self._store.append(events)
+
+    def _state(self, serving: Serving, user_id: str | None) -> UserState:
+        if user_id is None:
+            return UserState.empty()
+        states = serving.recommender.states
+        newer = self._store.recent(user_id, states.until, _RECENT_EVENTS)
+        return states.of(user_id).after(newer, serving.recommender.catalogue)
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(self._poll):
+            try:
+                self.refresh()
+            except ValueError as error:
+                log.error("champion pointer unreadable", error=str(error))
+
+    def _write_answers(self) -> None:
+        stopping = False
+        while not stopping:
+            batch = [self._answers.get()]
+            while not self._answers.empty():
+                batch.append(self._answers.get())
+            stopping = None in batch
+            self._store.append_served(served for served in batch if served is not None)

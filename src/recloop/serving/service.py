@@ -1,0 +1,36 @@
+"""The Bento: the API over the champion of this home, which is followed while it serves."""
+
+import os
+
+import bentoml
+
+from recloop.config import Home
+from recloop.registry.store import Registry
+from recloop.serving.app import create_app
+from recloop.serving.engine import Engine
+from recloop.store.events import EventStore
+
+_engines: list[Engine] = []
+app = create_app(lambda: _engines[-1])
+
+
+@bentoml.service(name="recloop", workers=int(os.environ.get("RECLOOP_WORKERS", "1")))
+@bentoml.asgi_app(app, path="/", name="api")
+class RecloopService:
+    """Recommendations over HTTP."""
+
+    def __init__(self) -> None:
+        home = Home.from_environment()
+        poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
+        self.engine = Engine(Registry(home), home.champion, EventStore.at(home.events), poll)
+        self.engine.start()
+        _engines.append(self.engine)
+
+    async def __is_ready__(self) -> bool:
+        """Ready once a model answers."""
+        return self.engine.version is not None
+
+    @bentoml.on_shutdown
+    def stop(self) -> None:
+        """Write what was answered."""
+        self.engine.stop()

@@ -1,0 +1,48 @@
+"""Challenger and champion on the same requests, all of them later than anything either was trained on.
+
+Not a stage of `dvc.yaml`: which model is the champion is the registry's knowledge, not the data's.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from recloop import columns as c
+from recloop.config import read_block
+from recloop.data.catalogue import Catalogue
+from recloop.evaluation.report import HEADLINE, EvaluateConfig, differences, table
+from recloop.registry.payload import CARD, Card
+from recloop.stages import files, recommend
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+
+
+def main(champion: Annotated[Path, typer.Option(help="Folder of the champion's model.")]) -> None:
+    """artifacts/predictions and the champion → reports/comparison.json."""
+    config = read_block("evaluate", EvaluateConfig)
+    catalogue = Catalogue(pl.read_parquet(files.ITEMS))
+    recommend.main(champion, files.CHAMPION_PREDICTIONS)
+    asked = pl.read_parquet(files.TEST_REQUESTS)
+    trained_until = Card.model_validate_json(champion.joinpath(CARD).read_bytes()).trained_until
+    later = asked[c.TIME] > trained_until
+    predicted = {
+        name: pl.read_parquet(folder / "recloop.parquet").filter(later)
+        for name, folder in (
+            (CHALLENGER, files.PREDICTIONS),
+            (CHAMPION, files.CHAMPION_PREDICTIONS),
+        )
+    }
+    asked = asked.filter(later)
+    challenger, rival = predicted[CHALLENGER], predicted[CHAMPION]
+    document = {"requests": asked.height}
+    if asked.height:
+        difference = differences(challenger, {CHAMPION: rival}, asked, catalogue, config)
+        document |= {"models": table(predicted, asked, catalogue, config)}
+        document |= {"metric": HEADLINE, "difference": difference[CHAMPION]}
+    files.write_json(files.COMPARISON, document)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,29 @@
+"""What normal looks like: the stretch of data that live traffic is compared with."""
+
+import polars as pl
+
+from recloop import columns as c
+from recloop.config import Settings, read_block
+from recloop.stages import files
+
+
+class ReferenceConfig(Settings):
+    """How many of the newest interactions are kept."""
+
+    interactions: int = 10_000
+
+
+def main() -> None:
+    """data/snapshot and artifacts/predictions → artifacts/reference."""
+    config = read_block("reference", ReferenceConfig)
+    interactions = pl.read_parquet(files.INTERACTIONS)
+    lists = pl.read_parquet(files.PREDICTIONS / "recloop.parquet")
+    files.fresh(files.REFERENCE)
+    interactions.tail(config.interactions).select(
+        c.USER, c.ITEM, c.TIME, c.EVENT, c.VALUE
+    ).write_parquet(files.REFERENCE / "interactions.parquet")
+    lists.select(pl.col(c.SCORES).list.head(10)).write_parquet(files.REFERENCE / "scores.parquet")
+
+
+if __name__ == "__main__":
+    main()
