@@ -3,10 +3,10 @@
 import fcntl
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flows.processes import Children, answers, free_port
@@ -68,6 +68,7 @@ class System:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise SystemRunningError(f"a system is running in {home.root} already") from error
+            signal.signal(signal.SIGTERM, _interrupt)
             Children(home.root / "children.json", home.logs).end_orphans()
             system = cls(home, Addresses.choose())
             record = home.root / "addresses.json"
@@ -118,6 +119,7 @@ class System:
             "RECLOOP_REPORTS_URL": self.at.reports,
             "BENTOML_HOME": str(self.home.models),
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")]),
+            "BENTOML_CONFIG_OPTIONS": "api_server.logging.access.enabled=false",
             "PREFECT_HOME": str(self.home.prefect),
             "PREFECT_API_URL": f"{self.at.prefect}/api",
             "PREFECT_UI_API_URL": f"{self.at.prefect}/api",
@@ -127,6 +129,5 @@ class System:
         }
 
 
-def checkout_relative(path: Path) -> str:
-    """A path as the user would type it in the checkout."""
-    return str(path.relative_to(CHECKOUT)) if path.is_relative_to(CHECKOUT) else str(path)
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

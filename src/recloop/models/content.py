@@ -20,10 +20,8 @@ class Content:
         self._last = last
 
     def score(self, histories: Sequence[History]) -> Scores:
-        items = len(self.text)
-        profiles = np.stack(
-            [recency_weights(h[-self._last :], _DECAY, items) @ self.text for h in histories]
-        )
+        recent = [history[-self._last :] for history in histories]
+        profiles = np.stack([recency_weights(len(h), _DECAY) @ self.text[h] for h in recent])
         norms = np.linalg.norm(profiles, axis=1, keepdims=True)
         return (profiles / np.maximum(norms, 1e-9)) @ self.text.T
 

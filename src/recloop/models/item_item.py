@@ -19,13 +19,15 @@ class ItemItem:
         self.rows = rows
         self.items = items
         self.decay = decay
+        self._place = np.full(items, -1, np.int64)
+        self._place[rows] = np.arange(len(rows))
 
     def score(self, histories: Sequence[History]) -> Scores:
-        recent = np.stack(
-            [recency_weights(h, self.decay, self.items)[self.rows] for h in histories]
-        )
         scores = np.zeros((len(histories), self.items), np.float32)
-        scores[:, self.rows] = recent @ self.weights
+        for place, history in enumerate(histories):
+            covered = self._place[history] >= 0
+            rows, weights = history[covered], recency_weights(len(history), self.decay)[covered]
+            scores[place, self.rows] = weights @ self.weights[self._place[rows]]
         return scores
 
 

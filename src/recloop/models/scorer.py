@@ -18,10 +18,9 @@ class Scorer(Protocol):
         ...
 
 
-def recency_weights(history: History, decay: float, items: int) -> NDArray[np.float32]:
-    """`(items,)`: 1 for the newest item of the history, `decay` for the one before it, and so on."""
-    weights = np.zeros(items, np.float32)
-    weights[history] = decay ** np.arange(len(history) - 1, -1, -1, dtype=np.float32)
+def recency_weights(length: int, decay: float) -> NDArray[np.float32]:
+    """`(length,)`, oldest first: 1 for the newest, `decay` for the one before it, and so on."""
+    weights: NDArray[np.float32] = decay ** np.arange(length - 1, -1, -1, dtype=np.float32)
     return weights
 
 

@@ -13,17 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
-from recloop.config import Settings
-
-
-class TextConfig(Settings):
-    """How texts are read and how the encoder is tuned. `lora_rank` 0 leaves it frozen."""
-
-    base: str = "minilm"
-    max_tokens: int = 32
-    lora_rank: int = 8
-    lora_alpha: int = 16
-    batch: int = 128
+from recloop.models.bases import TextConfig
 
 
 class TextEncoder(nn.Module):

@@ -9,8 +9,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
-from starlette.middleware.base import RequestResponseEndpoint
-from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
 from recloop.serving.api import (
@@ -98,19 +97,27 @@ def create_app(engine: Callable[[], Engine]) -> FastAPI:
             swagger_favicon_url="/static_content/favicon-light-32x32.png",
         )
 
-    @app.middleware("http")
-    async def limit_body(request: Request, go_on: RequestResponseEndpoint) -> Response:
-        length = request.headers.get("content-length", "")
-        if request.method == "POST" and (not length.isdigit() or int(length) > MAX_BODY_BYTES):
-            return _error(
-                413, "body_too_large", f"A body has a length, of {MAX_BODY_BYTES} bytes at most."
-            )
-        return await go_on(request)
-
+    app.add_middleware(LimitBody)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoModelError, _no_model)
     app.add_exception_handler(HTTPException, _http)
     return app
+
+
+class LimitBody:
+    """Refuses bodies that are too large, or do not say how large they are, before reading them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            length = dict(scope["headers"]).get(b"content-length", b"")
+            if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+                message = f"A body says its length, of {MAX_BODY_BYTES} bytes at most."
+                await _error(413, "body_too_large", message)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _error(status: int, code: str, message: str, details: list[str] | None = None) -> JSONResponse:

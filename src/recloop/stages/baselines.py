@@ -1,7 +1,5 @@
 """What a user would take instead: tuned baselines, their answers to the test requests."""
 
-from dataclasses import replace
-
 import polars as pl
 import torch
 
@@ -17,7 +15,7 @@ from recloop.stages import files
 from recloop.training import baselines
 from recloop.training.device import choose
 from recloop.training.export import export_tower
-from recloop.training.finetune import TextSide, TrainConfig, fit
+from recloop.training.finetune import FrozenText, TrainConfig, fit
 from recloop.training.judge import judge_on
 
 log = get_log("baselines")
@@ -69,12 +67,12 @@ def _ids_only(
     tower = config.tower.model_copy(update={"use_text": False, "id_dropout": 0.0})
     config = config.model_copy(update={"tower": tower})
     compute = choose(config.device)
-    no_text = TextSide(torch.zeros(len(catalogue), 1, device=compute.device))
+    no_text = FrozenText(torch.zeros(len(catalogue), 1, device=compute.device))
     judge = judge_on(valid, tower.window)
     _, history = fit(sequences(train, catalogue), no_text, config, compute, judge=judge)
     epochs = history.best_epochs()
     log.info("tuned", model="ids-only", epochs=epochs)
-    model, _ = fit(sequences(past, catalogue), replace(no_text), config, compute, stop_after=epochs)
+    model, _ = fit(sequences(past, catalogue), no_text, config, compute, stop_after=epochs)
     vectors = model.vectors(no_text.vectors).cpu().numpy()
     scorer = Sequential(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
     return scorer, {"epochs": epochs, "valid_ndcg@10": history.best_quality()}

@@ -13,13 +13,14 @@ from recloop.data.catalogue import Catalogue, sequences
 from recloop.evaluation.offline import Requests
 from recloop.logs import get_log
 from recloop.models.bases import resolve_base
-from recloop.models.text import Texts, encode_all, load_encoder
+from recloop.models.text import Texts, load_encoder
 from recloop.stages import files
 from recloop.stages.files import CHECKPOINT
 from recloop.training import checkpoint
 from recloop.training.device import choose
-from recloop.training.finetune import Progress, TextSide, TrainConfig, fit
+from recloop.training.finetune import FrozenText, Progress, TrainConfig, fit
 from recloop.training.judge import judge_on
+from recloop.training.textside import TunedText
 
 log = get_log("train")
 
@@ -32,12 +33,10 @@ def main() -> None:
     torch.manual_seed(config.seed)
     encoder, tokenizer = load_encoder(resolve_base(config.text.base), config.text)
     texts = Texts(catalogue.texts(), tokenizer, config.text)
-    encoder.to(compute.device)
-    with compute.autocast():
-        before = encode_all(encoder, texts, compute.device)
+    text = TunedText(encoder, texts, config.text_learning_rate, compute)
+    before = text.vectors
     log.info("items encoded", device=str(compute.device), bf16=compute.bf16, items=len(catalogue))
 
-    text = TextSide(before, encoder, texts)
     requests = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue)
     judge = judge_on(requests.sample(2_000, config.seed), config.tower.window)
     past = sequences(pl.read_parquet(files.TRAIN), catalogue)
@@ -48,7 +47,7 @@ def main() -> None:
 
     final, _ = fit(
         sequences(files.past(), catalogue),
-        TextSide(text.vectors),
+        FrozenText(text.vectors),
         config,
         compute,
         stop_after=history.best_epochs(),

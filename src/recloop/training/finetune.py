@@ -1,13 +1,14 @@
-"""Fine-tuning: the sequence model and the language model under it, on one loss.
+"""Training the sequence model, and through its loss whatever makes the text vectors.
 
-The loss reaches the language model exactly, without re-encoding the catalogue at every step: text
-vectors are a leaf of the graph during an epoch, and at a text pass the gradient gathered there goes
-through the encoder, a batch of items at a time (gradient caching, Gao et al. 2021). Knows tensors,
-not files.
+The loss reaches a language model exactly, without re-encoding the catalogue at every step: text
+vectors are a leaf of the graph during an epoch, and the gradient gathered there is handed to the
+text side, which sends it through its encoder (gradient caching, Gao et al. 2021). Knows tensors,
+not files, and no language model.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from recloop.config import Settings
 from recloop.data.catalogue import Rows
-from recloop.models.text import TextConfig, TextEncoder, Texts, encode_all
+from recloop.models.bases import TextConfig
 from recloop.models.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
 from recloop.training.batches import PAD_TARGET, batches, cut_windows
 from recloop.training.device import Compute, DeviceName
@@ -23,28 +24,53 @@ from recloop.training.losses import full_softmax
 
 
 class TrainConfig(Settings):
-    """Everything that a training run depends on, besides the data."""
+    """Everything that a training run depends on, besides the data.
+
+    `text_passes` are the epochs at whose end the language model takes its steps.
+    """
 
     seed: int = 42
     device: DeviceName = "auto"
     text: TextConfig = TextConfig()
     tower: TowerConfig = TowerConfig()
-    epochs: int = 24
+    epochs: int = 16
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     judge_every: int = 2
-    text_passes: list[int] = [3, 8, 13]
+    text_passes: tuple[int, ...] = (3, 7)
     text_learning_rate: float = 2e-4
 
 
-@dataclass
-class TextSide:
-    """Item texts and their vectors; `encoder` is None where the vectors stay as they are."""
+class TextSide(Protocol):
+    """Where text vectors `(items, width)` come from, and what a gradient does to them."""
 
     vectors: Tensor
-    encoder: TextEncoder | None = None
-    texts: Texts | None = None
+
+    def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
+        """Take steps along `gradient` `(items, width)` and renew `vectors`."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of what `tune` changes."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go back to a state."""
+
+
+class FrozenText:
+    """Vectors that stay as they are."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        self.vectors = vectors
+
+    def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
+        del gradient, rng
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        del state
 
 
 @dataclass
@@ -59,12 +85,17 @@ class SequenceModel:
         """Vectors of all items for serving, `(items, dim)`."""
         self.items.eval()
         with torch.inference_mode():
-            return self.items(text, self.known)
+            vectors: Tensor = self.items(text, self.known)
+        return vectors
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that the sequence loss trains, text side excepted."""
+        return [*self.items.parameters(), *self.tower.parameters()]
 
 
 @dataclass
 class History:
-    """What happened, an entry per epoch: loss, seconds, and NDCG@10 where it was judged."""
+    """What happened, an entry per epoch: loss, and NDCG@10 where it was judged."""
 
     epochs: list[dict[str, float]] = field(default_factory=list)
 
@@ -93,35 +124,32 @@ def fit(
     judge: Judge | None = None,
     progress: Progress = lambda _: None,
 ) -> tuple[SequenceModel, History]:
-    """Train on users' item sequences; `text` is left with the vectors that the model ended on.
+    """Train on users' item sequences.
 
-    With `judge`, the model and text of the best judged epoch are returned. `stop_after` ends the
-    same schedule early, to repeat a run that judged best there.
+    With `judge`, the model and the text side end as they were at the best judged epoch.
+    `stop_after` ends the same schedule early, to repeat a run that judged best there.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     model = _build(sequences, text, config, compute.device)
     windows = cut_windows(sequences, config.tower.window)
-    optimizer, schedule = _optimizer(model, len(windows), config)
-    text_optimizer = _text_optimizer(text, config)
-    history, best, kept = History(), -1.0, None
+    step = _Step(model, len(windows), config, compute)
+    history, best, restore = History(), -1.0, None
     for epoch in range(1, (stop_after or config.epochs) + 1):
-        tune_text = text_optimizer is not None and epoch in config.text_passes
-        leaf = text.vectors.detach().requires_grad_(tune_text)
-        loss = _epoch(
-            model, leaf, batches(windows, config.batch, rng), optimizer, schedule, compute
-        )
+        tunes_text = epoch in config.text_passes
+        leaf = text.vectors.detach().requires_grad_(tunes_text)
+        loss = step.epoch(leaf, batches(windows, config.batch, rng))
+        if leaf.grad is not None:
+            text.tune(leaf.grad, rng)
         entry = {"epoch": float(epoch), "loss": loss}
-        if tune_text and text_optimizer is not None:
-            _text_pass(text, leaf, text_optimizer, compute, rng)
         if judge is not None and epoch % config.judge_every == 0:
             entry["ndcg@10"] = judge(model, text.vectors)
             if entry["ndcg@10"] > best:
-                best, kept = entry["ndcg@10"], _state(model, text)
+                best, restore = entry["ndcg@10"], _remember(model, text)
         history.epochs.append(entry)
         progress(entry)
-    if kept is not None:
-        _restore(model, text, kept)
+    if restore is not None:
+        restore()
     return model, history
 
 
@@ -135,103 +163,70 @@ def _build(
     return SequenceModel(items, UserTower(config.tower).to(device), known.to(device))
 
 
-def _optimizer(
-    model: SequenceModel, windows: int, config: TrainConfig
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    parameters = [*model.items.parameters(), *model.tower.parameters()]
-    optimizer = torch.optim.AdamW(
-        parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    steps = config.epochs * -(-windows // config.batch)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=steps, pct_start=0.1
-    )
+class _Step:
+    """One epoch after another, with the optimiser's state between them."""
 
+    def __init__(
+        self, model: SequenceModel, windows: int, config: TrainConfig, compute: Compute
+    ) -> None:
+        self._model = model
+        self._compute = compute
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer,
+            config.learning_rate,
+            total_steps=config.epochs * -(-windows // config.batch),
+            pct_start=0.1,
+        )
+        # Items that do not exist yet stay out of the softmax.
+        self._softmax_rows = model.known.nonzero()[:, 0]
+        self._place = torch.full_like(model.known, PAD_TARGET, dtype=torch.long)
+        self._place[self._softmax_rows] = torch.arange(
+            len(self._softmax_rows), device=compute.device
+        )
 
-def _text_optimizer(text: TextSide, config: TrainConfig) -> torch.optim.Optimizer | None:
-    trainable = [p for p in text.encoder.parameters() if p.requires_grad] if text.encoder else []
-    return torch.optim.AdamW(trainable, config.text_learning_rate) if trainable else None
+    def epoch(self, text: Tensor, data: Iterable[tuple[Tensor, Tensor]]) -> float:
+        """Mean loss of one pass over the data."""
+        self._model.items.train()
+        self._model.tower.train()
+        for module in self._model.tower.modules():
+            if isinstance(module, PooledDropout):
+                module.refresh(self._compute.device)
+        losses = [self._batch(text, inputs, targets) for inputs, targets in data]
+        return float(np.mean(losses))
 
-
-def _epoch(
-    model: SequenceModel,
-    text: Tensor,
-    data: Iterable[tuple[Tensor, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    compute: Compute,
-) -> float:
-    model.items.train()
-    model.tower.train()
-    for module in model.tower.modules():
-        if isinstance(module, PooledDropout):
-            module.refresh(compute.device)
-    # Items that do not exist yet stay out of the softmax.
-    softmax_rows = model.known.nonzero()[:, 0]
-    place = torch.full_like(model.known, PAD_TARGET, dtype=torch.long)
-    place[softmax_rows] = torch.arange(len(softmax_rows), device=compute.device)
-    parameters = [*model.items.parameters(), *model.tower.parameters()]
-    total, batches_seen = 0.0, 0
-    for inputs, targets in data:
-        with compute.autocast():
-            vectors = model.items(text, model.known)
-            users = model.tower(vectors[inputs.to(compute.device)])
-        real = (targets != PAD_TARGET).to(compute.device)
-        wanted = place[targets.to(compute.device)[real]]
-        loss = full_softmax(users[real], vectors[softmax_rows], wanted)
-        optimizer.zero_grad()
+    def _batch(self, text: Tensor, inputs: Tensor, targets: Tensor) -> float:
+        device = self._compute.device
+        inputs, targets = inputs.to(device), targets.to(device)
+        with self._compute.autocast():
+            vectors = self._model.items(text, self._model.known)
+            users = self._model.tower(vectors[inputs])
+        real = targets != PAD_TARGET
+        loss = full_softmax(users[real], vectors[self._softmax_rows], self._place[targets[real]])
+        self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
-        total, batches_seen = total + loss.item(), batches_seen + 1
-    return total / batches_seen
+        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.item()
 
 
-def _text_pass(
-    text: TextSide,
-    leaf: Tensor,
-    optimizer: torch.optim.Optimizer,
-    compute: Compute,
-    rng: np.random.Generator,
-) -> None:
-    if text.encoder is None or text.texts is None or leaf.grad is None:
-        raise ValueError("a text pass needs an encoder, texts and a gathered gradient")
-    for batch in rng.permutation(len(text.texts.batches)):
-        rows = text.texts.batches[batch]
-        with compute.autocast():
-            vectors = text.encoder(*text.texts.take(rows, compute.device))
-        optimizer.zero_grad()
-        vectors.backward(leaf.grad[rows.to(compute.device)])
-        optimizer.step()
-    with compute.autocast():
-        text.vectors = encode_all(text.encoder, text.texts, compute.device)
+def _remember(model: SequenceModel, text: TextSide) -> Callable[[], None]:
+    """What brings both back to how they are now."""
+    items, tower = copied(model.items.state_dict()), copied(model.tower.state_dict())
+    tuned, vectors = text.state(), text.vectors
+
+    def restore() -> None:
+        model.items.load_state_dict(items)
+        model.tower.load_state_dict(tower)
+        text.restore(tuned)
+        text.vectors = vectors
+
+    return restore
 
 
-_State = tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor]
-
-
-def _state(model: SequenceModel, text: TextSide) -> _State:
-    trained = (
-        {n: p for n, p in text.encoder.named_parameters() if p.requires_grad}
-        if text.encoder
-        else {}
-    )
-    return (
-        _copy(model.items.state_dict()),
-        _copy(model.tower.state_dict()),
-        _copy(trained),
-        text.vectors.clone(),
-    )
-
-
-def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of their own, apart from any graph."""
     return {name: value.detach().clone() for name, value in state.items()}
-
-
-def _restore(model: SequenceModel, text: TextSide, state: _State) -> None:
-    items, tower, trained, text.vectors = state
-    model.items.load_state_dict(items)
-    model.tower.load_state_dict(tower)
-    if text.encoder is not None:
-        text.encoder.load_state_dict(trained, strict=False)
