@@ -51,22 +51,20 @@ def run(
         done = subprocess.run(
             command, cwd=cwd, env=environment(extra), capture_output=True, text=True, check=False
         )
-        output, said = done.stdout, done.stdout + done.stderr
+        code, output, said = done.returncode, done.stdout, done.stdout + done.stderr
     else:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as sink:
             start = sink.tell()
-            done = subprocess.run(
+            code = subprocess.run(
                 command,
                 cwd=cwd,
                 env=environment(extra),
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 check=False,
-            )
+            ).returncode
         output = said = log.read_text(encoding="utf-8", errors="replace")[start:]
-    if done.returncode:
-        raise CommandError(
-            f"{' '.join(command)} failed ({done.returncode}): {said.strip()[-1500:]}"
-        )
+    if code:
+        raise CommandError(f"{' '.join(command)} failed ({code}): {said.strip()[-1500:]}")
     return output

@@ -25,7 +25,6 @@ from recloop.registry.store import Registry
 from recloop.stages import files
 
 FLOOR = "popularity"
-IO = {"retries": 2, "retry_delay_seconds": 5, "timeout_seconds": 600}
 
 
 class GateShutError(RuntimeError):
@@ -58,13 +57,13 @@ def one_at_a_time(home: Home) -> Iterator[None]:
         yield
 
 
-@task(name="prepare workspace", **IO)
+@task(name="prepare workspace", retries=2, retry_delay_seconds=5, timeout_seconds=600)
 def prepare(home: Home, log: Path) -> Workspace:
     """Clone the checkout as it is now."""
     return Workspace.prepare(home, log)
 
 
-@task(name="take snapshot", **IO)
+@task(name="take snapshot", retries=2, retry_delay_seconds=5, timeout_seconds=600)
 def take_snapshot(space: Workspace) -> dict[str, Any]:
     """Source and feedback as of now, versioned by DVC."""
     space.dvc("repro", "--force", "--single-item", "snapshot")
@@ -180,7 +179,7 @@ def decide(rivalry: Rivalry | None, packaged: Packaged) -> Decision:
     return should_promote(rivalry, decide_config().promotion)
 
 
-@task(name="promote", **IO)
+@task(name="promote", retries=2, retry_delay_seconds=5, timeout_seconds=600)
 def promote(home: Home, space: Workspace, packaged: Packaged, reasons: list[str]) -> None:
     """Switch the champion pointer, then let the checkout show the promoted run."""
     Registry(home).promote(packaged.version, reasons)
@@ -188,7 +187,7 @@ def promote(home: Home, space: Workspace, packaged: Packaged, reasons: list[str]
         ws.adopt_lock(space.folder / ws.LOCK, home)
 
 
-@task(name="keep reports", **IO)
+@task(name="keep reports", retries=2, retry_delay_seconds=5, timeout_seconds=600)
 def keep_reports(space: Workspace, reports: Path) -> None:
     """Copy what people read out of the workspace, which the next run removes."""
     ws.copy_tree(space.folder / files.REPORTS, reports)

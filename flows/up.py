@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.processes import StartError
-from flows.run import EXPECTED, RETRAIN, Steps
-from flows.system import System
+from flows.run import EXPECTED, Steps
+from flows.system import RETRAIN, System
 from recloop.config import Home
 from recloop.registry.store import Registry
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.settings import PREFECT_API_URL
@@ -87,7 +88,9 @@ def measure(watched: Watched, reports: Path, config: DecideConfig) -> Condition:
         columns = drift.interaction_drift(
             current, reference, config.retrain.column_psi, reports / "interactions.html"
         )
-        texts = drift.embedding_drift(*_vectors(watched, acted), seed=_SEED)
+        texts = drift.embedding_drift(
+            _vectors(watched, acted), _vectors(watched, watched.reference), seed=_SEED
+        )
     since = watched.served.filter(pl.col("model_version") == watched.version)
     if since.height >= config.retrain.min_new_interactions:
         scores = drift.score_drift(
@@ -99,10 +102,9 @@ def measure(watched: Watched, reports: Path, config: DecideConfig) -> Condition:
     return Condition(acted.height, trained_on, age, columns, texts, scores)
 
 
-def _vectors(watched: Watched, acted: pl.DataFrame) -> tuple[Any, Any]:
-    catalogue = Catalogue(watched.payload.items)
-    text = watched.payload.text.astype(np.float32)
-    return tuple(text[catalogue.rows(table[c.ITEM])] for table in (acted, watched.reference))
+def _vectors(watched: Watched, interactions: pl.DataFrame) -> NDArray[np.float32]:
+    rows = Catalogue(watched.payload.items).rows(interactions[c.ITEM])
+    return watched.payload.text[rows].astype(np.float32)
 
 
 @task(name="count clicks")

@@ -4,7 +4,6 @@ Each run is a commit on top of what the user has (edits that are not committed i
 `dvc.lock` that brings its data and models back; it returns to the checkout as a tag.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +110,7 @@ def adopt_lock(lock: Path, home: Home) -> bool:
     git("update-index", "--skip-worktree", LOCK)
     partial = mine.with_name(".dvc.lock.partial")
     shutil.copy(lock, partial)
-    os.replace(partial, mine)
+    partial.replace(mine)
     shutil.copy(lock, last)
     run(["dvc", "checkout", "--quiet", "--force"], CHECKOUT)
     return True

@@ -15,6 +15,9 @@ from recloop.config import Settings
 Protocol = Literal["temporal", "leave-one-out"]
 HISTORY = "history"
 
+# Places counted from the end of a user's interactions.
+_TEST, _VALID = 1, 2
+
 
 class SplitConfig(Settings):
     """Which protocol, and the shares of validation and test (temporal only)."""
@@ -46,10 +49,7 @@ def split_interactions(
         SplitError: a part would be empty.
     """
     ordered = interactions.sort(c.TIME, maintain_order=True)
-    if protocol == "temporal":
-        parts = _temporal(ordered, valid, test)
-    else:
-        parts = _leave_one_out(ordered)
+    parts = _temporal(ordered, valid, test) if protocol == "temporal" else _leave_one_out(ordered)
     if min(parts.train.height, parts.valid.height, parts.test.height) == 0:
         raise SplitError(f"{interactions.height} interactions are too few for a {protocol} split")
     return parts
@@ -70,18 +70,18 @@ def _temporal(ordered: pl.DataFrame, valid: float, test: float) -> Split:
 
 def _leave_one_out(ordered: pl.DataFrame) -> Split:
     from_end = pl.int_range(pl.len(), 0, -1).over(c.USER)
-    ranked = ordered.with_columns(from_end.alias("_from_end"))
-    long_enough = pl.len().over(c.USER) >= 3
-    held_out = ranked.with_columns(long_enough.alias("_long"))
+    # Of users with fewer than three interactions nothing is held out: there would be no history.
+    place = pl.when(pl.len().over(c.USER) > len((_TEST, _VALID))).then(from_end).alias("_from_end")
+    placed = ordered.with_columns(place)
 
     def part(condition: pl.Expr) -> pl.DataFrame:
-        return held_out.filter(condition).drop("_from_end", "_long")
+        return placed.filter(condition).drop("_from_end")
 
-    is_long = pl.col("_long")
+    position = pl.col("_from_end")
     return Split(
-        part(~is_long | (pl.col("_from_end") > 2)),
-        part(is_long & (pl.col("_from_end") == 2)),
-        part(is_long & (pl.col("_from_end") == 1)),
+        part(position.is_null() | (position > _VALID)),
+        part(position == _VALID),
+        part(position == _TEST),
     )
 
 

@@ -19,18 +19,21 @@ def ndcg(hits: Hits, relevant: Counts, k: int) -> Values:
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     gain = hits[:, :k] @ discount[: hits.shape[1]]
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(relevant, k)]
-    return np.divide(gain, ideal, out=np.zeros_like(gain), where=ideal > 0)
+    values: Values = np.divide(gain, ideal, out=np.zeros_like(gain), where=ideal > 0)
+    return values
 
 
 def recall(hits: Hits, relevant: Counts, k: int) -> Values:
     """Share of the relevant items among the first k."""
-    return hits[:, :k].sum(1) / np.maximum(relevant, 1)
+    values: Values = hits[:, :k].sum(1) / np.maximum(relevant, 1)
+    return values
 
 
 def precision(hits: Hits, relevant: Counts, k: int) -> Values:
     """Share of the first k that is relevant."""
     del relevant
-    return hits[:, :k].sum(1) / k
+    values: Values = hits[:, :k].sum(1) / k
+    return values
 
 
 def mrr(hits: Hits, relevant: Counts, k: int) -> Values:

@@ -23,7 +23,8 @@ class Content:
         recent = [history[-self._last :] for history in histories]
         profiles = np.stack([recency_weights(len(h), _DECAY) @ self.text[h] for h in recent])
         norms = np.linalg.norm(profiles, axis=1, keepdims=True)
-        return (profiles / np.maximum(norms, 1e-9)) @ self.text.T
+        scores: Scores = (profiles / np.maximum(norms, 1e-9)) @ self.text.T
+        return scores
 
 
 class QueryEncoder:

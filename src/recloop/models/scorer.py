@@ -10,6 +10,10 @@ History = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 
+# A spread below this is rounding, not preference.
+_FLAT = 1e-6
+
+
 class Scorer(Protocol):
     """Scores the whole catalogue. An empty history scores every item alike, except for popularity."""
 
@@ -28,4 +32,5 @@ def standardise(scores: Scores) -> Scores:
     """Zero mean and unit variance per request; a request that scores all items alike becomes zeros."""
     centred = scores - scores.mean(1, keepdims=True)
     spread = centred.std(1, keepdims=True)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 1e-6)
+    scaled: Scores = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > _FLAT)
+    return scaled

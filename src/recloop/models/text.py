@@ -39,7 +39,7 @@ def load_encoder(
 
     Only safetensors weights are read: nothing is unpickled and no remote code runs.
     """
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -61,7 +61,7 @@ class Texts:
         self._tokens = tokenizer(list(texts), truncation=True, max_length=config.max_tokens)
         self._tokenizer = tokenizer
         lengths = torch.tensor([len(ids) for ids in self._tokens["input_ids"]])
-        self.batches = torch.argsort(lengths, stable=True).split(config.batch)
+        self.batches = torch.split(torch.argsort(lengths, stable=True), config.batch)
         self.count = len(texts)
 
     def take(self, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,8 @@ class ItemVectors(nn.Module):
         keep = known.to(self.ids.dtype)
         if self.training:
             keep = keep * (torch.rand_like(keep) >= self.id_dropout)
-        return self.ids * keep.unsqueeze(1) + self.adapter(text)
+        vectors: Tensor = self.ids * keep.unsqueeze(1) + self.adapter(text)
+        return vectors
 
 
 class PooledDropout(nn.Module):
@@ -97,7 +98,8 @@ class Block(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = x + self.drop(self.out(attended.transpose(1, 2).reshape(batch, length, dim)))
-        return x + self.drop(self.mlp(x))
+        mixed: Tensor = x + self.drop(self.mlp(x))
+        return mixed
 
 
 class UserTower(nn.Module):
@@ -118,4 +120,5 @@ class UserTower(nn.Module):
         x = self.drop(history + self.positions[: history.shape[1]])
         for block in self.blocks:
             x = block(x)
-        return self.norm(x)
+        users: Tensor = self.norm(x)
+        return users

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def seal(folder: Path, version: str, lineage: Lineage) -> Manifest:
     )
     partial = folder / f"{MANIFEST}.partial"
     partial.write_text(manifest.model_dump_json(indent=2))
-    os.replace(partial, folder / MANIFEST)
+    partial.replace(folder / MANIFEST)
     return manifest
 
 

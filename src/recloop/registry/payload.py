@@ -18,6 +18,7 @@ from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL,
 from recloop.models.content import Content, QueryEncoder
 from recloop.models.item_item import ItemItem
 from recloop.models.popularity import Popularity
+from recloop.models.scorer import Scorer
 from recloop.models.sequential import Sequential, open_session
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.state import UserStates
@@ -94,7 +95,7 @@ class Payload:
     def blend(self) -> Blend:
         """The channels of this model, mixed."""
         items = len(self.items)
-        channels = {
+        channels: dict[str, Scorer] = {
             SEQUENTIAL: Sequential(self.tower, self.vectors, self.card.window),
             COLLABORATIVE: ItemItem(
                 self.collaborative, self.collaborative_rows, items, self.card.decay

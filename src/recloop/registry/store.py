@@ -30,16 +30,18 @@ class Registry:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        os.environ["BENTOML_HOME"] = str(home.models)
         os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-        home.models.mkdir(parents=True, exist_ok=True)
+        home.models.joinpath("models").mkdir(parents=True, exist_ok=True)
 
     def register(self, payload: Path, reference: Path, lineage: Lineage) -> Manifest:
         """Copy a model's files into the store as the next version; complete or not there at all."""
-        import bentoml  # noqa: PLC0415 - heavy, and it reads BENTOML_HOME once
+        # Both are heavy; and BentoML's own default store is fixed by the first home that it meets.
+        import bentoml  # noqa: PLC0415
+        from bentoml._internal.models import ModelStore  # noqa: PLC0415
 
+        store = ModelStore(str(self._home.models / "models"))
         version = f"v{max((int(v[1:]) for v in self.versions()), default=0) + 1}"
-        with bentoml.models.create(f"{NAME}:{version}") as model:
+        with bentoml.models.create(f"{NAME}:{version}", _model_store=store) as model:
             folder = Path(model.path)
             shutil.copytree(payload, folder / PAYLOAD)
             shutil.copytree(reference, folder / REFERENCE)

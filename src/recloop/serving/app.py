@@ -1,6 +1,7 @@
 """The API's routes and errors, as a FastAPI application over an Engine."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -139,5 +140,7 @@ def _no_model(_: Request, error: Exception) -> JSONResponse:
 
 def _http(_: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = error.detail if isinstance(error, HTTPException) else "error"
-    return _error(status, str(detail).lower().replace(" ", "_"), str(detail))
+    if status == HTTPStatus.BAD_REQUEST:  # the framework's own, for a body that it cannot parse
+        return _error(400, "invalid_json", "The body is not valid JSON.")
+    phrase = HTTPStatus(status).phrase
+    return _error(status, phrase.lower().replace(" ", "_"), f"{phrase}.")

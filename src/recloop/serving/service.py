@@ -30,7 +30,7 @@ class RecloopService:
         """Ready once a model answers."""
         return self.engine.version is not None
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
         """Write what was answered."""
         self.engine.stop()

@@ -4,7 +4,7 @@ Not a stage of `dvc.yaml`: which model is the champion is the registry's knowled
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
@@ -36,7 +36,7 @@ def main(champion: Annotated[Path, typer.Option(help="Folder of the champion's m
     }
     asked = asked.filter(later)
     challenger, rival = predicted[CHALLENGER], predicted[CHAMPION]
-    document = {"requests": asked.height}
+    document: dict[str, Any] = {"requests": asked.height}
     if asked.height:
         difference = differences(challenger, {CHAMPION: rival}, asked, catalogue, config)
         document |= {"models": table(predicted, asked, catalogue, config)}

@@ -24,7 +24,7 @@ from recloop.models.blend import (
 from recloop.models.content import Content
 from recloop.models.item_item import ItemItem
 from recloop.models.popularity import Popularity
-from recloop.models.scorer import standardise
+from recloop.models.scorer import Scorer, standardise
 from recloop.models.sequential import Sequential
 from recloop.models.text import load_encoder
 from recloop.registry.payload import Card, Payload, user_table
@@ -80,7 +80,7 @@ def _tune_blend(
     model, text = checkpoint.load_sequence_model(path, tower)
     exported = export_tower(model.tower, tower.dim, tower.window)
     vectors = model.vectors(text).numpy()
-    channels = {
+    channels: dict[str, Scorer] = {
         SEQUENTIAL: Sequential(exported, vectors, tower.window),
         COLLABORATIVE: ease,
         CONTENT: Content(text.numpy(), config.content_last),

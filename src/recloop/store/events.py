@@ -97,7 +97,7 @@ class EventStore:
     def append(self, events: Iterable[StoredEvent]) -> int:
         """Store what is new; returns how many were. All are on disk when this returns."""
         now = _micros(datetime.now(UTC))
-        rows = [
+        rows: list[dict[str, object]] = [
             {
                 "event_id": event.event_id,
                 c.USER: event.user_id,
@@ -116,7 +116,7 @@ class EventStore:
 
     def append_served(self, lists: Iterable[ServedList]) -> int:
         """Log answers; the same request id twice counts once."""
-        rows = [
+        rows: list[dict[str, object]] = [
             {
                 c.REQUEST: served.request_id,
                 c.USER: served.user_id,

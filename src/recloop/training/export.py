@@ -5,6 +5,7 @@ import logging
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -46,7 +47,7 @@ def _export(
     example: tuple[torch.Tensor, ...],
     inputs: list[str],
     outputs: list[str],
-    shapes: tuple[dict[int, object], ...],
+    shapes: tuple[dict[int, Any], ...],
 ) -> bytes:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -22,7 +22,9 @@ def judge_on(requests: Requests, window: int) -> Judge:
         model.tower.eval()
         parts = []
         with torch.inference_mode():
-            for rows, size in zip(recent.split(_BATCH), lengths.split(_BATCH), strict=True):
+            for rows, size in zip(
+                torch.split(recent, _BATCH), torch.split(lengths, _BATCH), strict=True
+            ):
                 states = model.tower(vectors[rows.to(vectors.device)])
                 last = states[torch.arange(len(size)), (size - 1).clamp(min=0)]
                 parts.append((last @ vectors.T).float().cpu().numpy())

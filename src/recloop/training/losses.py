@@ -21,7 +21,7 @@ class _ChunkedSoftmax(Function):
         grad_items = torch.zeros_like(items)
         loss = users.new_zeros(())
         for users_part, targets_part, grad_part in zip(
-            users.split(_CHUNK), targets.split(_CHUNK), grad_users.split(_CHUNK), strict=True
+            *(torch.split(part, _CHUNK) for part in (users, targets, grad_users)), strict=True
         ):
             logits = users_part @ items.T
             rows = torch.arange(len(targets_part), device=logits.device)
@@ -46,5 +46,7 @@ class _ChunkedSoftmax(Function):
 def full_softmax(users: Tensor, items: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy of `targets` `(n,)` under `users` `(n, d)` times all `items` `(m, d)`."""
     with torch.autocast(users.device.type, enabled=False):
-        loss: Tensor = _ChunkedSoftmax.apply(users.float(), items.float(), targets)
+        loss: Tensor = _ChunkedSoftmax.apply(  # type: ignore[no-untyped-call]
+            users.float(), items.float(), targets
+        )
     return loss

@@ -25,7 +25,8 @@ class Failure(BaseModel):
 
     def __str__(self) -> str:
         where = f" on {self.column}" if self.column else ""
-        return f"{self.severity}: {self.suite}: {self.rule}{where}: {self.count} rows, first {self.rows[:3]}"
+        rows = f"{self.count} rows, first {self.rows[:3]}"
+        return f"{self.severity}: {self.suite}: {self.rule}{where}: {rows}"
 
 
 class Verdict(BaseModel):
@@ -95,17 +96,23 @@ def _site(docs: Path) -> dict[str, object]:
 def _failure(suite: str, rule: Any) -> Failure:  # noqa: ANN401 - GX's result is untyped
     config = rule.expectation_config
     found = rule.result or {}
-    rows = [dict(row) for row in found.get("unexpected_index_list") or []]
+    column = config.kwargs.get("column")
+    rows = [_row(place) for place in found.get("unexpected_index_list") or []]
     if not rows:
         rows = [{"observed": found.get("observed_value", _exception(rule))}]
     return Failure(
         suite=suite,
         rule=config.type,
-        column=config.kwargs.get("column"),
+        column=column,
         severity=config.severity,
         count=int(found.get("unexpected_count") or 0),
         rows=[{key: _plain(value) for key, value in row.items()} for row in rows[:_ROWS_NAMED]],
     )
+
+
+def _row(place: dict[str, Any] | int) -> dict[str, Any]:
+    """GX names a row by its key columns, or by its number where a table has no key."""
+    return dict(place) if isinstance(place, dict) else {"row": place}
 
 
 def _exception(rule: Any) -> str:  # noqa: ANN401 - GX's result is untyped

@@ -1,0 +1,233 @@
+"""The API over a real engine, registry and event store; only the network is left out."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloop.registry.champion import write_champion
+from recloop.registry.manifest import PAYLOAD, Lineage
+from recloop.registry.store import Registry
+from recloop.serving.app import MAX_BODY_BYTES, create_app
+from recloop.serving.engine import Engine
+from recloop.store.events import EventStore
+
+LINEAGE = Lineage(
+    git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
+)
+
+
+@pytest.fixture
+def registry(home, payload, tmp_path) -> Registry:
+    model, reference = tmp_path / "model", tmp_path / "reference"
+    model.mkdir()
+    reference.mkdir()
+    payload.save(model)
+    registry = Registry(home)
+    for _ in range(2):
+        registry.register(model, reference, LINEAGE)
+    return registry
+
+
+@pytest.fixture
+def engine(home, registry):
+    registry.promote("v1", [])
+    engine = Engine(registry, home.champion, EventStore.at(home.events), poll_seconds=0.01)
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def client(engine) -> TestClient:
+    return TestClient(create_app(lambda: engine))
+
+
+def event(name: str = "e1", **changes: object) -> dict[str, object]:
+    facts = {
+        "event_id": name,
+        "user_id": "adam",
+        "item_id": "east1",
+        "timestamp": "2024-01-01T00:00:00Z",
+        "event": "click",
+    }
+    return {**facts, **changes}
+
+
+def post(client: TestClient, *events: dict[str, object]):
+    return client.post("/v1/events", json={"events": list(events)})
+
+
+def recommend(client: TestClient, **body: object) -> dict:
+    answer = client.post("/v1/recommend", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(answer: dict) -> list[str]:
+    return [item["item_id"] for item in answer["items"]]
+
+
+def test_an_event_changes_the_very_next_list(client) -> None:
+    assert ids(recommend(client, user_id="adam"))[0] == "east1"
+    assert post(client, event(item_id="north1")).json() == {"accepted": 1, "duplicates": 0}
+    assert ids(recommend(client, user_id="adam"))[0] == "north2"
+
+
+def test_a_session_counts_without_being_stored(client) -> None:
+    session = [{"item_id": "north1"}]
+    assert ids(recommend(client, user_id="adam", history=session))[0] == "north2"
+    assert ids(recommend(client, user_id="adam"))[0] == "east1"
+
+
+def test_the_answer_can_be_traced_and_explained(client, engine, home) -> None:
+    answer = recommend(client, user_id="eve", k=2, explain=True)
+    assert answer["model_version"] == "v1"
+    assert [item["position"] for item in answer["items"]] == [1, 2]
+    assert {"sequential", "popularity"} <= answer["items"][0]["reasons"].keys()
+    engine.stop()
+    (row,) = EventStore.at(home.events).served().rows(named=True)
+    assert row["request_id"] == answer["request_id"]
+    assert row["items"] == ids(answer)
+
+
+def test_filters_and_exclusions_hold(client) -> None:
+    answer = recommend(client, filters={"categories": ["north"]}, exclude=["north1"])
+    assert ids(answer) == ["north2"]
+
+
+def test_sending_twice_is_harmless(client) -> None:
+    assert post(client, event(), event()).json() == {"accepted": 1, "duplicates": 1}
+    assert post(client, event()).json() == {"accepted": 0, "duplicates": 1}
+
+
+def test_a_promoted_model_is_picked_up_while_serving(client, registry) -> None:
+    registry.promote("v2", [])
+    deadline = time.monotonic() + 10
+    while recommend(client)["model_version"] != "v2":
+        assert time.monotonic() < deadline
+
+
+def test_a_damaged_model_is_refused_and_the_old_one_serves_on(
+    client, engine, home, registry
+) -> None:
+    registry.promote("v2", [])
+    damaged = registry.path("v2") / PAYLOAD / "model.json"
+    registry.promote("v1", [])
+    damaged.write_text("{}")
+    home.champion.write_text(home.champion.read_text().replace('"v1"', '"v2"', 1))
+    engine.refresh()
+    assert recommend(client)["model_version"] == "v1"
+
+
+def test_without_a_model_the_answer_says_so(home, registry) -> None:
+    engine = Engine(registry, home.champion, EventStore.at(home.events), poll_seconds=60)
+    answer = TestClient(create_app(lambda: engine)).post("/v1/recommend", json={})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "no_model"
+
+
+FUTURE = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("recommend", {"k": 0}, "k"),
+        ("recommend", {"k": 101}, "k"),
+        ("recommend", {"kk": 1}, "kk"),
+        ("recommend", {"user_id": ""}, "user_id"),
+        ("recommend", {"user_id": "a\u0000b"}, "user_id"),
+        ("recommend", {"user_id": 5}, "user_id"),
+        ("recommend", {"query": "x" * 1001}, "query"),
+        ("recommend", {"history": [{"item_id": "a", "event": "stare"}]}, "event"),
+        ("events", {"events": []}, "events"),
+        ("events", {"events": [event(timestamp=FUTURE)]}, "timestamp"),
+        ("events", {"events": [event(timestamp="2024-01-01T00:00:00")]}, "timestamp"),
+        ("events", {"events": [event(), event("e2", event="stare")]}, "events.1.event"),
+        ("events", {"events": [event(str(n)) for n in range(1001)]}, "events"),
+    ],
+)
+def test_bad_input_is_refused_with_its_place_and_nothing_is_stored(
+    client, home, path, body, where
+) -> None:
+    answer = client.post(f"/v1/{path}", json=body)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["code"] == "invalid_request"
+    assert where in " ".join(error["details"])
+    assert EventStore.at(home.events).last_seq() == 0
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 5_000])
+def test_what_is_no_json_is_a_400(client, body) -> None:
+    answer = client.post("/v1/events", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid_json"
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999"])
+def test_numbers_that_are_none_are_refused(client, value) -> None:
+    text = json.dumps({"events": [event(value=0)]}).replace('"value": 0', f'"value": {value}')
+    headers = {"content-type": "application/json"}
+    assert client.post("/v1/events", content=text, headers=headers).status_code in {400, 422}
+
+
+def test_large_bodies_and_other_paths_are_refused(client) -> None:
+    large = client.post("/v1/events", content=b" " * (MAX_BODY_BYTES + 1))
+    assert large.status_code == 413
+    assert large.json()["error"]["code"] == "body_too_large"
+    assert client.get("/v1/nothing").json()["error"]["code"] == "not_found"
+    assert client.get("/v1/recommend").status_code == 405
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    ["user_id", "history", "query", "context", "k", "filters", "exclude", "explain"]
+)
+
+
+@given(body=JSON | st.dictionaries(FIELDS, JSON, max_size=4))
+def test_no_json_makes_the_service_fail(hostile_client, body) -> None:
+    text = json.dumps(body)
+    headers = {"content-type": "application/json"}
+    answer = hostile_client.post("/v1/recommend", content=text, headers=headers)
+    assert answer.status_code in {200, 400, 422}
+
+
+@pytest.fixture(scope="module")
+def hostile_client(payload, tmp_path_factory):
+    class Always:
+        """A registry that holds the one model and needs no disk."""
+
+        def load(self, _version: str):
+            return payload.recommender()
+
+    pointer = tmp_path_factory.mktemp("hostile") / "champion.json"
+    write_champion(pointer, "v1", [])
+    store = EventStore.at(pointer.with_name("events.db"))
+    engine = Engine(Always(), pointer, store, poll_seconds=60)
+    engine.refresh()
+    return TestClient(create_app(lambda: engine))
+
+
+def test_the_page_needs_nothing_from_elsewhere(client) -> None:
+    page = client.get("/docs").text
+    assert "/static_content/swagger-ui-bundle.js" in page
+    assert "https://" not in page
+    assert client.get("/").status_code == 200
+
+
+def test_the_contract_documents_errors(client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/v1/recommend", "/v1/events"} == set(paths)
+    for operation in paths.values():
+        assert {"200", "400", "413", "422", "503"} <= operation["post"]["responses"].keys()

@@ -1,0 +1,105 @@
+"""Every branch of every decision."""
+
+import pytest
+
+from recloop.decisions import (
+    Clicks,
+    Condition,
+    Interval,
+    PromotionRules,
+    RetrainRules,
+    Rivalry,
+    RollbackRules,
+    should_promote,
+    should_retrain,
+    should_roll_back,
+)
+
+
+def rivalry(**changes: object) -> Rivalry:
+    facts = {
+        "rival": "v1",
+        "requests": 1000,
+        "challenger": Interval(0.11, 0.10, 0.12),
+        "champion": Interval(0.10, 0.09, 0.11),
+        "difference": Interval(0.01, 0.005, 0.015),
+        "challenger_coverage": 0.4,
+        "champion_coverage": 0.4,
+    }
+    return Rivalry(**{**facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "promoted", "said"),
+    [
+        ({}, True, "not worse"),
+        ({"difference": Interval(0.0, -0.0019, 0.002)}, True, "not worse"),  # margin: 2 % of 0.10
+        ({"difference": Interval(0.0, -0.0021, 0.002)}, False, "may be worse"),
+        ({"challenger_coverage": 0.19}, False, "below"),
+        ({"challenger_coverage": 0.2}, True, "at least"),
+        ({"requests": 199}, False, "only 199 requests"),
+        ({"requests": 0}, False, "only 0 requests"),
+    ],
+)
+def test_promotion(changes, promoted, said) -> None:
+    decision, reasons = should_promote(rivalry(**changes), PromotionRules())
+    assert decision is promoted
+    assert said in " ".join(reasons)
+
+
+def condition(**changes: object) -> Condition:
+    facts = {
+        "new_interactions": 600,
+        "trained_on": 100_000,
+        "age_days": 1.0,
+        "column_psi": {"event": 0.1},
+        "embedding_auc": 0.5,
+        "score_psi": 0.1,
+    }
+    return Condition(**{**facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "said"),
+    [
+        ({}, False, "nothing drifted"),
+        ({"new_interactions": 499, "column_psi": {"event": 9.0}}, False, "fewer than the 500"),
+        ({"column_psi": {"event": 0.26}}, True, "event drifted"),
+        ({"new_interactions": 10_000}, True, "10.0% of the snapshot"),
+        ({"embedding_auc": 0.7}, True, "item texts drifted"),
+        ({"score_psi": 0.6}, True, "scores drifted"),
+        ({"age_days": 31.0}, True, "31 days old"),
+        ({"embedding_auc": None, "score_psi": None}, False, "nothing drifted"),
+        ({"trained_on": 0}, True, "of the snapshot"),
+    ],
+)
+def test_retraining(changes, wanted, said) -> None:
+    decision, reasons = should_retrain(condition(**changes), RetrainRules())
+    assert decision is wanted
+    assert said in " ".join(reasons)
+
+
+@pytest.mark.parametrize(
+    ("champion", "previous", "rolled_back"),
+    [
+        (Clicks("v2", 1000, 100), Clicks("v1", 1000, 200), True),
+        (Clicks("v2", 1000, 199), Clicks("v1", 1000, 200), False),  # not significant
+        (Clicks("v2", 499, 0), Clicks("v1", 1000, 200), False),  # too few
+        (Clicks("v2", 1000, 200), Clicks("v1", 1000, 100), False),  # better
+        (Clicks("v2", 1000, 0), Clicks("v1", 1000, 0), False),  # nobody clicks
+        (
+            Clicks("v2", 1_000_000, 95_000),
+            Clicks("v1", 1_000_000, 100_000),
+            False,
+        ),  # sure, but small
+        (Clicks("v2", 1000, 0), None, False),
+    ],
+)
+def test_roll_back(champion, previous, rolled_back) -> None:
+    decision, reasons = should_roll_back(champion, previous, RollbackRules())
+    assert decision is rolled_back
+    assert reasons
+
+
+def test_a_rate_without_lists_is_zero() -> None:
+    assert Clicks("v1", 0, 0).rate == 0.0

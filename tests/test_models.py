@@ -1,0 +1,104 @@
+"""Scorers and ranking on arrays that can be worked out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recloop.models.blend import POPULARITY, SEQUENTIAL, Blend, BlendWeights, combine, tune
+from recloop.models.content import Content
+from recloop.models.item_item import fit_ease, fit_item_knn
+from recloop.models.popularity import Popularity
+from recloop.models.ranking import top_k
+from recloop.models.scorer import recency_weights, standardise
+
+# Three users: {0, 1}, {0, 1}, {1, 2}; item 3 is nobody's.
+MATRIX = sparse.csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]], np.float32))
+NOTHING = np.empty(0, np.int64)
+
+
+def test_recency_weights_fall_towards_the_past() -> None:
+    assert recency_weights(3, 0.5) == pytest.approx([0.25, 0.5, 1.0])
+
+
+def test_ease_is_its_closed_form() -> None:
+    gram = (MATRIX.T @ MATRIX).toarray()[:3, :3] + 2.0 * np.eye(3)
+    inverse = np.linalg.inv(gram)
+    model = fit_ease(MATRIX, l2=2.0, decay=1.0)
+    scores = model.score([np.array([0])])
+    assert scores[0, 1] == pytest.approx(-inverse[0, 1] / inverse[1, 1], rel=1e-5)
+    assert scores[0, 3] == 0  # never seen, never scored
+
+
+def test_item_item_decays_the_history() -> None:
+    model = fit_ease(MATRIX, l2=2.0, decay=0.5)
+    old, new = model.score([np.array([0])])[0], model.score([np.array([2])])[0]
+    assert model.score([np.array([0, 2])])[0] == pytest.approx(0.5 * old + new, abs=1e-6)
+
+
+def test_knn_is_cosine_and_keeps_the_nearest() -> None:
+    scores = fit_item_knn(MATRIX, neighbours=1, decay=1.0).score([np.array([1])])[0]
+    assert scores[0] == pytest.approx(2 / np.sqrt(2 * 3))  # two shared users, of two and of three
+    assert scores[1] == 0  # no item is its own neighbour
+
+
+def test_max_items_keeps_the_popular() -> None:
+    assert fit_ease(MATRIX, l2=1.0, decay=1.0, max_items=2).rows.tolist() == [0, 1]
+
+
+def test_popularity_is_the_same_for_all() -> None:
+    scores = Popularity(np.array([0, 3], np.float32)).score([NOTHING, np.array([1])])
+    assert scores.tolist() == [[0, pytest.approx(np.log(4))]] * 2
+
+
+def test_content_is_the_cosine_to_the_last_items() -> None:
+    text = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    scores = Content(text, last=1).score([np.array([0, 1]), NOTHING])
+    assert scores[0] == pytest.approx([0, 1, 0.8])
+    assert scores[1].tolist() == [0, 0, 0]
+
+
+def test_standardise_leaves_flat_rows_at_zero() -> None:
+    scaled = standardise(np.array([[1, 3], [5, 5]], np.float32))
+    assert scaled.tolist() == [[-1, 1], [0, 0]]
+
+
+def test_blend_adds_weighted_channels_and_the_cold_offset() -> None:
+    weights = BlendWeights(channels={SEQUENTIAL: 2.0, POPULARITY: 0.0}, cold_offset=0.5)
+    known = np.array([True, False])
+    channel = Popularity(np.array([0, 3], np.float32))
+    blend = Blend({SEQUENTIAL: channel, POPULARITY: channel}, weights, known)
+    assert blend.score([NOTHING])[0] == pytest.approx([-2, 2.5])
+    assert list(blend.parts([NOTHING])) == [SEQUENTIAL]  # a channel without weight costs nothing
+
+
+def test_tuning_finds_the_channel_that_helps() -> None:
+    wrong = np.array([[1, 0, 0]], np.float32)
+    right = np.array([[0, 0, 1]], np.float32)
+    channels = {SEQUENTIAL: standardise(wrong), POPULARITY: standardise(right)}
+    known = np.ones(3, bool)
+    weights, quality = tune(channels, known, lambda scores: float(scores[0].argmax() == 2))
+    assert quality == 1
+    assert weights.channels[POPULARITY] > weights.channels[SEQUENTIAL]
+    parts = {name: weights.channels[name] * scores for name, scores in channels.items()}
+    assert combine(parts, weights, known)[0].argmax() == 2
+
+
+def test_top_k_orders_and_breaks_ties_by_catalogue_order() -> None:
+    ranked, scores = top_k(np.array([[1, 3, 3, 2]], np.float32), [NOTHING], 3)
+    assert ranked.tolist() == [[1, 2, 3]]
+    assert scores.tolist() == [[3, 3, 2]]
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=30),
+    st.sets(st.integers(0, 29)),
+    st.integers(1, 40),
+)
+def test_top_k_never_shows_what_is_forbidden(scores, forbidden, k) -> None:
+    banned = np.array(sorted(row for row in forbidden if row < len(scores)), np.int64)
+    ranked, _ = top_k(np.array([scores], np.float32), [banned], k)
+    shown = [row for row in ranked[0] if row >= 0]
+    assert not set(shown) & set(banned.tolist())
+    assert len(shown) == len(set(shown)) == min(k, len(scores) - len(banned))

@@ -1,0 +1,60 @@
+"""`dvc.yaml` says what the code does, and the settings files fit their classes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from closure import modules_of
+
+from flows.settings import decide_config, schedules
+from recloop.config import ConfigError, Settings, read_block
+
+PIPELINE = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+PARAMS = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage) -> None:
+    listed = {dependency for dependency in PIPELINE[stage]["deps"] if dependency.startswith("src/")}
+    assert listed == modules_of(stage)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_names_the_blocks_that_it_reads(stage) -> None:
+    source = Path(f"src/recloop/stages/{stage}.py").read_text(encoding="utf-8")
+    read = {block for block in PARAMS if f'read_block("{block}"' in source}
+    assert set(PIPELINE[stage].get("params", [])) == read
+    assert PIPELINE[stage]["cmd"] == f"python -m recloop.stages.{stage}"
+
+
+def test_every_block_is_read_by_somebody() -> None:
+    named = {block for stage in PIPELINE.values() for block in stage.get("params", [])}
+    assert named | {"decide", "schedules"} == set(PARAMS)
+    assert decide_config().retrain.column_psi > 0
+    assert schedules().monitor.count(" ") == 4
+
+
+class Small(Settings):
+    size: int = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: {size: many}", "a.size"),
+        ("a: {sise: 3}", "a.sise"),
+        ("a: [", "not readable YAML"),
+        (None, "does not exist"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, text, said) -> None:
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_block("a", Small, path)
+
+
+def test_a_missing_block_means_defaults(tmp_path) -> None:
+    (tmp_path / "params.yaml").write_text("")
+    assert read_block("a", Small, tmp_path / "params.yaml").size == 3

@@ -1,0 +1,78 @@
+"""The event store: nothing lost, nothing twice, in order."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloop import columns as c
+from recloop.columns import Event
+from recloop.store.events import EventStore, ServedList, StoredEvent
+
+NOW = datetime(2024, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def event(name: str, item: str = "i", minutes: int = 0, kind: Event = Event.CLICK) -> StoredEvent:
+    return StoredEvent(name, "u", item, NOW + timedelta(minutes=minutes), kind)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = EventStore.at(tmp_path / "events.db")
+    yield store
+    store.close()
+
+
+def test_the_same_event_counts_once(store) -> None:
+    assert store.append([event("a"), event("b")]) == 2
+    assert store.append([event("b", item="other"), event("c")]) == 1
+    assert store.events()[c.ITEM].to_list() == ["i", "i", "i"]  # the first one stays as it was
+
+
+def test_twice_in_one_batch_counts_once(store) -> None:
+    assert store.append([event("a"), event("a")]) == 1
+    assert store.append([]) == 0
+
+
+def test_recent_is_the_newest_by_event_time_oldest_first(store) -> None:
+    store.append([event("a", "late", 9), event("b", "early", 1), event("c", "mid", 5)])
+    assert store.recent("u", after=0, limit=2) == [("mid", "click"), ("late", "click")]
+    assert store.recent("u", after=2, limit=9) == [("mid", "click")]
+    assert store.recent("nobody", after=0, limit=9) == []
+
+
+def test_events_come_back_in_the_contracts_types(store) -> None:
+    store.append([StoredEvent("a", "u", "i", NOW, Event.RATING, 4.5, "q", "s", "r")])
+    row = store.events().row(0, named=True)
+    assert row[c.TIME] == NOW
+    assert (row[c.VALUE], row[c.QUERY], row[c.SESSION], row[c.REQUEST]) == (4.5, "q", "s", "r")
+    assert store.events().select(c.INTERACTIONS.names()).schema == c.INTERACTIONS
+    assert store.events(after=1).height == 0
+    assert store.last_seq() == 1
+
+
+def test_served_lists_are_kept(store) -> None:
+    lists = [ServedList("r", None, NOW, "v1", "champion", ["a", "b"], [2.0, 1.0], [1.0, 1.0])]
+    assert store.append_served(lists) == 1
+    assert store.append_served(lists) == 0
+    served = store.served()
+    assert served["items"].to_list() == [["a", "b"]]
+    assert store.served(after=NOW).height == 0
+
+
+def test_the_file_is_written_ahead(store, tmp_path) -> None:
+    store.append([event("a")])
+    with EventStore.at(tmp_path / "events.db")._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+
+
+@given(batches=st.lists(st.lists(st.integers(0, 20), max_size=8), max_size=6))
+def test_any_order_of_batches_stores_each_id_once(batches, tmp_path_factory) -> None:
+    store = EventStore.at(tmp_path_factory.mktemp("store") / "events.db")
+    added = sum(store.append([event(str(n)) for n in batch]) for batch in batches)
+    distinct = {str(n) for batch in batches for n in batch}
+    assert added == len(distinct)
+    assert set(store.events()["event_id"]) == distinct
+    store.close()

