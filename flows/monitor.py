@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows import tasks, watch
+from flows import publish, watch
 from flows.settings import decide_config
 from recloop.config import Home
 from recloop.decisions import should_retrain
@@ -16,10 +16,10 @@ from recloop.decisions import should_retrain
 def monitor() -> dict[str, Any]:
     """Compare what happens with what the newest model was trained on."""
     home, config, started = Home.from_environment(), decide_config(), time.monotonic()
-    reports = home.reports / f"monitor-{tasks.stamp()}"
+    reports = home.reports / f"monitor-{publish.stamp()}"
     watched = watch.gather(home)
     if watched is None:
-        return tasks.report_outcome(
+        return publish.report_outcome(
             home, "monitor", {"retrain": False, "reasons": ["no model yet"]}
         )
     condition = watch.measure(watched, reports, config)
@@ -38,7 +38,7 @@ def monitor() -> dict[str, Any]:
         "reports": str(reports),
         "seconds": round(time.monotonic() - started, 1),
     }
-    watch.publish(outcome)
+    watch.show_result(outcome)
     if condition.column_psi:
-        tasks.link_report(reports / "interactions.html", "drift-report", "Evidently report")
-    return tasks.report_outcome(home, "monitor", outcome)
+        publish.link_report(reports / "interactions.html", "drift-report", "Evidently report")
+    return publish.report_outcome(home, "monitor", outcome)

@@ -1,11 +1,12 @@
 """The retrain flow: from a fresh snapshot to a promoted or a kept model."""
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from prefect import flow
 
-from flows import tasks
+from flows import publish, tasks
 from recloop.config import Home
 
 
@@ -16,7 +17,7 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
     `wanted_by` is the payload of the event that asked for it, kept in the outcome.
     """
     home, started = Home.from_environment(), time.monotonic()
-    reports = home.reports / f"retrain-{tasks.stamp()}"
+    reports = home.reports / f"retrain-{publish.stamp()}"
     with tasks.one_at_a_time(home):
         space = tasks.prepare(home, home.logs / "pipeline.log")
         snapshot = tasks.take_snapshot(space)
@@ -27,9 +28,9 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
         promoted, reasons = decision = tasks.decide(rivalry, packaged)
         if promoted:
             tasks.promote(home, space, packaged, reasons)
-        tasks.keep_reports(space, reports)
-        tasks.link_report(reports / "data-docs" / "index.html", "data-docs", "Data Docs")
-        tasks.publish(metrics, rivalry, decision, packaged)
+        publish.keep_reports(space, reports)
+        publish.link_report(reports / "data-docs" / "index.html", "data-docs", "Data Docs")
+        publish.show_result(metrics, rivalry, decision, packaged)
     outcome = {
         "reason": reason,
         "wanted_by": wanted_by,
@@ -37,10 +38,10 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
         "validation": verdict,
         "metrics": metrics,
         "model": packaged.model_dump(),
-        "rivalry": rivalry,
+        "rivalry": asdict(rivalry) if rivalry else None,
         "promoted": promoted,
         "reasons": reasons,
         "reports": str(reports),
         "seconds": round(time.monotonic() - started, 1),
     }
-    return tasks.report_outcome(home, "retrain", outcome)
+    return publish.report_outcome(home, "retrain", outcome)

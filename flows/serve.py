@@ -1,21 +1,34 @@
 """Registers the deployments with their schedules and runs them: Prefect without a work pool."""
 
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 from prefect import serve
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.automations import Automation
+from prefect.client.schemas.objects import (
+    ConcurrencyLimitConfig,
+    ConcurrencyLimitStrategy,
+    StateType,
+)
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
 
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.settings import schedules
 from flows.watch import DRIFT_EVENT, RESOURCE
 
+# Three heartbeats of the runner (PREFECT_FLOWS_HEARTBEAT_FREQUENCY is 30 s).
+_SILENCE = timedelta(seconds=90)
+
 
 def main() -> None:
     """Serve both flows until interrupted. A drift event starts a retrain; one runs at a time."""
+    crash_silent_runs()
     cron = schedules()
     wanted = DeploymentEventTrigger(
         name="retrain when wanted",
@@ -31,6 +44,35 @@ def main() -> None:
         monitor.to_deployment("monitor", cron=cron.monitor, tags=["recloop"]),
     )
     serve(*(_now(deployment) for deployment in deployments), print_starting_message=False)
+
+
+def crash_silent_runs() -> None:
+    """Let the server mark a run that went silent as crashed, so that it does not hold its slot."""
+    name = "crash silent runs"
+    try:
+        Automation.read(name=name)
+    except ValueError:
+        Automation(
+            name=name,
+            trigger=EventTrigger(
+                after={"prefect.flow-run.heartbeat"},
+                expect={
+                    "prefect.flow-run.heartbeat",
+                    *(
+                        f"prefect.flow-run.{end}"
+                        for end in ("Completed", "Failed", "Cancelled", "Crashed")
+                    ),
+                },
+                match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+                for_each={"prefect.resource.id"},
+                posture=Posture.Proactive,
+                threshold=1,
+                within=_SILENCE,
+            ),
+            actions=[
+                ChangeFlowRunState(state=StateType.CRASHED, message="the run has gone silent")
+            ],
+        ).create()
 
 
 def _now(deployment: RunnerDeployment | Coroutine[Any, Any, RunnerDeployment]) -> RunnerDeployment:

@@ -1,19 +1,16 @@
 """The steps of a retrain as Prefect tasks: each calls one tool and returns plain values."""
 
 import fcntl
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
-from pydantic import BaseModel
 
+from flows import publish
 from flows import workspace as ws
+from flows.publish import Packaged
 from flows.settings import decide_config
 from flows.shell import CHECKOUT, CommandError, run
 from flows.workspace import Workspace
@@ -33,16 +30,6 @@ class GateShutError(RuntimeError):
 
 class RetrainRunningError(RuntimeError):
     """Another retrain of this home is under way."""
-
-
-class Packaged(BaseModel):
-    """A registered model version and what became of it."""
-
-    version: str
-    fresh: bool
-    commit: str
-    data_version: str
-    bento: str
 
 
 @contextmanager
@@ -81,14 +68,11 @@ def pass_gate(space: Workspace, reports: Path) -> dict[str, Any]:
             raise
         verdict = files.read_json(space.folder / files.VALIDATION)
         broken = [failure for failure in verdict["failures"] if failure["severity"] == "critical"]
-        keep_reports(space, reports)
-        create_markdown_artifact(
-            _failures(broken), key="validation", description="The gate is shut"
-        )
-        raise GateShutError("; ".join(map(_sentence, broken)) or str(error)) from None
+        publish.keep_reports(space, reports)
+        publish.show_verdict(verdict)
+        raise GateShutError("; ".join(map(publish.sentence, broken)) or str(error)) from None
     verdict = files.read_json(space.folder / files.VALIDATION)
-    said = _failures(verdict["failures"]) or f"All {verdict['rules']} rules hold."
-    create_markdown_artifact(said, key="validation", description="The gate is open")
+    publish.show_verdict(verdict)
     return verdict
 
 
@@ -187,61 +171,6 @@ def promote(home: Home, space: Workspace, packaged: Packaged, reasons: list[str]
         ws.adopt_lock(space.folder / ws.LOCK, home)
 
 
-@task(name="keep reports", retries=2, retry_delay_seconds=5, timeout_seconds=600)
-def keep_reports(space: Workspace, reports: Path) -> None:
-    """Copy what people read out of the workspace, which the next run removes."""
-    ws.copy_tree(space.folder / files.REPORTS, reports)
-
-
-@task(name="publish")
-def publish(
-    metrics: dict[str, Any], rivalry: Rivalry | None, decision: Decision, packaged: Packaged
-) -> None:
-    """Artifacts for the Prefect UI: metrics of all models, and the decision."""
-    rows = [
-        {"model": name, **{metric: _cell(value) for metric, value in sorted(values.items())}}
-        for name, values in metrics["models"].items()
-    ]
-    create_table_artifact(
-        rows, key="metrics", description=f"Test split, {metrics['requests']} requests"
-    )
-    promoted, reasons = decision
-    sides = (
-        [
-            {"model": f"challenger {packaged.version}", HEADLINE: str(rivalry.challenger)},
-            {"model": f"champion {rivalry.rival}", HEADLINE: str(rivalry.champion)},
-            {"model": "difference", HEADLINE: str(rivalry.difference)},
-        ]
-        if rivalry
-        else [{"model": packaged.version, HEADLINE: "is the champion"}]
-    )
-    create_table_artifact(sides, key="champion-vs-challenger", description="Same later requests")
-    verdict = f"**{packaged.version} {'promoted' if promoted else 'not promoted'}**\n\n"
-    create_markdown_artifact(verdict + "\n".join(f"- {r}" for r in reasons), key="decision")
-
-
-def link_report(report: Path, key: str, text: str) -> None:
-    """A link in the Prefect UI to a report, on the report server where one is up."""
-    base = os.environ.get("RECLOOP_REPORTS_URL")
-    path = report.relative_to(Home.from_environment().reports)
-    create_link_artifact(f"{base}/{path}" if base else report.as_uri(), link_text=text, key=key)
-
-
-def report_outcome(home: Home, name: str, outcome: dict[str, Any]) -> dict[str, Any]:
-    """Write a flow's newest outcome as JSON, for whoever waits for it; whole or not at all."""
-    path = home.reports / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(outcome, indent=2, default=str), encoding="utf-8")
-    partial.replace(path)
-    return outcome
-
-
-def stamp() -> str:
-    """A folder name for this moment, sortable."""
-    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-
-
 def _rivalry(
     rival: str, requests: int, ours: dict[str, Any], theirs: dict[str, Any], gap: dict[str, float]
 ) -> Rivalry:
@@ -254,19 +183,3 @@ def _rivalry(
         challenger_coverage=ours["coverage@10"],
         champion_coverage=theirs["coverage@10"],
     )
-
-
-def _cell(value: float | dict[str, float]) -> str:
-    return str(Interval(**value)) if isinstance(value, dict) else f"{value:.4f}"
-
-
-def _sentence(failure: dict[str, Any]) -> str:
-    where = f" on {failure['column']}" if failure["column"] else ""
-    return (
-        f"{failure['suite']}: {failure['rule']}{where} broken by {failure['count']} rows,"
-        f" first {failure['rows'][:3]}"
-    )
-
-
-def _failures(failures: list[dict[str, Any]]) -> str:
-    return "\n".join(f"- {failure['severity']}: {_sentence(failure)}" for failure in failures)

@@ -152,7 +152,7 @@ def roll_back_if_worse(
 
 
 @task(name="publish")
-def publish(outcome: dict[str, Any]) -> None:
+def show_result(outcome: dict[str, Any]) -> None:
     """The numbers and the decision, for the Prefect UI."""
     lines = [f"**retrain: {'yes' if outcome['retrain'] else 'no'}**", ""]
     lines += [f"- {reason}" for reason in outcome["reasons"]]

@@ -1,5 +1,6 @@
 """The gate with the real Great Expectations: what passes, what warns, what stops and names its rows."""
 
+import warnings
 from pathlib import Path
 
 import polars as pl
@@ -8,8 +9,11 @@ import world
 
 from recloop import columns as c
 from recloop.data.contract import conform_interactions, conform_items
-from recloop.validation import suites
-from recloop.validation.gate import Verdict, validate
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Great Expectations warns of itself when it is imported
+    from recloop.validation import suites
+    from recloop.validation.gate import Verdict, validate
 
 CONFIG = suites.ValidateConfig()
 NOW = "2026-01-01T00:00:00Z"
@@ -29,7 +33,9 @@ def judge(docs: Path, interactions: pl.DataFrame = GOOD, items: pl.DataFrame = I
 
 def at_row(row: int, column: str, value: object) -> pl.DataFrame:
     here = pl.int_range(pl.len()) == row
-    return GOOD.with_columns(pl.when(here).then(pl.lit(value)).otherwise(pl.col(column)).alias(column))
+    return GOOD.with_columns(
+        pl.when(here).then(pl.lit(value)).otherwise(pl.col(column)).alias(column)
+    )
 
 
 def test_good_data_passes_and_is_documented(tmp_path) -> None:

@@ -32,7 +32,7 @@ def items() -> pl.DataFrame:
 
 
 def interactions(seed: int = 7) -> pl.DataFrame:
-    """4,800 clicks: user_id, item_id, timestamp (epoch seconds), event."""
+    """4,800 ratings: user_id, item_id, timestamp (epoch seconds), event, value."""
     rng = np.random.default_rng(seed)
     rows = []
     for user in range(USERS):
@@ -44,8 +44,10 @@ def interactions(seed: int = 7) -> pl.DataFrame:
             place = (place + 1) % FILMS_PER_GENRE
             when += int(rng.integers(60, 86_400))
             item = f"{GENRES[home][0]}{place:02d}"
-            rows.append((f"u{user}", item, when, "click"))
-    table = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp", "event"], orient="row")
+            rows.append((f"u{user}", item, when, "rating", 5 - int(stray)))
+    table = pl.DataFrame(
+        rows, schema=["user_id", "item_id", "timestamp", "event", "value"], orient="row"
+    )
     return table.sort("timestamp", maintain_order=True)
 
 

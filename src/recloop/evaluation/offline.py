@@ -13,6 +13,9 @@ from recloop.evaluation.metrics import Hits, ndcg
 from recloop.models.ranking import Ranked, top_k
 from recloop.models.scorer import Scores
 
+# Stands where there is no relevant item; an empty rank is another number.
+_NO_ROW = -2
+
 
 @dataclass(frozen=True)
 class Requests:
@@ -48,4 +51,9 @@ class Requests:
 
 def hits(ranked: Ranked, relevant: Sequence[Rows]) -> Hits:
     """`(requests, depth)`: whether the item at each rank is relevant."""
-    return np.stack([np.isin(row, rows) for row, rows in zip(ranked, relevant, strict=True)])
+    widest = max((len(rows) for rows in relevant), default=0)
+    padded = np.full((len(relevant), widest), _NO_ROW, np.int64)
+    for place, rows in enumerate(relevant):
+        padded[place, : len(rows)] = rows
+    found: Hits = (ranked[:, :, None] == padded[:, None, :]).any(2)
+    return found

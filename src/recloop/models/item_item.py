@@ -23,11 +23,15 @@ class ItemItem:
         self._place[rows] = np.arange(len(rows))
 
     def score(self, histories: Sequence[History]) -> Scores:
+        rows = [self._place[history] for history in histories]
+        weights = [recency_weights(len(history), self.decay) for history in histories]
+        ends = np.cumsum([0, *map(len, histories)])
+        data, columns = np.concatenate(weights), np.concatenate(rows)
+        data, columns = np.where(columns < 0, 0, data), np.maximum(columns, 0)
+        shape = (len(histories), len(self.rows))
+        recent = sparse.csr_matrix((data, columns, ends), shape=shape)
         scores = np.zeros((len(histories), self.items), np.float32)
-        for place, history in enumerate(histories):
-            covered = self._place[history] >= 0
-            rows, weights = history[covered], recency_weights(len(history), self.decay)[covered]
-            scores[place, self.rows] = weights @ self.weights[self._place[rows]]
+        scores[:, self.rows] = recent @ self.weights
         return scores
 
 

@@ -40,11 +40,16 @@ def load_encoder(
     Only safetensors weights are read: nothing is unpickled and no remote code runs.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    local = Path(folder).is_dir()  # then the hub is not asked for anything
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     backbone: PreTrainedModel = AutoModel.from_pretrained(
-        folder, use_safetensors=True, dtype=torch.float32, attn_implementation="sdpa"
+        folder,
+        local_files_only=local,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="sdpa",
     )
     if config.lora_rank == 0:
         return TextEncoder(backbone.requires_grad_(requires_grad=False)), tokenizer

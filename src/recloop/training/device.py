@@ -32,4 +32,10 @@ def choose(name: DeviceName) -> Compute:
         )
     if name == "mps":
         return Compute(torch.device("mps"), bf16=False)
-    return Compute(torch.device("cpu"), bf16=bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))  # noqa: SLF001 - no public name for it
+    return Compute(torch.device("cpu"), bf16=_cpu_multiplies_bf16())
+
+
+def _cpu_multiplies_bf16() -> bool:
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - it has no public name
