@@ -70,9 +70,14 @@ def crash_silent_runs() -> None:
                 within=_SILENCE,
             ),
             actions=[
-                ChangeFlowRunState(state=StateType.CRASHED, message="the run has gone silent")
+                ChangeFlowRunState(
+                    state=StateType.CRASHED,
+                    name=None,
+                    message="the run has gone silent",
+                    force=False,
+                )
             ],
-        ).create()
+        ).create()  # type: ignore[unused-coroutine]
 
 
 def _now(deployment: RunnerDeployment | Coroutine[Any, Any, RunnerDeployment]) -> RunnerDeployment:
