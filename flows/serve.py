@@ -52,7 +52,7 @@ def crash_silent_runs() -> None:
     try:
         Automation.read(name=name)
     except ValueError:
-        Automation(
+        Automation(  # type: ignore[unused-coroutine] - Prefect's signature allows for one
             name=name,
             trigger=EventTrigger(
                 after={"prefect.flow-run.heartbeat"},
@@ -77,7 +77,7 @@ def crash_silent_runs() -> None:
                     force=False,
                 )
             ],
-        ).create()  # type: ignore[unused-coroutine]
+        ).create()
 
 
 def _now(deployment: RunnerDeployment | Coroutine[Any, Any, RunnerDeployment]) -> RunnerDeployment:
