@@ -52,7 +52,7 @@ def crash_silent_runs() -> None:
     try:
         Automation.read(name=name)
     except ValueError:
-        Automation(  # type: ignore[unused-coroutine] - Prefect's signature allows for one
+        Automation(  # type: ignore[unused-coroutine]
             name=name,
             trigger=EventTrigger(
                 after={"prefect.flow-run.heartbeat"},
