@@ -50,9 +50,9 @@ def crash_silent_runs() -> None:
     """Let the server mark a run that went silent as crashed, so that it does not hold its slot."""
     name = "crash silent runs"
     try:
-        Automation.read(name=name)
+        Automation.read(name=name)  # type: ignore[unused-coroutine]
     except ValueError:
-        Automation(  # type: ignore[unused-coroutine]
+        Automation(
             name=name,
             trigger=EventTrigger(
                 after={"prefect.flow-run.heartbeat"},
