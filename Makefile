@@ -61,4 +61,5 @@ bench: $(READY) ## Run the offline benchmark
 	@$(BIN)/python benchmarks/offline.py
 
 clean: ## Remove the virtual environment, the state and every output
+	@git update-index --no-skip-worktree dvc.lock && git checkout --quiet dvc.lock
 	rm -rf $(VENV) .recloop data artifacts reports .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -101,9 +101,10 @@ def package(
             version=known, fresh=False, commit=commit, data_version=data_version, bento=bento
         )
     commit = space.commit(f"recloop: retrain ({reason})")
+    version = registry.next_version(ws.published_versions())
     lineage = Lineage(
         git_commit=commit,
-        git_ref=ws.TAG,
+        git_ref=space.publish(version),
         data_version=data_version,
         model_hash=model_hash,
         validation=verdict,
@@ -111,8 +112,7 @@ def package(
         params=ws.read_params(space.folder),
     )
     payload, reference = space.folder / files.MODEL, space.folder / files.REFERENCE
-    manifest = registry.register(payload, reference, lineage)
-    space.publish(manifest.version)
+    manifest = registry.register(version, payload, reference, lineage)
     return Packaged(
         version=manifest.version, fresh=True, commit=commit, data_version=data_version, bento=bento
     )
@@ -167,8 +167,7 @@ def decide(rivalry: Rivalry | None, packaged: Packaged) -> Decision:
 def promote(home: Home, space: Workspace, packaged: Packaged, reasons: list[str]) -> None:
     """Switch the champion pointer, then let the checkout show the promoted run."""
     Registry(home).promote(packaged.version, reasons)
-    if packaged.fresh:
-        ws.adopt_lock(space.folder / ws.LOCK, home)
+    ws.adopt_lock(space.folder / ws.LOCK)
 
 
 def _rivalry(

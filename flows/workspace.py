@@ -68,9 +68,9 @@ class Workspace:
         return self.git("rev-parse", "HEAD")
 
     def publish(self, version: str) -> str:
-        """Tag the run's commit in the user's checkout; returns the tag."""
+        """Tag the run's commit in the user's checkout; returns the tag. A tag never moves."""
         tag = f"{TAG}{version}"
-        self.git("push", "--quiet", "--force", "origin", f"HEAD:refs/tags/{tag}")
+        self.git("push", "--quiet", "origin", f"HEAD:refs/tags/{tag}")
         return tag
 
 
@@ -94,24 +94,26 @@ def configure_dvc(folder: Path, home: Home) -> None:
     )
 
 
-def adopt_lock(lock: Path, home: Home) -> bool:
+def published_versions() -> list[str]:
+    """Versions that have a tag in the checkout."""
+    return [tag.removeprefix(TAG) for tag in git("tag", "--list", f"{TAG}v*").split()]
+
+
+def adopt_lock(lock: Path) -> bool:
     """Let the checkout show a promoted run: its `dvc.lock`, data and metrics.
 
     `dvc.lock` is machine state: git holds an empty one and is told to leave this copy alone. A lock
     that the user's own `dvc repro` wrote is not overwritten; returns whether it was adopted.
     """
-    mine, last = CHECKOUT / LOCK, home.root / "adopted.lock"
-    ours = (
-        git("show", f"HEAD:{LOCK}"),
-        last.read_text(encoding="utf-8").strip() if last.exists() else "",
-    )
+    mine = CHECKOUT / LOCK
+    published = ["HEAD", *(f"{TAG}{version}" for version in published_versions())]
+    ours = {git("show", f"{reference}:{LOCK}") for reference in published}
     if mine.exists() and mine.read_text(encoding="utf-8").strip() not in ours:
         return False
     git("update-index", "--skip-worktree", LOCK)
     partial = mine.with_name(".dvc.lock.partial")
     shutil.copy(lock, partial)
     partial.replace(mine)
-    shutil.copy(lock, last)
     run(["dvc", "checkout", "--quiet", "--force"], CHECKOUT)
     return True
 

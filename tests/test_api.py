@@ -28,8 +28,8 @@ def registry(home, payload, tmp_path) -> Registry:
     reference.mkdir()
     payload.save(model)
     registry = Registry(home)
-    for _ in range(2):
-        registry.register(model, reference, LINEAGE)
+    for version in ("v1", "v2"):
+        registry.register(version, model, reference, LINEAGE)
     return registry
 
 
@@ -115,11 +115,8 @@ def test_a_promoted_model_is_picked_up_while_serving(client, registry) -> None:
 def test_a_damaged_model_is_refused_and_the_old_one_serves_on(
     client, engine, home, registry
 ) -> None:
-    registry.promote("v2", [])
-    damaged = registry.path("v2") / PAYLOAD / "model.json"
-    registry.promote("v1", [])
-    damaged.write_text("{}")
-    home.champion.write_text(home.champion.read_text().replace('"v1"', '"v2"', 1))
+    registry.path("v2").joinpath(PAYLOAD, "model.json").write_text("{}")
+    write_champion(home.champion, "v2", ["a promotion that did not verify"])
     engine.refresh()
     assert recommend(client)["model_version"] == "v1"
 

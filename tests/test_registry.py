@@ -32,13 +32,16 @@ def files(payload, tmp_path):
 @pytest.fixture
 def registry(home, files) -> Registry:
     registry = Registry(home)
-    registry.register(*files, LINEAGE)
+    registry.register("v1", *files, LINEAGE)
     return registry
 
 
 def test_versions_count_up_and_are_found_by_what_they_hold(registry, files) -> None:
-    second = registry.register(*files, LINEAGE.model_copy(update={"model_hash": "other"}))
+    second = registry.register(
+        registry.next_version(), *files, LINEAGE.model_copy(update={"model_hash": "other"})
+    )
     assert second.version == "v2"
+    assert registry.next_version(taken=["v7"]) == "v8"
     assert registry.versions() == ["v1", "v2"]
     assert registry.find("m0del.dir") == "v1"
     assert registry.find("unheard of") is None
@@ -47,14 +50,14 @@ def test_versions_count_up_and_are_found_by_what_they_hold(registry, files) -> N
 
 def test_a_failed_registration_leaves_nothing(registry, tmp_path) -> None:
     with pytest.raises(OSError, match="nowhere"):
-        registry.register(tmp_path / "nowhere", tmp_path, LINEAGE)
+        registry.register("v2", tmp_path / "nowhere", tmp_path, LINEAGE)
     assert registry.versions() == ["v1"]
 
 
 def test_promotion_remembers_what_came_before(registry, files) -> None:
     assert registry.champion() is None
     registry.promote("v1", ["first"])
-    registry.register(*files, LINEAGE)
+    registry.register("v2", *files, LINEAGE)
     champion = registry.promote("v2", ["better"])
     assert (champion.version, champion.previous) == ("v2", "v1")
     assert registry.champion() == champion

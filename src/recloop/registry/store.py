@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from recloop.config import Home
@@ -33,14 +34,17 @@ class Registry:
         os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
         home.models.joinpath("models").mkdir(parents=True, exist_ok=True)
 
-    def register(self, payload: Path, reference: Path, lineage: Lineage) -> Manifest:
-        """Copy a model's files into the store as the next version; complete or not there at all."""
+    def next_version(self, taken: Iterable[str] = ()) -> str:
+        """The number after the newest version, here or among those `taken` elsewhere."""
+        return f"v{max((int(v[1:]) for v in [*self.versions(), *taken]), default=0) + 1}"
+
+    def register(self, version: str, payload: Path, reference: Path, lineage: Lineage) -> Manifest:
+        """Copy a model's files into the store as `version`; complete or not there at all."""
         # Both are heavy; and BentoML's own default store is fixed by the first home that it meets.
         import bentoml  # noqa: PLC0415
         from bentoml._internal.models import ModelStore  # noqa: PLC0415
 
         store = ModelStore(str(self._home.models / "models"))
-        version = f"v{max((int(v[1:]) for v in self.versions()), default=0) + 1}"
         with bentoml.models.create(f"{NAME}:{version}", _model_store=store) as model:
             folder = Path(model.path)
             shutil.copytree(payload, folder / PAYLOAD)

@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,18 +22,10 @@ from recloop.serving.api import (
     RecommendResponse,
 )
 from recloop.serving.engine import Engine, NoModelError
+from recloop.serving.metrics import metrics
 from recloop.store.events import StoredEvent
 
 MAX_BODY_BYTES = 2_000_000
-
-RECOMMENDATIONS = Counter("recloop_recommendations", "Lists served", ["model_version"])
-EVENTS = Counter("recloop_events", "Events taken in", ["outcome"])
-SECONDS = Histogram(
-    "recloop_seconds",
-    "Time to an answer",
-    ["route"],
-    buckets=(0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
-)
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorResponse} for status in (400, 413, 422, 503)
@@ -55,9 +46,9 @@ def create_app(engine: Callable[[], Engine]) -> FastAPI:
     @app.post("/v1/recommend", tags=["recommend"])
     def recommend(asked: RecommendRequest) -> RecommendResponse:
         """A ranked list for a user, a session, a query, or all of them together."""
-        with SECONDS.labels("recommend").time():
+        with metrics().seconds.labels("recommend").time():
             served, ranked = engine().recommend(asked)
-        RECOMMENDATIONS.labels(served.model_version).inc()
+        metrics().recommendations.labels(served.model_version).inc()
         items = [
             RecommendedItem(
                 item_id=item.item_id,
@@ -80,11 +71,11 @@ def create_app(engine: Callable[[], Engine]) -> FastAPI:
     @app.post("/v1/events", tags=["events"])
     def events(batch: EventsRequest) -> EventsResponse:
         """Feedback: stored before the answer, and part of the user's very next recommendation."""
-        with SECONDS.labels("events").time():
+        with metrics().seconds.labels("events").time():
             accepted = engine().ingest([StoredEvent(**dict(event)) for event in batch.events])
         duplicates = len(batch.events) - accepted
-        EVENTS.labels("accepted").inc(accepted)
-        EVENTS.labels("duplicate").inc(duplicates)
+        metrics().events.labels("accepted").inc(accepted)
+        metrics().events.labels("duplicate").inc(duplicates)
         return EventsResponse(accepted=accepted, duplicates=duplicates)
 
     @app.get("/", include_in_schema=False)
