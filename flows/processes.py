@@ -79,7 +79,7 @@ class Children:
             )
         self._remember()
 
-    def wait_until(self, name: str, ready: Callable[[], bool], seconds: float) -> None:
+    def wait_until(self, name: str, ready: Callable[[], object], seconds: float) -> None:
         """Poll until `ready`. Raises StartError when the child ends or time runs out."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -103,6 +103,7 @@ class Children:
         """Stop all, youngest first: asked once, then killed, with whatever they started."""
         for child in reversed(self.running.values()):
             end_tree(child.pid, signal.SIGINT)
+            child.wait()
         self.running.clear()
         self.record.unlink(missing_ok=True)
 
