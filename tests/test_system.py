@@ -145,7 +145,8 @@ def test_the_parts_answer(up: dict) -> None:
     assert "recloop" in httpx.get(f"{up['service']}/docs").text
     assert httpx.get(f"{up['service']}/static_content/swagger-ui-bundle.js").is_success
     assert answers(up["reports"])
-    assert "recloop_seconds" in httpx.get(f"{up['service']}/metrics").text
+    httpx.post(f"{up['service']}/v1/recommend", json={}).raise_for_status()
+    assert "recloop_recommendations_total" in httpx.get(f"{up['service']}/metrics").text
     deployment = httpx.get(f"{up['prefect']}/api/deployments/name/retrain/retrain").json()
     assert deployment["schedules"][0]["schedule"]["cron"]
     query = {"flow_runs": {"name": {"like_": ""}}}
