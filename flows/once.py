@@ -1,6 +1,7 @@
 """`make monitor`, `make retrain`: one run of a flow, through the system that is up, or one of its own."""
 
 import sys
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -8,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from flows.run import EXPECTED
-from flows.server import PrefectServer
-from flows.system import Addresses, System
+from flows.server import PrefectServer, now
+from flows.system import RETRAIN, Addresses, System
 from recloop.config import Home
 
 console = Console()
@@ -25,12 +26,24 @@ def main(name: Annotated[str, typer.Argument(help="monitor or retrain")]) -> Non
         else:
             with System.running(home) as system:
                 system.start_prefect()
+                since = now()
                 _run(system, name)
+                if name == "monitor" and system.outcome(name)["retrain"]:
+                    _await_retrain(system, since)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except EXPECTED as error:
         console.print(f"[red]✗[/] {escape(str(error))}")
         sys.exit(1)
     for reason in system.outcome(name)["reasons"]:
         console.print(f"- {escape(reason)}")
+
+
+def _await_retrain(system: System, since: datetime) -> None:
+    """The retrain that the monitor asked for needs this system until it ends."""
+    with console.status("retrain, started by the automation …"):
+        run = system.server.started_by_automation(RETRAIN, since, lambda: None)
+        system.server.wait(run, lambda: None)
 
 
 def _run(system: System, name: str) -> None:

@@ -13,9 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from flows.shell import CHECKOUT, environment
-
-_GRACE_SECONDS = 15
+from flows.shell import CHECKOUT, end_tree, environment
 
 
 class StartError(RuntimeError):
@@ -33,6 +31,8 @@ def free_port(preferred: int, variable: str) -> int:
         PortTakenError: the environment names a port that is taken.
     """
     wanted = os.environ.get(variable)
+    if wanted is not None and not wanted.isdigit():
+        raise PortTakenError(f"{variable} is {wanted!r}, which is no port")
     if wanted is not None:
         if _taken(int(wanted)):
             raise PortTakenError(f"port {wanted} ({variable}) is in use")
@@ -123,24 +123,9 @@ class Children:
             if child.poll() is None
         }
         self.record.parent.mkdir(parents=True, exist_ok=True)
-        self.record.write_text(json.dumps(alive))
-
-
-def end_tree(pid: int, first: signal.Signals) -> None:
-    """Signal a process, give it time, then kill what is left of it and of its descendants."""
-    try:
-        parent = psutil.Process(pid)
-        tree = [parent, *parent.children(recursive=True)]
-        parent.send_signal(first)
-    except psutil.NoSuchProcess:
-        return
-    _, alive = psutil.wait_procs(tree, timeout=_GRACE_SECONDS)
-    for process in alive:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(alive, timeout=5)
+        partial = self.record.with_suffix(".partial")
+        partial.write_text(json.dumps(alive))
+        partial.replace(self.record)
 
 
 def answers(url: str) -> bool:

@@ -16,6 +16,7 @@ from recloop.config import Home
 from recloop.decisions import Decision, Interval, Rivalry
 from recloop.evaluation.report import HEADLINE
 from recloop.stages import files
+from recloop.validation.verdict import Verdict
 
 
 class Packaged(BaseModel):
@@ -34,20 +35,14 @@ def keep_reports(space: Workspace, reports: Path) -> None:
     ws.copy_tree(space.folder / files.REPORTS, reports)
 
 
-def show_verdict(verdict: dict[str, Any]) -> None:
+def show_verdict(verdict: Verdict) -> None:
     """The gate's verdict: rules that do not hold, and where."""
-    lines = [f"- {failure['severity']}: {sentence(failure)}" for failure in verdict["failures"]]
-    said = "\n".join(lines) or f"All {verdict['rules']} rules hold."
-    gate = "open" if verdict["passed"] else "shut"
-    create_markdown_artifact(said, key="validation", description=f"The gate is {gate}")
-
-
-def sentence(failure: dict[str, Any]) -> str:
-    """One broken rule: which, on which column, how many rows, and the first of them."""
-    where = f" on {failure['column']}" if failure["column"] else ""
-    return (
-        f"{failure['suite']}: {failure['rule']}{where} broken by {failure['count']} rows,"
-        f" first {failure['rows'][:3]}"
+    said = "\n".join(f"- {reason}" for reason in verdict.reasons())
+    gate = "open" if verdict.passed else "shut"
+    create_markdown_artifact(
+        said or f"All {verdict.rules} rules hold.",
+        key="validation",
+        description=f"The gate is {gate}",
     )
 
 

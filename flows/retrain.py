@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 
 from flows import publish, tasks
+from flows.settings import decide_config
 from recloop.config import Home
 
 
@@ -17,6 +18,7 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
     `wanted_by` is the payload of the event that asked for it, kept in the outcome.
     """
     home, started = Home.from_environment(), time.monotonic()
+    rules = decide_config().promotion
     reports = home.reports / f"retrain-{publish.stamp()}"
     with tasks.one_at_a_time(home):
         space = tasks.prepare(home, home.logs / "pipeline.log")
@@ -25,9 +27,10 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
         metrics = tasks.reproduce(space)
         packaged = tasks.package(home, space, verdict, metrics, reason)
         rivalry = tasks.compare(home, space, packaged, metrics)
-        promoted, reasons = decision = tasks.decide(rivalry, packaged)
+        promoted, reasons = decision = tasks.decide(rivalry, packaged, rules)
         if promoted:
-            tasks.promote(home, space, packaged, reasons)
+            tasks.promote(home, packaged, reasons)
+            tasks.adopt(home, space)
         publish.keep_reports(space, reports)
         publish.link_report(reports / "data-docs" / "index.html", "data-docs", "Data Docs")
         publish.show_result(metrics, rivalry, decision, packaged)

@@ -19,6 +19,7 @@ from flows.shell import CHECKOUT, CommandError
 from flows.system import MONITOR, RETRAIN, System, SystemRunningError
 from recloop.config import ConfigError, Home
 from recloop.data.sources import SourceError
+from recloop.registry.store import Registry
 
 EXPECTED = (
     CommandError,
@@ -83,6 +84,8 @@ def run_loop(system: System, steps: Steps) -> dict[str, Any]:
         system.start_reports()
         system.start_prefect()
     first = _flow(system, steps, RETRAIN, "retrain", {"reason": "make run"})
+    if not system.home.champion.exists():
+        raise FlowFailedError(f"no model was good enough: {'; '.join(first['reasons'])}")
     with steps.step("serve the Bento"):
         system.start_service(first["model"]["bento"])
         before = _version(system)
@@ -95,6 +98,8 @@ def run_loop(system: System, steps: Steps) -> dict[str, Any]:
             status.update(f"replay … {done[0]} of {total} requests")
 
         tally = replay.replay(later, home, system.at.service, progress)
+    if tally.errors:
+        raise FlowFailedError(f"{tally.errors} of {tally.requests} replayed requests failed")
     asked_at = now()
     monitored = _flow(system, steps, MONITOR, "monitor")
     second = None
@@ -137,12 +142,13 @@ def _version(system: System) -> str:
 
 def _await_champion(system: System) -> str:
     """The version that answers once the service has followed the pointer."""
-    champion = json.loads(system.home.champion.read_text())["version"]
+    champion = Registry(system.home).champion()
+    expected = champion.version if champion else None
     deadline = time.monotonic() + 30
-    while (serving := _version(system)) != champion and time.monotonic() < deadline:
+    while (serving := _version(system)) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
-    if serving != champion:
-        raise FlowFailedError(f"the service answers with {serving}, the champion is {champion}")
+    if serving != expected:
+        raise FlowFailedError(f"the service answers with {serving}, the champion is {expected}")
     return serving
 
 

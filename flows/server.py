@@ -47,7 +47,11 @@ class PrefectServer:
         """Wait for a run to end, calling `tick` meanwhile. Raises FlowFailedError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            run: dict[str, Any] = _json(self._client.get(f"/flow_runs/{run_id}"))
+            try:
+                run: dict[str, Any] = _json(self._client.get(f"/flow_runs/{run_id}"))
+            except httpx.TransportError:  # a busy server is slow to answer; the deadline decides
+                time.sleep(1)
+                continue
             state = run.get("state") or {}
             if state.get("type") == "COMPLETED":
                 return run

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flows.processes import Children, answers, free_port
@@ -41,37 +42,39 @@ class Addresses:
     @classmethod
     def of_running(cls, home: Home) -> "Addresses | None":
         """Of the system that is up in this home, None where there is none."""
-        path = home.root / "addresses.json"
-        return cls(**json.loads(path.read_text())) if path.exists() else None
+        path = home.root / "system-addresses.json"
+        if not path.exists() or not _is_held(home.root / "system.lock"):
+            return None
+        return cls(**json.loads(path.read_text()))
 
 
 class System:
     """Starts the parts one after another; leaving the `running` context stops them all."""
 
-    def __init__(self, home: Home, addresses: Addresses) -> None:
+    def __init__(self, home: Home, addresses: Addresses, name: str = "system") -> None:
         self.home = home
         self.at = addresses
         self.server = PrefectServer(addresses.prefect)
-        self.children = Children(home.root / "children.json", home.logs)
+        self.children = Children(home.root / f"{name}-children.json", home.logs)
 
     @classmethod
     @contextmanager
-    def running(cls, home: Home) -> Iterator["System"]:
-        """The one system of a home, nothing of it started yet.
+    def running(cls, home: Home, name: str = "system") -> Iterator["System"]:
+        """The one system of this name in a home, nothing of it started yet.
 
         Raises:
             SystemRunningError, PortTakenError
         """
         home.root.mkdir(parents=True, exist_ok=True)
-        with home.root.joinpath("system.lock").open("w") as lock:
+        with home.root.joinpath(f"{name}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise SystemRunningError(f"a system is running in {home.root} already") from error
+                raise SystemRunningError(f"a {name} is running in {home.root} already") from error
             signal.signal(signal.SIGTERM, _interrupt)
-            Children(home.root / "children.json", home.logs).end_orphans()
-            system = cls(home, Addresses.choose())
-            record = home.root / "addresses.json"
+            Children(home.root / f"{name}-children.json", home.logs).end_orphans()
+            system = cls(home, Addresses.choose(), name)
+            record = home.root / f"{name}-addresses.json"
             try:
                 record.write_text(json.dumps(vars(system.at)))
                 yield system
@@ -127,6 +130,15 @@ class System:
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "WARNING"),
         }
+
+
+def _is_held(path: Path) -> bool:
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _interrupt(*_: object) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ from prefect import task
 from flows import publish
 from flows import workspace as ws
 from flows.publish import Packaged
-from flows.settings import decide_config
-from flows.shell import CHECKOUT, CommandError, run
+from flows.shell import CommandError, run
 from flows.workspace import Workspace
 from recloop.config import Home
-from recloop.decisions import Decision, Interval, Rivalry, should_promote
-from recloop.evaluation.report import HEADLINE
+from recloop.decisions import Decision, Interval, PromotionRules, Rivalry, should_promote
+from recloop.evaluation.report import HEADLINE, OURS
+from recloop.logs import get_log
 from recloop.registry.manifest import PAYLOAD, Lineage
 from recloop.registry.store import Registry
 from recloop.stages import files
+from recloop.stages.compare import CHALLENGER, CHAMPION
+from recloop.validation.verdict import Verdict
 
 FLOOR = "popularity"
 
@@ -61,19 +64,22 @@ def take_snapshot(space: Workspace) -> dict[str, Any]:
 @task(name="pass the gate", timeout_seconds=600)
 def pass_gate(space: Workspace, reports: Path) -> dict[str, Any]:
     """Great Expectations over the snapshot. Raises GateShutError, naming rules and rows."""
+    report = space.folder / files.VALIDATION
+    failed: CommandError | None = None
     try:
         space.dvc("repro", "validate")
     except CommandError as error:
-        if not space.folder.joinpath(files.VALIDATION).exists():
-            raise
-        verdict = files.read_json(space.folder / files.VALIDATION)
-        broken = [failure for failure in verdict["failures"] if failure["severity"] == "critical"]
-        publish.keep_reports(space, reports)
-        publish.show_verdict(verdict)
-        raise GateShutError("; ".join(map(publish.sentence, broken)) or str(error)) from None
-    verdict = files.read_json(space.folder / files.VALIDATION)
+        failed = error
+    if failed and not report.exists():
+        raise failed
+    verdict = Verdict.model_validate(files.read_json(report))
     publish.show_verdict(verdict)
-    return verdict
+    if not verdict.passed:
+        publish.keep_reports(space, reports)
+        raise GateShutError("; ".join(verdict.reasons()))
+    if failed:
+        raise failed
+    return verdict.model_dump(mode="json")
 
 
 @task(name="reproduce the pipeline", timeout_seconds=6 * 3600)
@@ -94,7 +100,7 @@ def package(
     registry = Registry(home)
     model_hash = space.output_hash("export", files.MODEL.as_posix())
     data_version = space.output_hash("snapshot", files.SNAPSHOT.as_posix())
-    bento = build_bento(home)
+    bento = build_bento(home, space)
     if (known := registry.find(model_hash)) is not None:
         commit = registry.manifest(known).lineage.git_commit
         return Packaged(
@@ -118,11 +124,11 @@ def package(
     )
 
 
-def build_bento(home: Home) -> str:
-    """Build the service from the checkout's sources; returns the Bento's tag."""
+def build_bento(home: Home, space: Workspace) -> str:
+    """Build the service from the run's sources; returns the Bento's tag."""
     extra = {"BENTOML_HOME": str(home.models)}
     command = ["bentoml", "build", "src", "-f", "bentofile.yaml", "--output", "tag"]
-    return run(command, CHECKOUT, extra=extra).strip().splitlines()[-1].removeprefix("__tag__:")
+    return run(command, space.folder, extra=extra).strip().splitlines()[-1].removeprefix("__tag__:")
 
 
 @task(name="compare with the champion", timeout_seconds=1800)
@@ -136,7 +142,8 @@ def compare(
     champion = Registry(home).champion()
     if champion is None:
         models, ahead = metrics["models"], metrics["ahead_of"]
-        return _rivalry(FLOOR, metrics["requests"], models["recloop"], models[FLOOR], ahead[FLOOR])
+        first = _rivalry(FLOOR, metrics["requests"], models[OURS], models[FLOOR], ahead[FLOOR])
+        return replace(first, first=True)
     if champion.version == packaged.version:
         return None
     folder = Registry(home).path(champion.version) / PAYLOAD
@@ -149,25 +156,35 @@ def compare(
     return _rivalry(
         champion.version,
         found["requests"],
-        models["challenger"],
-        models["champion"],
+        models[CHALLENGER],
+        models[CHAMPION],
         found["difference"],
     )
 
 
 @task(name="decide")
-def decide(rivalry: Rivalry | None, packaged: Packaged) -> Decision:
+def decide(rivalry: Rivalry | None, packaged: Packaged, rules: PromotionRules) -> Decision:
     """Promote or keep, with reasons."""
     if rivalry is None:
         return False, [f"{packaged.version} is the champion already: nothing new to promote"]
-    return should_promote(rivalry, decide_config().promotion)
+    return should_promote(rivalry, rules)
 
 
 @task(name="promote", retries=2, retry_delay_seconds=5, timeout_seconds=600)
-def promote(home: Home, space: Workspace, packaged: Packaged, reasons: list[str]) -> None:
-    """Switch the champion pointer, then let the checkout show the promoted run."""
+def promote(home: Home, packaged: Packaged, reasons: list[str]) -> None:
+    """Switch the champion pointer."""
     Registry(home).promote(packaged.version, reasons)
-    ws.adopt_lock(space.folder / ws.LOCK)
+
+
+@task(name="show it in the checkout")
+def adopt(home: Home, space: Workspace) -> None:
+    """Let the checkout's DVC show the promoted run; a checkout that cannot is no reason to fail."""
+    try:
+        adopted = ws.adopt_lock(space.folder / ws.LOCK, home)
+    except CommandError as error:
+        get_log("retrain").warning("the checkout does not show the promoted run", why=str(error))
+    else:
+        get_log("retrain").info("checkout", shows_the_promoted_run=adopted)
 
 
 def _rivalry(

@@ -26,7 +26,7 @@ def main(
     """Start everything; train a first model where there is none; then wait for Ctrl-C."""
     home = Home.from_environment()
     try:
-        with System.running(home) as system:
+        with System.running(home, "service" if service_only else "system") as system:
             if service_only:
                 _start_service(system, Steps(home))
             else:
@@ -49,6 +49,9 @@ def _start(system: System, steps: Steps) -> None:
         with steps.step("retrain") as status:
             run = system.server.start(RETRAIN, {"reason": "first start"})
             system.server.wait(run, lambda: steps.tick(status, "retrain"))
+        if Registry(system.home).champion() is None:
+            reasons = "; ".join(system.outcome("retrain")["reasons"])
+            raise StartError(f"no model was good enough: {reasons}")
     _start_service(system, steps)
     console.print(f"Prefect UI   {system.at.prefect}")
     console.print(f"Reports      {system.at.reports}")

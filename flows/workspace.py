@@ -63,7 +63,15 @@ class Workspace:
     def commit(self, message: str) -> str:
         """Commit the run and push its data to the remote; returns the commit."""
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+        self.git(
+            "commit",
+            "--quiet",
+            "--no-verify",
+            "--no-gpg-sign",
+            "--allow-empty",
+            "--message",
+            message,
+        )
         self.dvc("push", "--quiet")
         return self.git("rev-parse", "HEAD")
 
@@ -99,7 +107,7 @@ def published_versions() -> list[str]:
     return [tag.removeprefix(TAG) for tag in git("tag", "--list", f"{TAG}v*").split()]
 
 
-def adopt_lock(lock: Path) -> bool:
+def adopt_lock(lock: Path, home: Home) -> bool:
     """Let the checkout show a promoted run: its `dvc.lock`, data and metrics.
 
     `dvc.lock` is machine state: git holds an empty one and is told to leave this copy alone. A lock
@@ -110,6 +118,7 @@ def adopt_lock(lock: Path) -> bool:
     ours = {git("show", f"{reference}:{LOCK}") for reference in published}
     if mine.exists() and mine.read_text(encoding="utf-8").strip() not in ours:
         return False
+    configure_dvc(CHECKOUT, home)
     git("update-index", "--skip-worktree", LOCK)
     partial = mine.with_name(".dvc.lock.partial")
     shutil.copy(lock, partial)

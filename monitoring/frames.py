@@ -3,6 +3,7 @@
 import polars as pl
 
 from recloop import columns as c
+from recloop.evaluation.report import K
 
 CATEGORICAL = ("event", "category")
 NUMERICAL = ("value", "popularity", "activity")
@@ -11,11 +12,12 @@ NUMERICAL = ("value", "popularity", "activity")
 def describe(
     interactions: pl.DataFrame, items: pl.DataFrame, popularity: pl.DataFrame
 ) -> pl.DataFrame:
-    """Event, first category, value, log popularity at training, log of the user's events so far.
+    """Event, first category, value, log popularity at training, log of the user's events that day.
 
+    All of them mean the same in a window of any length.
     `popularity` maps item_id to a count; items new since training count zero.
     """
-    so_far = pl.int_range(1, pl.len() + 1).over(c.USER)
+    that_day = pl.len().over(c.USER, pl.col(c.TIME).dt.date())
     joined = interactions.sort(c.TIME, maintain_order=True).join(
         items.select(c.ITEM, c.CATEGORIES), on=c.ITEM, how="left"
     )
@@ -24,13 +26,14 @@ def describe(
         pl.col(c.CATEGORIES).list.first().fill_null("unknown").alias("category"),
         pl.col(c.VALUE).fill_null(0.0).alias("value"),
         pl.col("count").fill_null(0.0).log1p().alias("popularity"),
-        so_far.log1p().alias("activity"),
+        that_day.log1p().alias("activity"),
     )
 
 
 def top_scores(lists: pl.DataFrame) -> pl.DataFrame:
-    """Mean score of each served list."""
-    return lists.select(pl.col(c.SCORES).list.mean().cast(pl.Float64).alias("score")).drop_nulls()
+    """Mean of the first K scores of each list; shorter lists, of other requests, are left out."""
+    full = lists.filter(pl.col(c.SCORES).list.len() >= K)
+    return full.select(pl.col(c.SCORES).list.head(K).list.mean().cast(pl.Float64).alias("score"))
 
 
 def clicked(served: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import OperationalError
 
 from recloop.registry.champion import write_champion
 from recloop.registry.manifest import PAYLOAD, Lineage
@@ -157,7 +158,7 @@ def test_bad_input_is_refused_with_its_place_and_nothing_is_stored(
     error = answer.json()["error"]
     assert error["code"] == "invalid_request"
     assert where in " ".join(error["details"])
-    assert EventStore.at(home.events).last_seq() == 0
+    assert EventStore.at(home.events).events().height == 0
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 5_000])
@@ -175,6 +176,8 @@ def test_numbers_that_are_none_are_refused(client, value) -> None:
 
 
 def test_large_bodies_and_other_paths_are_refused(client) -> None:
+    unsized = client.post("/v1/events", content=iter([b"{}"]))
+    assert (unsized.status_code, unsized.json()["error"]["code"]) == (411, "length_required")
     large = client.post("/v1/events", content=b" " * (MAX_BODY_BYTES + 1))
     assert large.status_code == 413
     assert large.json()["error"]["code"] == "body_too_large"
@@ -228,3 +231,38 @@ def test_the_contract_documents_errors(client) -> None:
     assert {"/v1/recommend", "/v1/events"} == set(paths)
     for operation in paths.values():
         assert {"200", "400", "413", "422", "503"} <= operation["post"]["responses"].keys()
+
+
+def test_a_store_that_is_down_and_a_mistake_of_ours_are_said_in_the_same_form(
+    engine, monkeypatch
+) -> None:
+    client = TestClient(create_app(lambda: engine), raise_server_exceptions=False)
+
+    def fail(error: Exception):
+        def raise_it(_events):
+            raise error
+
+        return raise_it
+
+    monkeypatch.setattr(engine, "ingest", fail(OperationalError("insert", {}, Exception("locked"))))
+    down = post(client, event())
+    assert (down.status_code, down.json()["error"]["code"]) == (503, "store_unavailable")
+    monkeypatch.setattr(engine, "ingest", fail(RuntimeError("secret detail")))
+    broken = post(client, event())
+    assert (broken.status_code, broken.json()["error"]["code"]) == (500, "internal_error")
+    assert "secret" not in broken.text
+
+
+def test_a_refused_model_is_tried_again_when_it_is_promoted_again(
+    client, engine, home, registry
+) -> None:
+    card = registry.path("v2") / PAYLOAD / "model.json"
+    good = card.read_bytes()
+    card.write_text("{}")
+    write_champion(home.champion, "v2", [])
+    engine.refresh()
+    assert recommend(client)["model_version"] == "v1"
+    card.write_bytes(good)
+    registry.promote("v2", [])
+    engine.refresh()
+    assert recommend(client)["model_version"] == "v2"

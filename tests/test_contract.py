@@ -148,3 +148,35 @@ def test_a_wrong_mapping_and_a_missing_folder_are_named(tmp_path) -> None:
         open_source(SourceConfig(kind="csv", folder="nowhere"), "").read()
     with pytest.raises(SourceError, match="folder"):
         open_source(SourceConfig(kind="csv"), "")
+
+
+def test_feedback_that_does_not_fit_is_quarantined_and_cannot_shut_the_gate() -> None:
+    raw = RawData(rows(timestamp=[10]), pl.DataFrame({"item_id": ["i"], "title": ["I"]}))
+    events = pl.DataFrame(
+        {
+            "user_id": ["v"] * 4,
+            "item_id": ["i", "no such item", "i", "i"],
+            "timestamp": [20, 21, 22, 23],
+            "event": ["click", "click", "rating", "rating"],
+            "value": [-7.0, None, 99.0, 4.0],
+        }
+    )
+    feedback = (
+        conform_interactions(events)
+        .rows.with_row_index("seq")
+        .with_columns(pl.lit("x").alias("event_id"))
+    )
+    snapshot = take_snapshot(raw, feedback, SnapshotConfig())
+    assert snapshot.quarantine.select("table", c.ROW, c.REASON).rows() == [
+        ("feedback", 1, "item is not in the catalogue"),
+        ("feedback", 2, "rating is out of bounds"),
+    ]
+    assert snapshot.interactions[c.VALUE].to_list() == [None, -7.0, 4.0]
+
+
+def test_available_is_read_from_words() -> None:
+    words = ["true", "False", "1", "0", "", "perhaps"]
+    ids = [str(n) for n in range(len(words))]
+    conformed = conform_items(pl.DataFrame({"item_id": ids, "title": ids, "available": words}))
+    assert conformed.rows[c.AVAILABLE].to_list() == [True, False, True, False, True]
+    assert conformed.quarantine[c.REASON].to_list() == ["available is neither true nor false"]

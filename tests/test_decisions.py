@@ -39,6 +39,7 @@ def rivalry(**changes: object) -> Rivalry:
         ({"challenger_coverage": 0.2}, True, "at least"),
         ({"requests": 199}, False, "only 199 requests"),
         ({"requests": 0}, False, "only 0 requests"),
+        ({"requests": 1, "first": True}, True, "not worse"),
     ],
 )
 def test_promotion(changes, promoted, said) -> None:

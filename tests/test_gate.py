@@ -9,13 +9,16 @@ import world
 
 from recloop import columns as c
 from recloop.data.contract import conform_interactions, conform_items
+from recloop.data.snapshot import SnapshotConfig
+from recloop.validation.verdict import Verdict
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Great Expectations warns of itself when it is imported
     from recloop.validation import suites
-    from recloop.validation.gate import Verdict, validate
+    from recloop.validation.gate import validate
 
 CONFIG = suites.ValidateConfig()
+VALUES = SnapshotConfig()
 NOW = "2026-01-01T00:00:00Z"
 GOOD = conform_interactions(world.interactions()).rows.with_columns(
     pl.lit(value=True).alias(suites.KNOWN_ITEM)
@@ -25,7 +28,7 @@ ITEMS = conform_items(world.items()).rows
 
 def judge(docs: Path, interactions: pl.DataFrame = GOOD, items: pl.DataFrame = ITEMS) -> Verdict:
     tables = {
-        "interactions": (interactions, suites.interactions_suite(CONFIG, NOW)),
+        "interactions": (interactions, suites.interactions_suite(CONFIG, VALUES, NOW)),
         "items": (items, suites.items_suite(CONFIG)),
     }
     return validate(tables, {"interactions": [c.USER, c.ITEM, c.TIME]}, docs)
@@ -93,7 +96,7 @@ def test_empty_feedback_and_a_large_quarantine(tmp_path) -> None:
     feedback = GOOD.clear().with_columns(pl.lit("x").alias("event_id"))
     share = pl.DataFrame({suites.SHARE: [0.02]})
     tables = {
-        "feedback": (feedback, suites.feedback_suite(CONFIG, NOW)),
+        "feedback": (feedback, suites.feedback_suite(CONFIG, VALUES, NOW)),
         "quarantine": (share, suites.quarantine_suite(CONFIG)),
     }
     verdict = validate(tables, {}, tmp_path)

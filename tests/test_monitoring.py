@@ -32,7 +32,7 @@ def test_interactions_are_described_without_identities() -> None:
     assert described.columns == ["event", "category", "value", "popularity", "activity"]
     assert described["category"].to_list() == ["east", "north", "unknown"]
     assert described["popularity"].to_list() == pytest.approx([math.log(6), math.log(4), 0])
-    assert described["activity"].to_list() == pytest.approx([math.log(2), math.log(3), math.log(2)])
+    assert described["activity"].to_list() == pytest.approx([math.log(3), math.log(3), math.log(2)])
 
 
 def test_a_list_is_clicked_when_its_request_and_an_item_of_it_come_back() -> None:
@@ -48,7 +48,8 @@ def test_a_list_is_clicked_when_its_request_and_an_item_of_it_come_back() -> Non
 
 
 def test_top_scores_are_means_of_lists() -> None:
-    assert frames.top_scores(pl.DataFrame({c.SCORES: [[1.0, 3.0], []]}))["score"].to_list() == [2.0]
+    lists = pl.DataFrame({c.SCORES: [[1.0] * 5 + [3.0] * 5 + [-9.0], [1.0] * 9, []]})
+    assert frames.top_scores(lists)["score"].to_list() == [2.0]
 
 
 def table(rng: np.random.Generator, category: list[float], shift: float) -> pl.DataFrame:

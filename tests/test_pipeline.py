@@ -7,7 +7,7 @@ import yaml
 from closure import modules_of
 
 from flows.settings import decide_config, schedules
-from recloop.config import ConfigError, Settings, read_block
+from recloop.config import BLOCKS, ConfigError, Settings, read_block
 
 PIPELINE = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
@@ -29,7 +29,7 @@ def test_a_stage_names_the_blocks_that_it_reads(stage) -> None:
 
 def test_every_block_is_read_by_somebody() -> None:
     named = {block for stage in PIPELINE.values() for block in stage.get("params", [])}
-    assert named | {"decide", "schedules"} == set(PARAMS)
+    assert named | {"decide", "schedules"} == set(PARAMS) == BLOCKS
     assert decide_config().retrain.column_psi > 0
     assert schedules().monitor.count(" ") == 4
 
@@ -41,9 +41,10 @@ class Small(Settings):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: {size: many}", "a.size"),
-        ("a: {sise: 3}", "a.sise"),
-        ("a: [", "not readable YAML"),
+        ("split: {size: many}", "split.size"),
+        ("split: {sise: 3}", "split.sise"),
+        ("snapshoot: {}", "unknown block snapshoot"),
+        ("split: [", "not readable YAML"),
         (None, "does not exist"),
     ],
 )
@@ -52,9 +53,9 @@ def test_a_wrong_setting_is_named(tmp_path, text, said) -> None:
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=said):
-        read_block("a", Small, path)
+        read_block("split", Small, path)
 
 
 def test_a_missing_block_means_defaults(tmp_path) -> None:
     (tmp_path / "params.yaml").write_text("")
-    assert read_block("a", Small, tmp_path / "params.yaml").size == 3
+    assert read_block("split", Small, tmp_path / "params.yaml").size == 3

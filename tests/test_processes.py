@@ -9,8 +9,8 @@ import sys
 import psutil
 import pytest
 
-from flows.processes import Children, PortTakenError, StartError, end_tree, free_port
-from flows.shell import CommandError, environment, run
+from flows.processes import Children, PortTakenError, StartError, free_port
+from flows.shell import CommandError, end_tree, environment, run
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 

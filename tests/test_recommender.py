@@ -1,6 +1,7 @@
 """The scoring path: states, rules, channels, on the model of five films."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ from recloop.recommender.state import UserState
 from recloop.registry.payload import Payload, user_table
 
 CATALOGUE = Catalogue(items())
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +58,21 @@ def test_a_query_moves_the_list(recommender) -> None:
 def test_rules_leave_out_seen_excluded_filtered_and_unavailable(payload) -> None:
     gone = payload.items.with_columns((pl.col(c.ITEM) != "both").alias(c.AVAILABLE))
     recommender = replace(payload, items=gone).recommender()
-    request = Request(state(("east1", "hide")), exclude=("north1", "no such item"))
+    request = Request(state(("east1", "hide")), exclude=("north1", "no such item"), at=NOW)
     assert shown(recommender, request) == ["east2", "north2"]
     only = Request(UserState.empty(), categories=frozenset({"north"}))
     assert shown(recommender, only) == ["north1", "north2"]
+
+
+def test_items_are_offered_between_publication_and_expiry(payload) -> None:
+    later, earlier = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
+    dated = payload.items.with_columns(
+        pl.when(pl.col(c.ITEM) == "east1").then(later).cast(c.TIMESTAMP_TYPE).alias(c.PUBLISHED),
+        pl.when(pl.col(c.ITEM) == "east2").then(earlier).cast(c.TIMESTAMP_TYPE).alias(c.EXPIRES),
+    )
+    recommender = replace(payload, items=dated).recommender()
+    assert shown(recommender, Request(UserState.empty(), at=NOW)) == ["north1", "north2", "both"]
+    assert "east1" in shown(recommender, Request(UserState.empty(), at=NOW + timedelta(hours=2)))
 
 
 def test_packaged_state_and_newer_events_join(recommender) -> None:
@@ -127,6 +140,8 @@ INTERACTIONS = conform_interactions(
 def test_user_table_keeps_order_and_what_was_met() -> None:
     rows = user_table(INTERACTIONS, CATALOGUE).rows()
     assert rows == [("a", [0], [1, 0]), ("b", [2], [2])]
+    disliked = INTERACTIONS.with_columns(pl.lit("hide").alias(c.EVENT))
+    assert user_table(disliked, CATALOGUE).rows() == [("a", [], [1, 0]), ("b", [], [2])]
 
 
 def test_sequences_and_counts_see_positive_events_of_known_items() -> None:

@@ -61,6 +61,7 @@ def test_promotion_remembers_what_came_before(registry, files) -> None:
     champion = registry.promote("v2", ["better"])
     assert (champion.version, champion.previous) == ("v2", "v1")
     assert registry.champion() == champion
+    assert registry.promote("v2", ["again"]).previous == "v1"  # a way back stays
 
 
 @pytest.mark.parametrize("harm", ["change", "remove", "add", "manifest"])
@@ -82,6 +83,19 @@ def test_a_damaged_model_is_neither_loaded_nor_promoted(registry, harm) -> None:
     with pytest.raises(CorruptModelError):
         registry.load("v1")
     assert registry.champion() is None
+
+
+def test_a_registration_that_was_killed_is_no_version_and_makes_way(registry, files) -> None:
+    registry.register("v2", *files, LINEAGE)
+    registry.path("v2").joinpath(MANIFEST).unlink()
+    assert registry.versions() == ["v1"]
+    assert registry.register("v2", *files, LINEAGE).version == "v2"
+
+
+def test_promoting_mends_a_broken_pointer(registry, home) -> None:
+    registry.promote("v1", [])
+    home.champion.write_text("{")
+    assert registry.promote("v1", []).version == "v1"
 
 
 def test_an_unknown_version_is_an_error(registry) -> None:

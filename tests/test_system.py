@@ -126,14 +126,14 @@ def up(checkout: Checkout, first_run: dict) -> Iterator[dict[str, str]]:
     try:
         until(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None, 180)
         assert process.poll() is None, log.read_text()
-        yield json.loads((checkout.home / "addresses.json").read_text())
+        yield json.loads((checkout.home / "system-addresses.json").read_text())
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0, log.read_text()
         _, alive = psutil.wait_procs(children, timeout=5)
         assert alive == []
-        assert not (checkout.home / "addresses.json").exists()
+        assert not (checkout.home / "system-addresses.json").exists()
 
 
 def test_a_second_system_in_the_same_home_is_refused(checkout: Checkout, up: dict) -> None:
@@ -166,7 +166,7 @@ def test_the_gate_stops_a_bad_row_and_the_champion_serves_on(checkout: Checkout,
         said = " ".join(checkout.run(PYTHON, "-m", "flows.once", "retrain", code=1).split())
     finally:
         path.write_text(good, encoding="utf-8")
-    assert "expect_column_values_to_be_between on value" in said
+    assert "expect_column_values_to_be_between on value broken by 1 rows" in said
     assert f"'user_id': '{user}'" in said
     assert Registry(Home(checkout.home)).versions() == ["v1", "v2"]
     after = httpx.post(f"{up['service']}/v1/recommend", json={"user_id": "u1"}).json()

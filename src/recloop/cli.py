@@ -46,7 +46,7 @@ def promote(
     """Let a version serve; running services follow within a second."""
     try:
         Registry(Home.from_environment()).promote(version, [because])
-    except (UnknownVersionError, CorruptModelError) as error:
+    except (UnknownVersionError, CorruptModelError, ValueError) as error:
         _fail(str(error.args[0]))
     console.print(f"{version} serves")
 

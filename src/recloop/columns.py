@@ -25,7 +25,6 @@ PUBLISHED: Final = "published_at"
 EXPIRES: Final = "expires_at"
 AVAILABLE: Final = "available"
 
-MODEL: Final = "model"
 RANKED: Final = "ranked"
 SCORES: Final = "scores"
 RELEVANT: Final = "relevant"

@@ -1,4 +1,4 @@
-"""The one reader of `params.yaml` and of the environment.
+"""The one reader of `params.yaml`, and of where the home is.
 
 Each part of the project keeps its own small settings class; this module only fills it. It touches
 nothing when imported.
@@ -15,6 +15,12 @@ from pydantic import BaseModel, ValidationError
 Block = TypeVar("Block", bound=BaseModel)
 
 PARAMS_FILE = Path("params.yaml")
+BLOCKS = frozenset(
+    (
+        *("snapshot", "validate", "split", "train", "baselines", "export", "evaluate", "reference"),
+        *("decide", "schedules"),
+    )
+)
 
 
 class ConfigError(ValueError):
@@ -33,6 +39,10 @@ def read_block(name: str, kind: type[Block], path: Path = PARAMS_FILE) -> Block:
         raise ConfigError(f"{path} does not exist in {Path.cwd()}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not readable YAML: {error}") from error
+    if unknown := sorted(set(document) - BLOCKS):
+        raise ConfigError(
+            f"{path}: unknown block {', '.join(unknown)}; known: {', '.join(sorted(BLOCKS))}"
+        )
     try:
         return kind.model_validate(document.get(name) or {})
     except ValidationError as error:

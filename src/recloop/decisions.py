@@ -34,7 +34,10 @@ class PromotionRules(Settings):
 
 @dataclass(frozen=True)
 class Rivalry:
-    """Challenger and rival on the same later requests, NDCG@10, the difference paired."""
+    """Challenger and rival on the same later requests, NDCG@10, the difference paired.
+
+    `first`: there is no champion yet, and the rival is a baseline; then few requests are enough.
+    """
 
     rival: str
     requests: int
@@ -43,14 +46,14 @@ class Rivalry:
     difference: Interval
     challenger_coverage: float
     champion_coverage: float
+    first: bool = False
 
 
 def should_promote(rivalry: Rivalry, rules: PromotionRules) -> Decision:
     """Whether the challenger takes over from its rival (the champion, or popularity at the start)."""
-    if rivalry.requests < rules.min_requests:
-        return False, [
-            f"only {rivalry.requests} requests to compare on, {rules.min_requests} are needed"
-        ]
+    needed = 1 if rivalry.first else rules.min_requests
+    if rivalry.requests < needed:
+        return False, [f"only {rivalry.requests} requests to compare on, {needed} are needed"]
     floor = -rules.margin * rivalry.champion.value
     accurate = rivalry.difference.low >= floor
     narrow = rules.min_coverage_ratio * rivalry.champion_coverage

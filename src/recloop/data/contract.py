@@ -5,11 +5,15 @@ silently. This module knows no files and no data sets.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import reduce
 
 import polars as pl
 
 from recloop import columns as c
+
+# How far the clock of a client may be ahead of ours.
+CLOCK_SKEW = timedelta(minutes=5)
 
 # Numbers this large are epoch milliseconds, not seconds (seconds would lie beyond the year 5000).
 _MILLISECONDS_FROM = 1e11
@@ -83,7 +87,7 @@ def conform_items(raw: pl.DataFrame) -> Conformed:
         _time(raw, c.PUBLISHED),
         _time(raw, c.EXPIRES),
         (
-            pl.col(c.AVAILABLE).cast(pl.Boolean).fill_null(value=True)
+            _boolean(c.AVAILABLE)
             if c.AVAILABLE in raw.columns
             else pl.lit(value=True).alias(c.AVAILABLE)
         ),
@@ -92,6 +96,7 @@ def conform_items(raw: pl.DataFrame) -> Conformed:
         "item_id is empty": pl.col(c.ITEM).is_null(),
         "title is empty": pl.col(c.TITLE).is_null(),
         "item_id is a duplicate": ~pl.col(c.ITEM).is_first_distinct(),
+        "available is neither true nor false": pl.col(c.AVAILABLE).is_null(),
     }
     conformed = _separate(typed, raw, checks)
     return Conformed(conformed.rows.cast(c.ITEMS), conformed.quarantine)
@@ -123,6 +128,17 @@ def _require(raw: pl.DataFrame, names: tuple[str, ...]) -> None:
 def _text(name: str) -> pl.Expr:
     stripped = pl.col(name).cast(pl.String).str.strip_chars()
     return pl.when(stripped != "").then(stripped).alias(name)
+
+
+def _boolean(name: str) -> pl.Expr:
+    word = pl.col(name).cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
+    return (
+        pl.when(word.is_in(["true", "1", "yes", ""]))
+        .then(pl.lit(value=True))
+        .when(word.is_in(["false", "0", "no"]))
+        .then(pl.lit(value=False))
+        .alias(name)
+    )
 
 
 def _optional(raw: pl.DataFrame, name: str) -> pl.Expr:

@@ -9,7 +9,7 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import Settings
-from recloop.data.contract import Conformed, conform_interactions, conform_items
+from recloop.data.contract import conform_interactions, conform_items
 from recloop.data.sources import RawData, SourceConfig
 
 
@@ -17,10 +17,13 @@ class SnapshotConfig(Settings):
     """The source, and which share of its interactions, by time, counts as already known.
 
     The rest (`1 - history`) is the later stretch that `make run` replays as live traffic.
+    `value_min` and `value_max` bound the values of ratings.
     """
 
     source: SourceConfig = SourceConfig()
     history: float = 1.0
+    value_min: float = 0.0
+    value_max: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,23 @@ class Snapshot:
 def take_snapshot(raw: RawData, feedback: pl.DataFrame, config: SnapshotConfig) -> Snapshot:
     """Conform the source, keep its known share, and add the feedback.
 
-    `feedback` holds the event store's rows (see `EventStore.events`); impressions are no interactions.
+    `feedback` holds the event store's rows (see `EventStore.events`). What clients sent by mistake is
+    quarantined, so that it cannot shut the gate for ever. Impressions are no interactions.
     """
     interactions = conform_interactions(raw.interactions, config.source.default_event)
     items = conform_items(raw.items)
     known, _later = divide(interactions.rows, config.history)
-    acted = feedback.filter(pl.col(c.EVENT) != c.Event.IMPRESSION).select(c.INTERACTIONS.names())
-    joined = pl.concat([known, acted]).sort(c.TIME, maintain_order=True)
+    fit, unfit = _separate_feedback(feedback, items.rows, config)
+    joined = pl.concat([known, fit.select(c.INTERACTIONS.names())])
+    quarantine = [
+        _label(interactions.quarantine, "interactions"),
+        _label(items.quarantine, "items"),
+    ]
     return Snapshot(
-        joined,
+        joined.filter(pl.col(c.EVENT) != c.Event.IMPRESSION).sort(c.TIME, maintain_order=True),
         items.rows,
-        feedback,
-        _label(interactions, "interactions").vstack(_label(items, "items")),
+        fit,
+        pl.concat([*quarantine, _label(unfit, "feedback")]),
         max(interactions.quarantined_share, items.quarantined_share),
     )
 
@@ -64,5 +72,27 @@ def divide(interactions: pl.DataFrame, history: float) -> tuple[pl.DataFrame, pl
     )
 
 
-def _label(conformed: Conformed, table: str) -> pl.DataFrame:
-    return conformed.quarantine.select(pl.lit(table).alias("table"), c.ROW, c.REASON, "raw")
+def _separate_feedback(
+    feedback: pl.DataFrame, items: pl.DataFrame, config: SnapshotConfig
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    unknown = ~pl.col(c.ITEM).is_in(items[c.ITEM].implode())
+    rated = pl.col(c.EVENT) == c.Event.RATING
+    within = pl.col(c.VALUE).is_between(config.value_min, config.value_max)
+    reason = (
+        pl.when(unknown)
+        .then(pl.lit("item is not in the catalogue"))
+        .when(rated & ~within)
+        .then(pl.lit("rating is out of bounds"))
+    )
+    judged = feedback.with_columns(reason.alias(c.REASON))
+    fit = judged.filter(pl.col(c.REASON).is_null()).drop(c.REASON)
+    unfit = judged.filter(pl.col(c.REASON).is_not_null()).select(
+        pl.col("seq").cast(pl.UInt32).alias(c.ROW),
+        c.REASON,
+        pl.struct(feedback.columns).struct.json_encode().alias("raw"),
+    )
+    return fit, unfit
+
+
+def _label(quarantine: pl.DataFrame, table: str) -> pl.DataFrame:
+    return quarantine.select(pl.lit(table).alias("table"), c.ROW, c.REASON, "raw")

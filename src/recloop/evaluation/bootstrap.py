@@ -1,24 +1,11 @@
 """Bootstrap confidence intervals that resample users, because one user's requests are alike."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from recloop.decisions import Interval
+
 Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over requests with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain numbers, for JSON."""
-        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 class UserBootstrap:

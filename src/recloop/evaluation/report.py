@@ -1,10 +1,12 @@
 """From predictions to the table of metrics: each model, each metric, with its interval."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
+from pydantic import field_validator
 
 from recloop import columns as c
 from recloop.config import Settings
@@ -15,7 +17,11 @@ from recloop.evaluation.offline import Requests, hits
 from recloop.models.ranking import Ranked
 from recloop.models.scorer import Scores
 
-HEADLINE = "ndcg@10"
+OURS = "recloop"
+K = 10
+HEADLINE = f"ndcg@{K}"
+# How many items each list of predictions holds.
+DEPTH = 20
 
 
 class EvaluateConfig(Settings):
@@ -24,6 +30,13 @@ class EvaluateConfig(Settings):
     ks: list[int] = [5, 10, 20]
     draws: int = 1_000
     seed: int = 42
+
+    @field_validator("ks")
+    @classmethod
+    def _within_depth(cls, ks: list[int]) -> list[int]:
+        if K not in ks or not all(1 <= k <= DEPTH for k in ks):
+            raise ValueError(f"{K} must be among them, and none beyond {DEPTH}")
+        return ks
 
 
 def predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.DataFrame:
@@ -66,7 +79,7 @@ def table(
     models: dict[str, Any] = {}
     for name, lists in predicted.items():
         values, covered = per_request(lists, requests, catalogue, config.ks)
-        intervals = {metric: bootstrap.interval(v).as_dict() for metric, v in values.items()}
+        intervals = {metric: asdict(bootstrap.interval(v)) for metric, v in values.items()}
         models[name] = {**intervals, **covered}
     return models
 
@@ -81,10 +94,10 @@ def differences(
     """Paired difference of NDCG@10, ours minus each other's, with its interval."""
     requests = Requests.encode(asked, catalogue)
     bootstrap = UserBootstrap(asked[c.USER].to_list(), config.draws, config.seed)
-    mine = per_request(ours, requests, catalogue, [10])[0][HEADLINE]
+    mine = per_request(ours, requests, catalogue, [K])[0][HEADLINE]
     return {
-        name: bootstrap.interval(
-            mine - per_request(theirs, requests, catalogue, [10])[0][HEADLINE]
-        ).as_dict()
+        name: asdict(
+            bootstrap.interval(mine - per_request(theirs, requests, catalogue, [K])[0][HEADLINE])
+        )
         for name, theirs in others.items()
     }

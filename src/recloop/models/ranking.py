@@ -13,7 +13,8 @@ Ranked = NDArray[np.int64]
 def top_k(scores: Scores, forbidden: Sequence[History], k: int) -> tuple[Ranked, Scores]:
     """The k best rows per request and their scores, best first; forbidden rows never appear.
 
-    Where fewer than k items are allowed, the rest is -1. Equal scores keep catalogue order.
+    Where fewer than k items are allowed, the rest is -1. Equal scores within the list keep
+    catalogue order.
     """
     allowed = scores.astype(np.float32, copy=True)
     for row, rows in enumerate(forbidden):

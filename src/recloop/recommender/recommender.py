@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.models.blend import QUERY, Blend, combine
 from recloop.models.content import QueryEncoder
@@ -16,13 +18,18 @@ from recloop.recommender.state import UserState, UserStates
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asks for. `categories`: only items that have one of these."""
+    """What somebody asks for.
+
+    `categories`: only items that have one of these. `at`: when; items not yet published or expired
+    by then are left out. Without it, as offline, availability and dates are left to `exclude`.
+    """
 
     state: UserState
     k: int = 10
     query: str | None = None
     exclude: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,10 @@ class Recommender:
         self._text = text
         self._encoder = encoder
         self._query_weight = query_weight
-        self._unavailable = np.flatnonzero(~catalogue.items["available"].to_numpy())
-        self._categories = [frozenset(own) for own in catalogue.items["categories"].to_list()]
+        self._categories = [frozenset(own) for own in catalogue.items[c.CATEGORIES].to_list()]
+        self._available = catalogue.items[c.AVAILABLE].to_numpy()
+        self._from = _moments(catalogue, c.PUBLISHED, np.datetime64("0001-01-01", "us"))
+        self._until = _moments(catalogue, c.EXPIRES, np.datetime64("9999-12-31", "us"))
 
     def recommend(self, request: Request) -> list[RankedItem]:
         """At most k items, best first; none that is seen, excluded, unavailable or filtered out."""
@@ -91,8 +100,18 @@ class Recommender:
         return np.stack(vectors) @ self._text.T
 
     def _forbidden(self, request: Request) -> Rows:
-        rules = [request.state.seen, self._unavailable, self.catalogue.rows(request.exclude)]
+        rules = [request.state.seen, self.catalogue.rows(request.exclude)]
+        if request.at is not None:
+            at = np.datetime64(request.at.astimezone(UTC).replace(tzinfo=None), "us")
+            on_offer = self._available & (self._from <= at) & (at < self._until)
+            rules.append(np.flatnonzero(~on_offer))
         if request.categories:
             wrong = [not (own & request.categories) for own in self._categories]
             rules.append(np.flatnonzero(wrong))
         return np.concatenate(rules)
+
+
+def _moments(catalogue: Catalogue, column: str, otherwise: np.datetime64) -> NDArray[np.datetime64]:
+    """A time column in UTC as `(items,)`, with `otherwise` where there is none."""
+    moments = catalogue.items[column].dt.replace_time_zone(None).to_numpy()
+    return np.where(np.isnat(moments), otherwise, moments)

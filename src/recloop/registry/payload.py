@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
+from recloop.data.split import HISTORY
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
 from recloop.models.content import Content, QueryEncoder
 from recloop.models.item_item import ItemItem
@@ -115,7 +116,7 @@ class Payload:
             QueryEncoder(open_session(self.encoder), tokenizer, self.card.max_tokens),
             UserStates(
                 self.users[c.USER].to_list(),
-                _rows(self.users["history"]),
+                _rows(self.users[HISTORY]),
                 _rows(self.users[SEEN]),
                 self.card.feedback_until,
             ),
@@ -124,13 +125,15 @@ class Payload:
 
 
 def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
-    """Each user's history and seen items as rows of the catalogue, as of the snapshot's end."""
-    liked = pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS))
-    last = interactions.sort(c.TIME, maintain_order=True).unique(
-        [c.USER, c.ITEM], keep="last", maintain_order=True
-    )
-    users = last.group_by(c.USER, maintain_order=True).agg(
-        pl.col(c.ITEM).filter(liked).alias("history"), pl.col(c.ITEM).alias(SEEN)
+    """Each user's history and seen items as rows of the catalogue, as of the snapshot's end.
+
+    As in `UserState.after`: an item's last place counts, and a later dislike leaves it in the history.
+    """
+    ordered = interactions.sort(c.TIME, maintain_order=True)
+    liked = ordered.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    histories, seen = _last_places(liked, HISTORY), _last_places(ordered, SEEN)
+    users = seen.join(histories, on=c.USER, how="left", maintain_order="left").with_columns(
+        pl.col(HISTORY).fill_null([])
     )
     return users.select(
         c.USER,
@@ -138,9 +141,14 @@ def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame
             pl.Series(
                 name, [catalogue.rows(ids).tolist() for ids in users[name]], pl.List(pl.Int32)
             )
-            for name in ("history", SEEN)
+            for name in (HISTORY, SEEN)
         ),
     )
+
+
+def _last_places(ordered: pl.DataFrame, name: str) -> pl.DataFrame:
+    last = ordered.unique([c.USER, c.ITEM], keep="last", maintain_order=True)
+    return last.group_by(c.USER, maintain_order=True).agg(pl.col(c.ITEM).alias(name))
 
 
 def _rows(column: pl.Series) -> Sequence[Rows]:

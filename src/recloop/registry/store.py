@@ -44,12 +44,15 @@ class Registry:
         import bentoml  # noqa: PLC0415
         from bentoml._internal.models import ModelStore  # noqa: PLC0415
 
+        if not self._folder(version).joinpath(MANIFEST).exists():
+            shutil.rmtree(
+                self._folder(version), ignore_errors=True
+            )  # a registration that was killed
         store = ModelStore(str(self._home.models / "models"))
         with bentoml.models.create(f"{NAME}:{version}", _model_store=store) as model:
-            folder = Path(model.path)
-            shutil.copytree(payload, folder / PAYLOAD)
-            shutil.copytree(reference, folder / REFERENCE)
-            return seal(folder, version, lineage)
+            shutil.copytree(payload, Path(model.path) / PAYLOAD)
+            shutil.copytree(reference, Path(model.path) / REFERENCE)
+        return seal(self._folder(version), version, lineage)
 
     def versions(self) -> list[str]:
         """Every complete version, oldest first."""

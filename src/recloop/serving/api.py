@@ -1,13 +1,13 @@
 """What goes over HTTP: requests and answers, strictly checked."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from recloop.columns import Event
+from recloop.data.contract import CLOCK_SKEW
 
-_CLOCK_SKEW = timedelta(minutes=5)
 _OLDEST = datetime(1970, 1, 2, tzinfo=UTC)
 
 Id = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -20,7 +20,7 @@ class Strict(BaseModel):
 
 
 def _plausible(moment: datetime | None) -> datetime | None:
-    if moment is not None and not _OLDEST <= moment <= datetime.now(UTC) + _CLOCK_SKEW:
+    if moment is not None and not _OLDEST <= moment <= datetime.now(UTC) + CLOCK_SKEW:
         raise ValueError("must lie between 1970-01-02 and now")
     return moment
 

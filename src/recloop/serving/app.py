@@ -8,10 +8,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
+from recloop.logs import get_log
 from recloop.serving.api import (
     ErrorResponse,
     EventsRequest,
@@ -27,8 +29,10 @@ from recloop.store.events import StoredEvent
 
 MAX_BODY_BYTES = 2_000_000
 
+log = get_log("serving")
+
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse} for status in (400, 413, 422, 503)
+    status: {"model": ErrorResponse} for status in (400, 411, 413, 422, 500, 503)
 }
 
 
@@ -93,6 +97,8 @@ def create_app(engine: Callable[[], Engine]) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoModelError, _no_model)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _store_down)
+    app.add_exception_handler(Exception, _unexpected)
     return app
 
 
@@ -105,11 +111,19 @@ class LimitBody:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
             length = dict(scope["headers"]).get(b"content-length", b"")
-            if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-                message = f"A body says its length, of {MAX_BODY_BYTES} bytes at most."
-                await _error(413, "body_too_large", message)(scope, receive, send)
+            refusal = _refuse(length)
+            if refusal is not None:
+                await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _refuse(length: bytes) -> JSONResponse | None:
+    if not length.isdigit():
+        return _error(411, "length_required", "The request says how long its body is.")
+    if int(length) > MAX_BODY_BYTES:
+        return _error(413, "body_too_large", f"A body has {MAX_BODY_BYTES} bytes at most.")
+    return None
 
 
 def _error(status: int, code: str, message: str, details: list[str] | None = None) -> JSONResponse:
@@ -127,6 +141,16 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 def _no_model(_: Request, error: Exception) -> JSONResponse:
     return _error(503, "no_model", str(error))
+
+
+def _store_down(_: Request, error: Exception) -> JSONResponse:
+    log.error("event store not available", error=str(error))
+    return _error(503, "store_unavailable", "Events cannot be stored right now; send them again.")
+
+
+def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected", error=repr(error))
+    return _error(500, "internal_error", "Something went wrong here; it has been logged.")
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:

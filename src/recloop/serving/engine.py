@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from recloop.logs import get_log
 from recloop.recommender.recommender import RankedItem, Recommender, Request
 from recloop.recommender.state import UserState
-from recloop.registry.champion import read_champion
-from recloop.registry.manifest import CorruptModelError
-from recloop.registry.store import Registry, UnknownVersionError
+from recloop.registry.champion import Champion, read_champion
+from recloop.registry.store import Registry
 from recloop.serving.api import RecommendRequest
 from recloop.store.events import EventStore, ServedList, StoredEvent
 
 ARM = "champion"
-# How much of a user's newest events a request looks at.
-_RECENT_EVENTS = 1_000
+# How many of a user's newest events, impressions not counted, a request looks at.
+_RECENT_EVENTS = 5_000
 
 log = get_log("serving")
 
@@ -47,7 +48,8 @@ class Engine:
         self._store = store
         self._poll = poll_seconds
         self._serving: Serving | None = None
-        self._refused: str | None = None
+        self._champion: Champion | None = None
+        self._refused: Champion | None = None
         self._stopping = threading.Event()
         self._answers: queue.SimpleQueue[ServedList | None] = queue.SimpleQueue()
         self._threads = [
@@ -77,16 +79,16 @@ class Engine:
     def refresh(self) -> None:
         """Load the champion where it is not what serves; a bad one is refused and the old one stays."""
         champion = read_champion(self._pointer)
-        if champion is None or champion.version in {self.version, self._refused}:
+        if champion is None or champion in {self._champion, self._refused}:
             return
         try:
             recommender = self._registry.load(champion.version)
-        except (CorruptModelError, UnknownVersionError, OSError, ValueError) as error:
-            self._refused = champion.version
-            log.error("model refused", error=str(error), still_serving=self.version)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
+            self._refused = champion
+            log.error("model refused", error=repr(error), still_serving=self.version)
             return
+        self._champion = champion
         self._serving = Serving(champion.version, recommender)
-        self._refused = None
         log.info("model loaded", version=champion.version)
 
     def recommend(self, asked: RecommendRequest) -> tuple[ServedList, list[RankedItem]]:
@@ -102,12 +104,13 @@ class Engine:
             query=asked.query,
             exclude=tuple(asked.exclude),
             categories=frozenset(asked.filters.categories),
+            at=asked.context.timestamp or datetime.now(UTC),
         )
         ranked = serving.recommender.recommend(request)
         served = ServedList(
             request_id=uuid.uuid4().hex,
             user_id=asked.user_id,
-            timestamp=asked.context.timestamp or datetime.now(UTC),
+            timestamp=request.at or datetime.now(UTC),
             model_version=serving.version,
             arm=ARM,
             items=[item.item_id for item in ranked],
@@ -132,7 +135,7 @@ class Engine:
         while not self._stopping.wait(self._poll):
             try:
                 self.refresh()
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 log.error("champion pointer unreadable", error=str(error))
 
     def _write_answers(self) -> None:
@@ -142,4 +145,8 @@ class Engine:
             while not self._answers.empty():
                 batch.append(self._answers.get())
             stopping = None in batch
-            self._store.append_served(served for served in batch if served is not None)
+            try:
+                self._store.append_served(served for served in batch if served is not None)
+            except SQLAlchemyError as error:
+                # The events decide what is recommended; a list that is not logged costs statistics.
+                log.error("served lists not logged", lists=len(batch), error=str(error))

@@ -21,7 +21,7 @@ class Metrics:
 
 @cache
 def metrics() -> Metrics:
-    """The metrics of this process, made at first use.
+    """The metrics of this process, made when its service starts.
 
     A worker learns where its metrics are shared only after it has imported the service; what is made
     before that stays invisible.

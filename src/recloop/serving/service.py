@@ -8,6 +8,7 @@ from recloop.config import Home
 from recloop.registry.store import Registry
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
+from recloop.serving.metrics import metrics
 from recloop.store.events import EventStore
 
 _engines: list[Engine] = []
@@ -23,6 +24,7 @@ class RecloopService:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
         self.engine = Engine(Registry(home), home.champion, EventStore.at(home.events), poll)
+        metrics()
         self.engine.start()
         _engines.append(self.engine)
 

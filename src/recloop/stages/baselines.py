@@ -6,7 +6,7 @@ import torch
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue, sequences
 from recloop.evaluation.offline import Requests
-from recloop.evaluation.report import predictions
+from recloop.evaluation.report import DEPTH, predictions
 from recloop.logs import get_log
 from recloop.models.ranking import top_k
 from recloop.models.scorer import Scorer
@@ -19,6 +19,7 @@ from recloop.training.finetune import FrozenText, TrainConfig, fit
 from recloop.training.judge import judge_on
 
 log = get_log("baselines")
+_BATCH = 256
 
 
 def main() -> None:
@@ -51,8 +52,14 @@ def main() -> None:
 
     files.fresh(files.BASELINES)
     for name, model in models.items():
-        ranked, scores = top_k(model.score(test.histories), test.histories, files.DEPTH)
-        predictions(ranked, scores, catalogue).write_parquet(files.BASELINES / f"{name}.parquet")
+        answers = [
+            predictions(*top_k(model.score(part), part, DEPTH), catalogue)
+            for part in (
+                test.histories[start : start + _BATCH]
+                for start in range(0, len(test.histories), _BATCH)
+            )
+        ]
+        pl.concat(answers).write_parquet(files.BASELINES / f"{name}.parquet")
     files.write_json(files.BASELINES / "chosen.json", chosen)
 
 

@@ -1,4 +1,4 @@
-"""Challenger and champion on the same requests, all of them later than anything either was trained on.
+"""Challenger and champion on the same requests, later than anything that the champion was trained on.
 
 Not a stage of `dvc.yaml`: which model is the champion is the registry's knowledge, not the data's.
 """
@@ -12,7 +12,7 @@ import typer
 from recloop import columns as c
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
-from recloop.evaluation.report import HEADLINE, EvaluateConfig, differences, table
+from recloop.evaluation.report import OURS, EvaluateConfig, differences, table
 from recloop.registry.payload import CARD, Card
 from recloop.stages import files, recommend
 
@@ -28,7 +28,7 @@ def main(champion: Annotated[Path, typer.Option(help="Folder of the champion's m
     trained_until = Card.model_validate_json(champion.joinpath(CARD).read_bytes()).trained_until
     later = asked[c.TIME] > trained_until
     predicted = {
-        name: pl.read_parquet(folder / "recloop.parquet").filter(later)
+        name: pl.read_parquet(folder / f"{OURS}.parquet").filter(later)
         for name, folder in (
             (CHALLENGER, files.PREDICTIONS),
             (CHAMPION, files.CHAMPION_PREDICTIONS),
@@ -40,7 +40,7 @@ def main(champion: Annotated[Path, typer.Option(help="Folder of the champion's m
     if asked.height:
         difference = differences(challenger, {CHAMPION: rival}, asked, catalogue, config)
         document |= {"models": table(predicted, asked, catalogue, config)}
-        document |= {"metric": HEADLINE, "difference": difference[CHAMPION]}
+        document |= {"difference": difference[CHAMPION]}
     files.write_json(files.COMPARISON, document)
 
 

@@ -5,10 +5,8 @@ import polars as pl
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
 from recloop.data.split import SplitConfig
-from recloop.evaluation.report import HEADLINE, EvaluateConfig, differences, table
+from recloop.evaluation.report import HEADLINE, OURS, EvaluateConfig, differences, table
 from recloop.stages import files
-
-OURS = "recloop"
 
 
 def main() -> None:

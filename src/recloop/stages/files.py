@@ -37,9 +37,6 @@ METRICS = REPORTS / "metrics.json"
 MODELS_TABLE = REPORTS / "models.csv"
 COMPARISON = REPORTS / "comparison.json"
 
-# How many items each list of predictions holds.
-DEPTH = 20
-
 
 def fresh(folder: Path) -> Path:
     """The folder, empty."""

@@ -8,7 +8,7 @@ import typer
 
 from recloop.data.catalogue import Rows
 from recloop.evaluation.offline import Requests
-from recloop.evaluation.report import predictions
+from recloop.evaluation.report import DEPTH, OURS, predictions
 from recloop.recommender.recommender import Recommender, Request
 from recloop.recommender.state import UserState
 from recloop.registry.payload import Payload
@@ -29,11 +29,11 @@ def main(
         _answer(recommender, requests.histories[start : start + _BATCH])
         for start in range(0, asked.height, _BATCH)
     ]
-    pl.concat(parts).write_parquet(files.fresh(out) / "recloop.parquet")
+    pl.concat(parts).write_parquet(files.fresh(out) / f"{OURS}.parquet")
 
 
 def _answer(recommender: Recommender, histories: list[Rows]) -> pl.DataFrame:
-    batch = [Request(UserState(history, history), k=files.DEPTH) for history in histories]
+    batch = [Request(UserState(history, history), k=DEPTH) for history in histories]
     ranked, scores = recommender.rank(batch)
     return predictions(ranked, scores, recommender.catalogue)
 

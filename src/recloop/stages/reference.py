@@ -4,6 +4,7 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import Settings, read_block
+from recloop.evaluation.report import OURS, K
 from recloop.stages import files
 
 
@@ -17,12 +18,12 @@ def main() -> None:
     """data/snapshot and artifacts/predictions → artifacts/reference."""
     config = read_block("reference", ReferenceConfig)
     interactions = pl.read_parquet(files.INTERACTIONS)
-    lists = pl.read_parquet(files.PREDICTIONS / "recloop.parquet")
+    lists = pl.read_parquet(files.PREDICTIONS / f"{OURS}.parquet")
     files.fresh(files.REFERENCE)
     interactions.tail(config.interactions).select(
         c.USER, c.ITEM, c.TIME, c.EVENT, c.VALUE
     ).write_parquet(files.REFERENCE / "interactions.parquet")
-    lists.select(pl.col(c.SCORES).list.head(10)).write_parquet(files.REFERENCE / "scores.parquet")
+    lists.select(pl.col(c.SCORES).list.head(K)).write_parquet(files.REFERENCE / "scores.parquet")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def main() -> None:
             "items": snapshot.items.height,
             "users": snapshot.interactions[c.USER].n_unique(),
             "feedback": snapshot.feedback.height,
-            "feedback_until": snapshot.feedback["seq"].max() or 0,
+            "feedback_until": feedback["seq"].max() or 0,
             "quarantined": snapshot.quarantine.height,
             "quarantined_share": snapshot.quarantined_share,
             "from": str(snapshot.interactions[c.TIME].min()),

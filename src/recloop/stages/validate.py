@@ -8,6 +8,8 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import read_block
+from recloop.data.contract import CLOCK_SKEW
+from recloop.data.snapshot import SnapshotConfig
 from recloop.logs import get_log
 from recloop.stages import files
 from recloop.validation import suites
@@ -17,16 +19,20 @@ from recloop.validation.gate import validate
 def main() -> None:
     """data/snapshot → reports/validation.json and Data Docs; exit code 1 where the gate is shut."""
     config = read_block("validate", suites.ValidateConfig)
-    now = datetime.now(UTC).isoformat()
+    values = read_block("snapshot", SnapshotConfig)
+    now = (datetime.now(UTC) + CLOCK_SKEW).isoformat()
     items = pl.read_parquet(files.ITEMS)
     share = files.read_json(files.SNAPSHOT_FACTS)[suites.SHARE]
     tables = {
         "interactions": (
             _with_known(files.INTERACTIONS, items),
-            suites.interactions_suite(config, now),
+            suites.interactions_suite(config, values, now),
         ),
         "items": (items, suites.items_suite(config)),
-        "feedback": (_with_known(files.FEEDBACK, items), suites.feedback_suite(config, now)),
+        "feedback": (
+            _with_known(files.FEEDBACK, items),
+            suites.feedback_suite(config, values, now),
+        ),
         "quarantine": (pl.DataFrame({suites.SHARE: [share]}), suites.quarantine_suite(config)),
     }
     keys = {

@@ -1,6 +1,6 @@
 """The event store: append-only, idempotent by event id, on disk before it answers.
 
-SQLite with a write-ahead log by default; any SQLAlchemy URL with `ON CONFLICT DO NOTHING` works.
+SQLite with a write-ahead log, through SQLAlchemy.
 """
 
 from collections.abc import Iterable, Sequence
@@ -139,32 +139,26 @@ class EventStore:
             return len(connection.execute(statement.returning(table.c.seq), rows).all())
 
     def recent(self, user_id: str, after: int, limit: int) -> list[tuple[str, str]]:
-        """The user's last `limit` events beyond sequence number `after`: (item, event), oldest first."""
+        """The user's last `limit` events beyond sequence number `after`, impressions left out.
+
+        Returns:
+            (item id, event), oldest first.
+        """
         with self._engine.connect() as connection:
             rows = connection.execute(
                 self._recent, {"user": user_id, "after": after, "limit": limit}
             ).all()
         return [(row[0], row[1]) for row in reversed(rows)]
 
-    def last_seq(self) -> int:
-        """Sequence number of the newest event, 0 when there is none."""
-        newest = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0))
-        with self._engine.connect() as connection:
-            return int(connection.execute(newest).scalar_one())
-
-    def events(self, after: int = 0, until: int | None = None) -> pl.DataFrame:
-        """Events with `after < seq <= until` as a table: seq, event_id and the contract's columns."""
+    def events(self, after: int = 0) -> pl.DataFrame:
+        """Events beyond sequence number `after`: seq, event_id and the contract's columns."""
         chosen = sa.select(_events).where(_events.c.seq > after).order_by(_events.c.seq)
-        if until is not None:
-            chosen = chosen.where(_events.c.seq <= until)
         schema = {"seq": pl.Int64(), "event_id": pl.String(), **c.INTERACTIONS}
         return self._frame(chosen, schema)
 
-    def served(self, after: datetime | None = None) -> pl.DataFrame:
-        """Answers given after this moment: request, user, time, model version, items, scores."""
+    def served(self) -> pl.DataFrame:
+        """Answers given: request, user, time, model version, items, scores."""
         chosen = sa.select(_served).order_by(_served.c.seq)
-        if after is not None:
-            chosen = chosen.where(_served.c.micros > _micros(after))
         schema = {
             c.REQUEST: pl.String(),
             c.USER: pl.String(),
@@ -201,7 +195,11 @@ def _select_recent() -> sa.Select[tuple[str, str]]:
     newest_first = (_events.c.micros.desc(), _events.c.seq.desc())
     return (
         sa.select(_events.c[c.ITEM], _events.c[c.EVENT])
-        .where(_events.c[c.USER] == sa.bindparam("user"), _events.c.seq > sa.bindparam("after"))
+        .where(
+            _events.c[c.USER] == sa.bindparam("user"),
+            _events.c.seq > sa.bindparam("after"),
+            _events.c[c.EVENT] != c.Event.IMPRESSION.value,
+        )
         .order_by(*newest_first)
         .limit(sa.bindparam("limit"))
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import polars as pl
@@ -47,12 +46,13 @@ def tune_item_item(
 ) -> Tuned:
     """The best of `settings` × `decays` by NDCG@10 on `requests`; decay changes no fitted weight."""
     best: Tuned | None = None
-    fitted = {setting: fit(matrix, setting, 1.0) for setting in settings}
-    for (setting, model), decay in product(fitted.items(), decays):
-        model.decay = decay
-        quality = requests.ndcg_at_10(model.score(requests.histories))
-        if best is None or quality > best.quality:
-            best = Tuned(model, setting, decay, quality)
+    for setting in settings:
+        model = fit(matrix, setting, 1.0)
+        for decay in decays:
+            model.decay = decay
+            quality = requests.ndcg_at_10(model.score(requests.histories))
+            if best is None or quality > best.quality:
+                best = Tuned(model, setting, decay, quality)
     if best is None:
         raise ValueError("nothing to choose from: settings or decays are empty")
     best.model.decay = best.decay

@@ -7,38 +7,11 @@ from typing import Any
 
 import great_expectations as gx
 import polars as pl
-from pydantic import BaseModel
+
+from recloop.validation.verdict import Failure, Verdict
 
 # Rows named in a failure; the Data Docs hold more.
 _ROWS_NAMED = 20
-
-
-class Failure(BaseModel):
-    """One rule that does not hold, and the first rows that break it."""
-
-    suite: str
-    rule: str
-    column: str | None
-    severity: str
-    count: int
-    rows: list[dict[str, Any]]
-
-    def __str__(self) -> str:
-        where = f" on {self.column}" if self.column else ""
-        rows = f"{self.count} rows, first {self.rows[:3]}"
-        return f"{self.severity}: {self.suite}: {self.rule}{where}: {rows}"
-
-
-class Verdict(BaseModel):
-    """Whether training may go on: no critical rule failed."""
-
-    passed: bool
-    rules: int
-    failures: list[Failure]
-
-    def reasons(self) -> list[str]:
-        """A sentence for each failure, critical ones first."""
-        return [str(f) for f in sorted(self.failures, key=lambda f: f.severity != "critical")]
 
 
 def validate(

@@ -3,9 +3,11 @@
 import great_expectations as gx
 import great_expectations.expectations as gxe
 from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.row_conditions import Column
 
 from recloop import columns as c
 from recloop.config import Settings
+from recloop.data.snapshot import SnapshotConfig
 
 
 class ValidateConfig(Settings):
@@ -14,8 +16,6 @@ class ValidateConfig(Settings):
     min_interactions: int = 1_000
     min_items: int = 50
     min_users: int = 20
-    value_min: float = 0.0
-    value_max: float = 5.0
     oldest: str = "1970-01-02T00:00:00Z"
     max_quarantined_share: float = 0.01
 
@@ -24,7 +24,9 @@ SHARE = "quarantined_share"
 KNOWN_ITEM = "item_is_in_catalogue"
 
 
-def interactions_suite(config: ValidateConfig, now: str) -> gx.ExpectationSuite:
+def interactions_suite(
+    config: ValidateConfig, values: SnapshotConfig, now: str
+) -> gx.ExpectationSuite:
     """Rules of the interactions that a model would be trained on."""
     return _suite(
         "interactions",
@@ -36,12 +38,7 @@ def interactions_suite(config: ValidateConfig, now: str) -> gx.ExpectationSuite:
                 gxe.ExpectColumnValuesToNotBeNull(column=name, severity="critical")
                 for name in (c.USER, c.ITEM, c.TIME, c.EVENT)
             ),
-            gxe.ExpectColumnValuesToBeBetween(
-                column=c.VALUE,
-                min_value=config.value_min,
-                max_value=config.value_max,
-                severity="critical",
-            ),
+            _rated_within(values),
             _in_time(config.oldest, now),
             gxe.ExpectColumnValuesToBeInSet(
                 column=c.EVENT, value_set=[event.value for event in c.Event], severity="critical"
@@ -75,18 +72,13 @@ def items_suite(config: ValidateConfig) -> gx.ExpectationSuite:
     )
 
 
-def feedback_suite(config: ValidateConfig, now: str) -> gx.ExpectationSuite:
+def feedback_suite(config: ValidateConfig, values: SnapshotConfig, now: str) -> gx.ExpectationSuite:
     """Rules of what came back through the service; an empty table passes."""
     return _suite(
         "feedback",
         [
             gxe.ExpectColumnValuesToBeUnique(column="event_id", severity="critical"),
-            gxe.ExpectColumnValuesToBeBetween(
-                column=c.VALUE,
-                min_value=config.value_min,
-                max_value=config.value_max,
-                severity="critical",
-            ),
+            _rated_within(values),
             _in_time(config.oldest, now),
             gxe.ExpectColumnValuesToBeInSet(
                 column=KNOWN_ITEM, value_set=[True], mostly=0.95, severity="warning"
@@ -104,6 +96,16 @@ def quarantine_suite(config: ValidateConfig) -> gx.ExpectationSuite:
                 column=SHARE, max_value=config.max_quarantined_share, severity="critical"
             )
         ],
+    )
+
+
+def _rated_within(values: SnapshotConfig) -> Expectation:
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=c.VALUE,
+        min_value=values.value_min,
+        max_value=values.value_max,
+        row_condition=Column(c.EVENT) == c.Event.RATING.value,
+        severity="critical",
     )
 
 
