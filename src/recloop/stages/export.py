@@ -37,8 +37,8 @@ from recloop.training.finetune import TrainConfig
 class ExportConfig(Settings):
     """How the channels beside the sequence model are built, and what a query weighs."""
 
-    ease_l2: list[float] = [300.0, 600.0, 1200.0, 2400.0]
-    decays: list[float] = [0.95, 0.9, 0.85, 0.8, 0.7]
+    ease_l2: list[float] = [300.0, 600.0, 1200.0]
+    decays: list[float] = [0.95, 0.9, 0.85, 0.8]
     content_last: int = 5
     query_weight: float = 2.0
     blend_requests: int = 2_000

@@ -19,9 +19,9 @@ from recloop.models.popularity import Popularity
 class BaselinesConfig(Settings):
     """The grids that item-item models are tuned over; a decay of 1 is the model as published."""
 
-    ease_l2: list[float] = [100.0, 300.0, 600.0, 1200.0, 2400.0]
-    knn_neighbours: list[int] = [100, 200, 400, 800]
-    decays: list[float] = [1.0, 0.95, 0.9, 0.8, 0.7]
+    ease_l2: list[float] = [100.0, 300.0, 600.0, 1200.0]
+    knn_neighbours: list[int] = [50, 100, 200, 400]
+    decays: list[float] = [1.0, 0.95, 0.9, 0.8]
 
 
 @dataclass(frozen=True)
