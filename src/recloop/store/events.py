@@ -150,9 +150,9 @@ class EventStore:
             ).all()
         return [(row[0], row[1]) for row in reversed(rows)]
 
-    def events(self, after: int = 0) -> pl.DataFrame:
-        """Events beyond sequence number `after`: seq, event_id and the contract's columns."""
-        chosen = sa.select(_events).where(_events.c.seq > after).order_by(_events.c.seq)
+    def events(self) -> pl.DataFrame:
+        """All events: seq, event_id and the contract's columns."""
+        chosen = sa.select(_events).order_by(_events.c.seq)
         schema = {"seq": pl.Int64(), "event_id": pl.String(), **c.INTERACTIONS}
         return self._frame(chosen, schema)
 
