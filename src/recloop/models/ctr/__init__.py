@@ -1,0 +1,1 @@
+"""Models of clicks and likes: whether this user will like this item. Arrays in, numbers out."""

@@ -1,0 +1,97 @@
+"""Low-rank models: matrix factorisation of what the additive model leaves, and of who saw what."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recloop.models.ctr.log import Floats, Ints, Log
+
+_CHUNK = 20_000
+_TINY = 1e-9
+
+
+def fit_factors(
+    log: Log, residuals: Floats, shape: tuple[int, int], rank: int, l2: float, sweeps: int = 6
+) -> tuple[Floats, Floats]:
+    """`(users, rank)` and `(items, rank)` whose products fit the residuals, by alternating least squares.
+
+    As Zhou et al. 2008, with a ridge of `l2` on every vector; who has no rows gets zeros.
+    """
+    ones = sparse.csr_matrix((np.ones(len(log), np.float32), (log.users, log.items)), shape=shape)
+    values = sparse.csr_matrix((residuals, (log.users, log.items)), shape=shape)
+    ones_t, values_t = ones.T.tocsr(), values.T.tocsr()
+    items: Floats = np.random.default_rng(0).normal(0, 0.1, (shape[1], rank)).astype(np.float32)
+    users = np.zeros((shape[0], rank), np.float32)
+    for _ in range(sweeps):
+        users = _solve(ones, values, items, l2)
+        items = _solve(ones_t, values_t, users, l2)
+    return users, items
+
+
+def _solve(ones: sparse.csr_matrix, values: sparse.csr_matrix, other: Floats, l2: float) -> Floats:
+    rank = other.shape[1]
+    squares = (other[:, :, None] * other[:, None, :]).reshape(-1, rank * rank)
+    ridge = l2 * np.eye(rank, dtype=np.float32)
+    found = np.zeros((ones.shape[0], rank), np.float32)
+    used = np.flatnonzero(np.diff(ones.indptr))
+    for start in range(0, len(used), _CHUNK):
+        rows = used[start : start + _CHUNK]
+        gram = (ones[rows] @ squares).reshape(-1, rank, rank) + ridge
+        found[rows] = np.linalg.solve(gram, (values[rows] @ other)[:, :, None])[:, :, 0]
+    return found
+
+
+def exposure_vectors(log: Log, shape: tuple[int, int], rank: int) -> Floats:
+    """Unit item vectors `(items, rank)` of who interacted with what, whatever the label.
+
+    Randomised SVD (Halko et al. 2011) of the matrix scaled by the roots of its row and column sums.
+    """
+    seen = sparse.csr_matrix((np.ones(len(log), np.float32), (log.users, log.items)), shape=shape)
+    seen.data[:] = 1.0
+    rows = 1 / np.sqrt(np.maximum(np.asarray(seen.sum(1)).ravel(), 1))
+    columns = 1 / np.sqrt(np.maximum(np.asarray(seen.sum(0)).ravel(), 1))
+    scaled = (sparse.diags(rows) @ seen @ sparse.diags(columns)).astype(np.float32).tocsr()
+    rank = min(rank, min(shape) - 1)
+    if rank < 1:
+        return np.zeros((shape[1], 1), np.float32)
+    basis = np.random.default_rng(0).normal(size=(shape[1], rank)).astype(np.float32)
+    for _ in range(4):
+        basis, _ = np.linalg.qr(scaled.T @ (scaled @ basis))
+    _, values, right = np.linalg.svd(np.asarray(scaled @ basis), full_matrices=False)
+    vectors: Floats = (basis @ right.T) * values
+    return unit(vectors[:, 1:] if rank > 1 else vectors)
+
+
+def item_cosines(log: Log, residuals: Floats, shape: tuple[int, int], shrink: float) -> Floats:
+    """`(items, items)` adjusted cosine (Sarwar et al. 2001), shrunk where few users rated both."""
+    values = sparse.csr_matrix((residuals, (log.users, log.items)), shape=shape)
+    ones = sparse.csr_matrix((np.ones(len(log), np.float32), (log.users, log.items)), shape=shape)
+    both = (ones.T @ ones).toarray()
+    cosines = (values.T @ values).toarray()
+    norms = np.sqrt(np.maximum(cosines.diagonal(), _TINY))
+    cosines /= np.outer(norms, norms)
+    cosines *= both / (both + shrink)
+    np.fill_diagonal(cosines, 0.0)
+    return cosines.astype(np.float32)
+
+
+def compress(vectors: NDArray[np.float32], width: int) -> Floats:
+    """The first `width` principal components of centred vectors, scaled to unit length."""
+    if vectors.shape[1] <= width:
+        return unit(vectors.astype(np.float32))
+    sample = vectors[:: max(1, len(vectors) // 20_000)].astype(np.float32)
+    mean = sample.mean(0)
+    _, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
+    return unit((vectors - mean) @ axes[:, ::-1][:, :width])
+
+
+def unit(vectors: Floats) -> Floats:
+    """Rows scaled to length one; zero rows stay zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(norms, _TINY)).astype(np.float32)
+
+
+def products(left: Floats, right: Floats, users: Ints, items: Ints) -> Floats:
+    """`left[u] · right[i]` of each pair."""
+    values: Floats = np.einsum("nk,nk->n", left[users], right[items])
+    return values

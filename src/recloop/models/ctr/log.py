@@ -1,0 +1,49 @@
+"""Labelled interactions as parallel arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Log:
+    """Parallel arrays, a row an interaction; `order` is NaN where it is unknown."""
+
+    users: Ints
+    items: Ints
+    labels: Floats
+    order: Doubles
+    weights: Floats
+
+    @classmethod
+    def from_frame(cls, frame: pl.DataFrame) -> "Log":
+        """From the columns user, item, label, order (null or negative: unknown), optionally weight."""
+        weighted = frame if "weight" in frame.columns else frame.with_columns(weight=pl.lit(1.0))
+        order = frame["order"].cast(pl.Float64).fill_null(-1.0).to_numpy()
+        return cls(
+            frame["user"].cast(pl.Int64).to_numpy(),
+            frame["item"].cast(pl.Int64).to_numpy(),
+            frame["label"].cast(pl.Float32).to_numpy(),
+            np.where(order < 0, np.nan, order),
+            weighted["weight"].cast(pl.Float32).to_numpy(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, rows: Ints | Mask) -> "Log":
+        """These rows, in this order."""
+        return Log(
+            self.users[rows],
+            self.items[rows],
+            self.labels[rows],
+            self.order[rows],
+            self.weights[rows],
+        )
