@@ -69,6 +69,12 @@ def uauc(users: Users, labels: Values, scores: Values) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
+def quality(users: Users, labels: Values, scores: Values) -> float:
+    """AUC plus UAUC, by which models are chosen; one that is not defined counts as chance."""
+    values = (auc(labels, scores), uauc(users, labels, scores))
+    return sum(0.5 if np.isnan(value) else value for value in values)
+
+
 def log_losses(labels: Values, probabilities: Values) -> Values:
     """Cross-entropy of each row in nats, probabilities kept off 0 and 1."""
     p = np.clip(probabilities.astype(np.float64), _CLIP, 1 - _CLIP)

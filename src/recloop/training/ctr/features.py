@@ -14,6 +14,7 @@ from recloop.models.ctr.bias import Bias, fit_bias, sigmoid
 from recloop.models.ctr.factors import (
     exposure_vectors,
     fit_factors,
+    grid,
     item_cosines,
     products,
     unit,
@@ -40,10 +41,15 @@ class FeatureConfig(Settings):
 
 @dataclass(frozen=True)
 class Histories:
-    """`(users, length)` each, newest first, items −1 where there is none."""
+    """`(rows, length)` each, newest first, items −1 where there is none.
+
+    `residuals` are what intercept, user and item leave of the label; `surprises` what intercept and
+    item leave.
+    """
 
     items: Ints
     residuals: Floats
+    surprises: Floats
     labels: Floats
 
 
@@ -61,7 +67,6 @@ class State:
         self.user_factors, self.item_factors = fit_factors(
             past, residuals, shape, config.rank, config.factor_l2
         )
-        self.histories = _histories(past, residuals, shape[0], config.history)
         self.similarities = self._similarities(past, residuals, text)
         self.text_quality = None if text is None else _text_quality(self.bias, past, text)
         self.statistics = _statistics(past, residuals, shape)
@@ -80,24 +85,70 @@ class State:
         chosen = np.argsort(-counts, kind="stable")[: self.config.max_cosine_items]
         place = np.full(self.shape[1] + 1, len(chosen))
         place[chosen] = np.arange(len(chosen))
-        rows = np.flatnonzero(place[past.items] < len(chosen))
-        inner = past.take(rows)
-        local = Log(inner.users, place[inner.items], inner.labels, inner.order, inner.weights)
-        cosines = item_cosines(local, residuals[rows], (self.shape[0], len(chosen)), self.config.shrink)
+        values, ones = (
+            grid(past, residuals, self.shape),
+            grid(past, np.ones_like(residuals), self.shape),
+        )
+        cosines = item_cosines(values[:, chosen], ones[:, chosen], self.config.shrink)
         found["cosine"] = _lookup(np.pad(cosines, (0, 1)), place)
         return found
 
 
-def describe(state: State, asked: Log) -> Features:
-    """Named features, `(len(asked),)` float32 each; NaN where nothing is known."""
+def describe(state: State, asked: Log, visible: Log | None = None) -> Features:
+    """Named features, `(len(asked),)` float32 each; NaN where nothing is known.
+
+    A user's history is what is `visible` of it: the state's past, or more rows, of which those count
+    that have a strictly smaller order than the row described.
+    """
+    timeline = Timeline(state, visible)
     parts = [
-        _describe(state, asked.take(np.arange(start, min(start + _CHUNK, len(asked)))))
+        _describe(state, timeline, asked.take(np.arange(start, min(start + _CHUNK, len(asked)))))
         for start in range(0, len(asked), _CHUNK)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _describe(state: State, asked: Log) -> Features:
+class Timeline:
+    """Every user's visible rows, oldest first."""
+
+    def __init__(self, state: State, visible: Log | None) -> None:
+        chosen = state.past if visible is None else visible
+        self._all_earlier = visible is None
+        self._log = chosen.take(np.lexsort((np.nan_to_num(chosen.order), chosen.users)))
+        log, bias = self._log, state.bias
+        self._residuals = _residuals(bias, log)
+        self._surprises = (log.labels - sigmoid(bias.intercept + bias.item[log.items])).astype(
+            np.float32
+        )
+        self._ends = np.searchsorted(log.users, np.arange(state.shape[0] + 1))
+
+    def histories(self, asked: Log, length: int) -> tuple[Histories, Doubles]:
+        """The newest `length` rows before each of `asked`, and the logarithm of how many there are."""
+        first, end = self._ends[asked.users], self._before(asked)
+        at = end[:, None] - 1 - np.arange(length)
+        known = at >= first[:, None]
+        at = np.where(known, at, 0)
+        log = self._log
+        return Histories(
+            np.where(known, log.items[at], -1),
+            *(
+                np.where(known, values[at], 0)
+                for values in (self._residuals, self._surprises, log.labels)
+            ),
+        ), np.log1p(end - first)
+
+    def _before(self, asked: Log) -> Ints:
+        """Where each row's own moment begins among the user's visible rows."""
+        if self._all_earlier:
+            return self._ends[asked.users + 1]
+        moments = np.union1d(self._log.order, asked.order)
+        key = self._log.users * len(moments) + np.searchsorted(moments, self._log.order)
+        return np.searchsorted(
+            key, asked.users * len(moments) + np.searchsorted(moments, asked.order)
+        )
+
+
+def _describe(state: State, timeline: "Timeline", asked: Log) -> Features:
     users, items, bias = asked.users, asked.items, state.bias
     found = {
         "bias": bias.logits(users, items),
@@ -114,19 +165,21 @@ def _describe(state: State, asked: Log) -> Features:
             found[name] = values[users]
     if state.text_quality is not None:
         found["text_quality"] = state.text_quality[items]
-    h = state.histories
-    mine = Histories(h.items[users], h.residuals[users], h.labels[users])
+    mine, found["visible"] = timeline.histories(asked, state.config.history)
     found |= _recent(mine)
     for name, similarity in state.similarities.items():
-        found |= {f"{name}_{k}": v for k, v in _neighbours(similarity(items, mine.items), mine).items()}
+        found |= {
+            f"{name}_{k}": v for k, v in _neighbours(similarity(items, mine.items), mine).items()
+        }
     return {name: values.astype(np.float32) for name, values in found.items()}
 
 
 def _recent(mine: Histories) -> dict[str, Floats]:
     known = mine.items >= 0
     found = {}
-    for last in (3, 10, 30):
+    for last in (3, 10, mine.items.shape[1]):
         count = known[:, :last].sum(1)
+        found[f"last{last}_surprise"] = mine.surprises[:, :last].sum(1) / (count + 2.0)
         found[f"last{last}_residual"] = mine.residuals[:, :last].sum(1) / (count + 1.0)
         found[f"last{last}_label"] = _ratio(mine.labels[:, :last].sum(1), count)
     return found
@@ -185,21 +238,6 @@ def _lookup(table: Floats, place: Ints) -> Similarity:
     return similarity
 
 
-def _histories(past: Log, residuals: Floats, users: int, length: int) -> Histories:
-    order = np.lexsort((-np.nan_to_num(past.order), past.users))
-    owner = past.users[order]
-    first = np.concatenate([[True], owner[1:] != owner[:-1]]) if len(owner) else np.ones(0, bool)
-    starts = np.flatnonzero(first)
-    place = np.arange(len(owner)) - starts[np.cumsum(first) - 1]
-    kept = place < length
-    at = (owner[kept], place[kept])
-    items = np.full((users, length), -1, np.int64)
-    values = np.zeros((2, users, length), np.float32)
-    items[at] = past.items[order[kept]]
-    values[0][at], values[1][at] = residuals[order[kept]], past.labels[order[kept]]
-    return Histories(items, values[0], values[1])
-
-
 def _text_quality(bias: Bias, past: Log, text: Floats) -> Doubles:
     """Item effects as a ridge regression on text sees them, items weighted by their rows."""
     counts = np.bincount(past.items, minlength=len(text)).astype(float)
@@ -212,8 +250,14 @@ def _text_quality(bias: Bias, past: Log, text: Floats) -> Doubles:
 def _statistics(past: Log, residuals: Floats, shape: tuple[int, int]) -> dict[str, Doubles]:
     """Counts, means and ages, `(users,)` or `(items,)`."""
     rate = past.labels.mean()
-    end, start = (np.nan, np.nan) if np.isnan(past.order).any() else (past.order.max(), past.order.min())
-    recent = np.exp((past.order - end) / max((end - start) / 10, 1e-9)) if end > start else np.ones(len(past))
+    end, start = (
+        (np.nan, np.nan) if np.isnan(past.order).any() else (past.order.max(), past.order.min())
+    )
+    recent = (
+        np.exp((past.order - end) / max((end - start) / 10, 1e-9))
+        if end > start
+        else np.ones(len(past))
+    )
     found: dict[str, Doubles] = {}
     for name, rows, size in (("user", past.users, shape[0]), ("item", past.items, shape[1])):
         count = np.bincount(rows, minlength=size)
@@ -225,11 +269,17 @@ def _statistics(past: Log, residuals: Floats, shape: tuple[int, int]) -> dict[st
             f"{name}_lately_mean": (np.bincount(rows, recent * residuals, size)) / (lately + 3),
             f"{name}_spread": _ratio(np.bincount(rows, residuals**2, size), count),
         }
-        oldest = pl.DataFrame({"row": rows, "order": past.order}).group_by("row").agg(
-            pl.col("order").min().alias("oldest"), pl.col("order").max().alias("newest")
+        oldest = (
+            pl.DataFrame({"row": rows, "order": past.order})
+            .group_by("row")
+            .agg(pl.col("order").min().alias("oldest"), pl.col("order").max().alias("newest"))
         )
         for edge in ("oldest", "newest"):
             values = np.full(size, np.nan)
             values[oldest["row"].to_numpy()] = oldest[edge].to_numpy()
-            found[f"{name}_{edge}"] = values if (name, edge) == ("user", "newest") else (end - values) / max(end - start, 1e-9)
+            found[f"{name}_{edge}"] = (
+                values
+                if (name, edge) == ("user", "newest")
+                else (end - values) / max(end - start, 1e-9)
+            )
     return found

@@ -1,0 +1,95 @@
+"""Our click-through model: features of the past, boosted trees, calibrated probabilities."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recloop.config import Settings
+from recloop.evaluation.report import OURS
+from recloop.models.ctr.calibrate import fit_calibration
+from recloop.models.ctr.log import Doubles, Floats, Log
+from recloop.training.ctr.baselines import BASELINES
+from recloop.training.ctr.boost import BoostConfig, Table, choose, fitted_scores, stacked
+from recloop.training.ctr.features import FeatureConfig, State, describe
+from recloop.training.ctr.folds import folds, kind_of
+from recloop.training.ctr.problem import Problem, joined
+
+
+class CtrConfig(Settings):
+    """Everything that the model depends on, besides the data.
+
+    `reveal`: whose labels a row's history may hold. `training`: training and validation rows alone.
+    `earlier`: also rows of the same part that are strictly earlier, test rows too, as a live system
+    would know them; models are fitted to training and validation rows all the same. It needs an order,
+    and says nothing where the test is spread over the same time as training.
+    `max_rows` bounds the training rows that trees are fitted to (a random part; all rows count as past).
+    """
+
+    features: FeatureConfig = FeatureConfig()
+    boost: BoostConfig = BoostConfig()
+    folds: int = 6
+    max_rows: int = 1_000_000
+    reveal: Literal["training", "earlier"] = "training"
+    seed: int = 42
+
+
+def boosted(problem: Problem, config: CtrConfig) -> Doubles:
+    """Probabilities of the test rows, `(test rows,)`."""
+    train = _training_table(problem, config)
+    valid = _table(problem, problem.train, problem.valid, config)
+    chosen = choose(train, valid, config.boost, config.seed)
+    calibrated = fit_calibration(chosen.scores, valid.labels, log_odds=True)
+    asked = _table(problem, problem.known, problem.test, config).features
+    known = stacked([train, valid])
+    return calibrated(fitted_scores(known, asked, chosen, config.boost, config.seed))
+
+
+def contestants(config: CtrConfig | None = None) -> dict[str, Callable[[Problem], Doubles]]:
+    """Ours and the baselines: each takes the problem and gives the test rows' probabilities."""
+    ours = config or CtrConfig()
+    return {OURS: lambda problem: boosted(problem, ours), **BASELINES}
+
+
+def predict_test(
+    interactions: pl.DataFrame,
+    texts: Sequence[str],
+    text_vectors: NDArray[np.float32] | None = None,
+    config: CtrConfig | None = None,
+    model: str = OURS,
+) -> Doubles:
+    """Probabilities of the rows whose split is test, in the frame's order.
+
+    Raises:
+        ValueError: as `Problem.from_frame` does.
+        KeyError: there is no such model.
+    """
+    return contestants(config)[model](Problem.from_frame(interactions, texts, text_vectors))
+
+
+def _training_table(problem: Problem, config: CtrConfig) -> Table:
+    rng = np.random.default_rng(config.seed)
+    parts = []
+    for fold in folds(problem.train, problem.test, config.folds, config.seed):
+        at_most = config.max_rows // config.folds
+        rows = fold.rows
+        if len(rows) > at_most:
+            rows = np.sort(rng.choice(rows, at_most, replace=False))
+        past, asked = problem.train.take(fold.past), problem.train.take(rows)
+        parts.append(_table(problem, past, asked, config, problem.train.take(fold.rows)))
+    return stacked(parts)
+
+
+def _table(
+    problem: Problem, past: Log, asked: Log, config: CtrConfig, around: Log | None = None
+) -> Table:
+    """Features of `asked`; `around` is all of its part where `asked` is a sample of it."""
+    state = State(past, problem.shape, problem.text, config.features)
+    visible = None
+    if config.reveal == "earlier" and kind_of(problem.known, problem.test) != "random":
+        visible = joined(past, asked if around is None else around)
+    columns = list(describe(state, asked, visible).values())
+    features: Floats = np.column_stack(columns)
+    return Table(features, asked.labels, asked.weights, asked.users)
