@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from recloop.evaluation.ctr import auc, log_loss, quality, report, uauc, user_aucs
 from recloop.models.ctr.bias import fit_bias
 from recloop.models.ctr.calibrate import fit_calibration
+from recloop.models.ctr.features import describe
 from recloop.models.ctr.log import Log
+from recloop.models.ctr.state import State, StateConfig
 from recloop.models.ctr.words import word_vectors
 from recloop.training.ctr import CtrConfig, Problem, contestants, predict_test
 from recloop.training.ctr.boost import BoostConfig
-from recloop.training.ctr.features import FeatureConfig, State, describe
 from recloop.training.ctr.folds import folds, kind_of
 
 QUICK = CtrConfig(boost=BoostConfig(leaves=(7,), max_rounds=60, patience=10, seeds=1), folds=3)
@@ -175,7 +176,7 @@ def test_features_never_look_ahead(cut, seed) -> None:
         known = Log.from_frame(frame)
         past, asked = known.take(np.arange(20)), known.take(np.arange(20, cut))
         vectors = word_vectors(texts(), 8)
-        return describe(State(past, (30, 40), vectors, FeatureConfig()), asked, known)
+        return describe(State(past, (30, 40), vectors, StateConfig()), asked, known)
 
     first, second = features(frame), features(other)
     for name, values in first.items():

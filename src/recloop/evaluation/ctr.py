@@ -13,6 +13,7 @@ from recloop.decisions import Interval
 Values = NDArray[np.float64]
 Users = NDArray[np.int64]
 _CLIP = 1e-7
+_EVEN = 0.5
 
 
 def auc(labels: Values, scores: Values, weights: Values | None = None) -> float:
@@ -72,7 +73,7 @@ def uauc(users: Users, labels: Values, scores: Values) -> float:
 def quality(users: Users, labels: Values, scores: Values) -> float:
     """AUC plus UAUC, by which models are chosen; one that is not defined counts as chance."""
     values = (auc(labels, scores), uauc(users, labels, scores))
-    return sum(0.5 if np.isnan(value) else value for value in values)
+    return sum(_EVEN if np.isnan(value) else value for value in values)
 
 
 def log_losses(labels: Values, probabilities: Values) -> Values:
@@ -100,7 +101,7 @@ def report(
     own, own_auc = user_aucs(user, labels, probabilities)
     sizes = np.bincount(user, minlength=count).astype(float)
     losses = np.bincount(user, log_losses(labels, probabilities), count)
-    right = np.bincount(user, (probabilities >= 0.5) == (labels > 0), count)
+    right = np.bincount(user, (probabilities >= _EVEN) == (labels > 0), count)
 
     def measure(drawn: Values) -> dict[str, float]:
         rows, counted = drawn @ sizes, drawn[own].sum()

@@ -34,12 +34,10 @@ def fit_bias(log: Log, users: int, items: int, l2: float, *, user_l2: float | No
     rate = np.clip(log.labels.mean() if len(log) else 0.5, 1e-4, 1 - 1e-4)
     intercept = float(np.log(rate / (1 - rate)))
     user, item = np.zeros(users), np.zeros(items)
+    sides = ((item, log.items, l2), (user, log.users, l2 if user_l2 is None else user_l2))
     for _ in range(_SWEEPS if len(log) else 0):
-        for effect, rows, penalty in (
-            (item, log.items, l2),
-            (user, log.users, l2 if user_l2 is None else user_l2),
-        ):
+        for effects, rows, penalty in sides:
             p = sigmoid(intercept + user[log.users] + item[log.items])
-            slope = np.bincount(rows, log.labels - p, len(effect)) - penalty * effect
-            effect += slope / (np.bincount(rows, p * (1 - p), len(effect)) + penalty)
+            slope = np.bincount(rows, log.labels - p, len(effects)) - penalty * effects
+            effects[:] += slope / (np.bincount(rows, p * (1 - p), len(effects)) + penalty)
     return Bias(intercept, user, item)

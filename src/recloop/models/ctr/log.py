@@ -47,3 +47,15 @@ class Log:
             self.order[rows],
             self.weights[rows],
         )
+
+    def sample(self, at_most: int, seed: int = 0) -> Ints:
+        """Numbers of a random part of the rows, of all where they are few enough."""
+        if len(self) <= at_most:
+            return np.arange(len(self))
+        return np.sort(np.random.default_rng(seed).choice(len(self), at_most, replace=False))
+
+    def newest(self, each: int) -> Ints:
+        """Numbers of every user's newest rows, at most `each`; by user, oldest first."""
+        order = np.lexsort((np.nan_to_num(self.order), self.users))
+        ends = np.searchsorted(self.users[order], self.users[order], side="right")
+        return order[ends - np.arange(len(order)) <= each]

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from recloop.models.ctr.log import Doubles, Ints, Log
+from recloop.models.ctr.log import Doubles, Ints, Log, Mask
 
 Kind = Literal["time", "user", "random"]
 
@@ -21,6 +21,7 @@ Kind = Literal["time", "user", "random"]
 _MOST = 0.9
 # What the first fold has for its past.
 _BURN_IN = 0.3
+_HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ def folds(known: Log, test: Log, count: int, seed: int) -> Iterator[Fold]:
             yield Fold(past, rows)
 
 
-def _parted(chosen: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> tuple[Ints, Ints]:
+def _parted(chosen: Mask) -> tuple[Ints, Ints]:
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
 def _random_key(known: Log, test: Log, seed: int) -> Ints:
     rng = np.random.default_rng(seed)
     for own, asked in ((known.users, test.users), (known.items, test.items)):
-        if np.mean(np.isin(asked, own)) < 0.5:
+        if np.mean(np.isin(asked, own)) < _HALF:
             size = int(max(own.max(), asked.max())) + 1
             return rng.permutation(size)[own]
     return rng.permutation(len(known))

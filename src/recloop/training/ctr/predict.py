@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from recloop.config import Settings
 from recloop.evaluation.report import OURS
 from recloop.models.ctr.calibrate import fit_calibration
+from recloop.models.ctr.features import describe
 from recloop.models.ctr.log import Doubles, Floats, Log
+from recloop.models.ctr.state import State, StateConfig
 from recloop.training.ctr.baselines import BASELINES
 from recloop.training.ctr.boost import BoostConfig, Table, choose, fitted_scores, stacked
-from recloop.training.ctr.features import FeatureConfig, State, describe
 from recloop.training.ctr.folds import folds, kind_of
 from recloop.training.ctr.problem import Problem, joined
 
@@ -28,7 +29,7 @@ class CtrConfig(Settings):
     `max_rows` bounds the training rows that trees are fitted to (a random part; all rows count as past).
     """
 
-    features: FeatureConfig = FeatureConfig()
+    state: StateConfig = StateConfig()
     boost: BoostConfig = BoostConfig()
     folds: int = 6
     max_rows: int = 1_000_000
@@ -86,7 +87,7 @@ def _table(
     problem: Problem, past: Log, asked: Log, config: CtrConfig, around: Log | None = None
 ) -> Table:
     """Features of `asked`; `around` is all of its part where `asked` is a sample of it."""
-    state = State(past, problem.shape, problem.text, config.features)
+    state = State(past, problem.shape, problem.text, config.state)
     visible = None
     if config.reveal == "earlier" and kind_of(problem.known, problem.test) != "random":
         visible = joined(past, asked if around is None else around)
