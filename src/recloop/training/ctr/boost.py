@@ -77,6 +77,7 @@ def _try(train: Table, valid: Table, leaves: int, config: BoostConfig, seed: int
         config.max_rounds,
         valid_sets=[data.create_valid(valid.features, valid.labels, weight=valid.weights)],
         callbacks=[lgb.early_stopping(config.patience, verbose=False)],
+        keep_training_booster=True,  # else only the best rounds are kept, fewer than the least
     )
     rounds = max(booster.best_iteration, config.min_rounds)
     return Chosen(leaves, rounds, _scores(booster, valid.features, rounds))
