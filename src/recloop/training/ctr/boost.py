@@ -21,7 +21,7 @@ class BoostConfig(Settings):
     l2: float = 10.0
     max_rounds: int = 800
     patience: int = 50
-    min_rounds: int = 20
+    min_rounds: int = 60
     seeds: int = 3
     search_rows: int = 300_000
 
@@ -103,7 +103,7 @@ def _scores(booster: lgb.Booster, features: Floats, rounds: int) -> Doubles:
 def _parameters(rows: int, leaves: int, config: BoostConfig, seed: int) -> dict[str, Any]:
     return {
         "objective": "binary",
-        "metric": "auc",
+        "metric": "binary_logloss",
         "num_leaves": leaves,
         "learning_rate": config.learning_rate,
         "min_data_in_leaf": max(5, min(config.min_rows_in_leaf, rows // 50)),

@@ -8,15 +8,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recloop.config import Settings
+from recloop.evaluation.ctr import quality
 from recloop.evaluation.report import OURS
 from recloop.models.ctr.calibrate import fit_calibration
 from recloop.models.ctr.features import describe
+from recloop.models.ctr.linear import Linear
 from recloop.models.ctr.log import Doubles, Floats, Log
 from recloop.models.ctr.state import State, StateConfig
 from recloop.training.ctr.baselines import BASELINES
 from recloop.training.ctr.boost import BoostConfig, Table, choose, fitted_scores, stacked
 from recloop.training.ctr.folds import folds, kind_of
 from recloop.training.ctr.problem import Problem, joined
+
+# Of the linear model in the average.
+_SHARES = (0.0, 0.25, 0.5, 0.75)
 
 
 class CtrConfig(Settings):
@@ -34,18 +39,31 @@ class CtrConfig(Settings):
     folds: int = 6
     max_rows: int = 1_000_000
     reveal: Literal["training", "earlier"] = "training"
+    linear_l2: float = 100.0
     seed: int = 42
 
 
 def boosted(problem: Problem, config: CtrConfig) -> Doubles:
-    """Probabilities of the test rows, `(test rows,)`."""
+    """Probabilities of the test rows, `(test rows,)`: trees and a linear model, log-odds averaged."""
     train = _training_table(problem, config)
     valid = _table(problem, problem.train, problem.valid, config)
     chosen = choose(train, valid, config.boost, config.seed)
-    calibrated = fit_calibration(chosen.scores, valid.labels, log_odds=True)
-    asked = _table(problem, problem.known, problem.test, config).features
+    linear = _linear(train, valid.features, config)
+
+    def blended(share: float) -> Doubles:
+        return (1 - share) * chosen.scores + share * linear
+
+    share = max(_SHARES, key=lambda one: quality(valid.users, valid.labels, blended(one)))
+    calibrated = fit_calibration(blended(share), valid.labels, log_odds=True)
     known = stacked([train, valid])
-    return calibrated(fitted_scores(known, asked, chosen, config.boost, config.seed))
+    asked = _table(problem, problem.known, problem.test, config).features
+    trees = fitted_scores(known, asked, chosen, config.boost, config.seed)
+    return calibrated((1 - share) * trees + share * _linear(known, asked, config))
+
+
+def _linear(known: Table, asked: Floats, config: CtrConfig) -> Doubles:
+    part = known.sample(config.boost.search_rows, config.seed)
+    return Linear(part.features, part.labels, config.linear_l2).scores(asked)
 
 
 def contestants(config: CtrConfig | None = None) -> dict[str, Callable[[Problem], Doubles]]:
