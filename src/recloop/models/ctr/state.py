@@ -33,6 +33,7 @@ class StateConfig(Settings):
     recent: float = 0.1
     max_cosine_items: int = 5_000
     max_cosine_rows: int = 200
+    max_cosine_pairs: int = 500_000_000
     max_factor_rows: int = 5_000_000
 
 
@@ -80,8 +81,14 @@ def _dot(vectors: Floats) -> Similarity:
 
 
 def _cosines(past: Log, left: Floats, shape: tuple[int, int], config: StateConfig) -> Similarity:
-    """Of the most popular items, by everybody's newest rows; 0 for the others."""
+    """Of the most popular items, by everybody's newest rows; 0 for the others.
+
+    Where even those make too many pairs of items, a random part of the users has to do.
+    """
     rows = past.newest(config.max_cosine_rows)
+    pairs = float((np.bincount(past.users[rows]).astype(np.float64) ** 2).sum())
+    drawn = np.random.default_rng(0).random(shape[0]) < config.max_cosine_pairs / max(pairs, 1.0)
+    rows = rows[drawn[past.users[rows]]]
     past, left = past.take(rows), left[rows]
     counts = np.bincount(past.items, minlength=shape[1])
     chosen = np.argsort(-counts, kind="stable")[: config.max_cosine_items]

@@ -6,14 +6,13 @@ two a fold's past is strictly earlier; in the last it is the other folds, by use
 the test's users (or items) are new.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import polars as pl
 
-from recloop.models.ctr.log import Doubles, Ints, Log, Mask
+from recloop.models.ctr.log import Doubles, Ints, Log
 
 Kind = Literal["time", "user", "random"]
 
@@ -45,33 +44,38 @@ def kind_of(known: Log, test: Log) -> Kind:
     return "user" if warm > 1 - _MOST and later > _MOST else "random"
 
 
-def folds(known: Log, test: Log, count: int, seed: int) -> Iterator[Fold]:
-    """`count` folds of `known`, in the manner of the test."""
+def folds(known: Log, test: Log, count: int, seed: int) -> list[Fold]:
+    """`count` folds of `known` in the manner of the test; fewer where orders coincide."""
     kind = kind_of(known, test)
-    if kind == "random":
-        key = _random_key(known, test, seed)
-        yield from (Fold(*_parted(key % count == fold)) for fold in range(count))
-        return
+    ordered = [] if kind == "random" else _ordered(known, kind, count)
+    if ordered:
+        return ordered
+    rng = np.random.default_rng(seed)
+    for key in (_new_key(known, test), np.arange(len(known))):
+        fold = rng.permutation(int(key.max()) + 1)[key] % count
+        parts = [np.flatnonzero(fold == number) for number in np.unique(fold)]
+        if len(parts) > 1:
+            break
+    return [Fold(np.setdiff1d(np.arange(len(known)), part), part) for part in parts]
+
+
+def _ordered(known: Log, kind: Kind, count: int) -> list[Fold]:
     position = known.order if kind == "time" else _share_of_user(known)
     edges = np.unique(np.quantile(position, np.linspace(_BURN_IN, 1, count + 1)[:-1]))
     block = np.searchsorted(edges, position, side="right")
-    for fold in range(1, len(edges) + 1):
-        past, rows = np.flatnonzero(block < fold), np.flatnonzero(block == fold)
-        if len(past) and len(rows):
-            yield Fold(past, rows)
+    found = [
+        Fold(np.flatnonzero(block < number), np.flatnonzero(block == number))
+        for number in range(1, len(edges) + 1)
+    ]
+    return [fold for fold in found if len(fold.past) and len(fold.rows)]
 
 
-def _parted(chosen: Mask) -> tuple[Ints, Ints]:
-    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-
-
-def _random_key(known: Log, test: Log, seed: int) -> Ints:
-    rng = np.random.default_rng(seed)
+def _new_key(known: Log, test: Log) -> Ints:
+    """What is new in the test decides what stays together in a fold: users, items, or single rows."""
     for own, asked in ((known.users, test.users), (known.items, test.items)):
         if np.mean(np.isin(asked, own)) < _HALF:
-            size = int(max(own.max(), asked.max())) + 1
-            return rng.permutation(size)[own]
-    return rng.permutation(len(known))
+            return own
+    return np.arange(len(known))
 
 
 def _share_of_user(log: Log) -> Doubles:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from recloop.config import Settings
 from recloop.evaluation.ctr import quality
 from recloop.evaluation.report import OURS
+from recloop.logs import get_log
 from recloop.models.ctr.calibrate import fit_calibration
 from recloop.models.ctr.features import describe
 from recloop.models.ctr.linear import Linear
@@ -45,8 +46,12 @@ class CtrConfig(Settings):
 
 def boosted(problem: Problem, config: CtrConfig) -> Doubles:
     """Probabilities of the test rows, `(test rows,)`: trees and a linear model, log-odds averaged."""
+    if len(problem.train) > config.max_rows:
+        get_log("ctr").warning(
+            "a random part trains", rows=len(problem.train), at_most=config.max_rows
+        )
     train = _training_table(problem, config)
-    valid = _table(problem, problem.train, problem.valid, config)
+    valid = _table(problem, problem.train, problem.valid, config, config.max_rows)
     chosen = choose(train, valid, config.boost, config.seed)
     linear = _linear(train, valid.features, config)
 
@@ -89,26 +94,22 @@ def predict_test(
 
 
 def _training_table(problem: Problem, config: CtrConfig) -> Table:
-    rng = np.random.default_rng(config.seed)
-    parts = []
-    for fold in folds(problem.train, problem.test, config.folds, config.seed):
-        at_most = config.max_rows // config.folds
-        rows = fold.rows
-        if len(rows) > at_most:
-            rows = np.sort(rng.choice(rows, at_most, replace=False))
-        past, asked = problem.train.take(fold.past), problem.train.take(rows)
-        parts.append(_table(problem, past, asked, config, problem.train.take(fold.rows)))
-    return stacked(parts)
+    train = problem.train
+    found = folds(train, problem.test, config.folds, config.seed)
+    at_most = config.max_rows // len(found)
+    return stacked(
+        [_table(problem, train.take(f.past), train.take(f.rows), config, at_most) for f in found]
+    )
 
 
 def _table(
-    problem: Problem, past: Log, asked: Log, config: CtrConfig, around: Log | None = None
+    problem: Problem, past: Log, part: Log, config: CtrConfig, at_most: int | None = None
 ) -> Table:
-    """Features of `asked`; `around` is all of its part where `asked` is a sample of it."""
+    """Features of `part`, or of a random `at_most` of its rows."""
     state = State(past, problem.shape, problem.text, config.state)
     visible = None
     if config.reveal == "earlier" and kind_of(problem.known, problem.test) != "random":
-        visible = joined(past, asked if around is None else around)
-    columns = list(describe(state, asked, visible).values())
-    features: Floats = np.column_stack(columns)
+        visible = joined(past, part)
+    asked = part if at_most is None else part.take(part.sample(at_most, config.seed))
+    features: Floats = np.column_stack(list(describe(state, asked, visible).values()))
     return Table(features, asked.labels, asked.weights, asked.users)

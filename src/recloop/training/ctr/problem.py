@@ -54,11 +54,15 @@ class Problem:
                 raise ValueError(
                     f"the labels of the {name} rows must be 0 and 1, and both must occur"
                 )
-        users, items = (int(interactions[name].max()) + 1 for name in ("user", "item"))  # type: ignore[arg-type]
-        items = max(items, len(texts))
-        text = word_vectors(texts, TEXT_WIDTH) if text_vectors is None else text_vectors
-        if text is not None:
-            text = np.pad(compress(text, TEXT_WIDTH), ((0, items - len(text)), (0, 0)))
+        users = int(interactions["user"].to_numpy().max()) + 1
+        vectors = text_vectors if text_vectors is not None else word_vectors(texts, TEXT_WIDTH)
+        rows = 0 if vectors is None else len(vectors)
+        items = max(int(interactions["item"].to_numpy().max()) + 1, len(texts), rows)
+        if vectors is None:
+            return cls(parts[0], parts[1], parts[2], (users, items), None)
+        text = np.pad(compress(vectors, TEXT_WIDTH), ((0, items - rows), (0, 0)))
+        if any(texts):
+            text[: len(texts)][[not said for said in texts]] = 0.0
         return cls(parts[0], parts[1], parts[2], (users, items), text)
 
 
