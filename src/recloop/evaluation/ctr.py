@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recloop.decisions import Interval
 
-Values = NDArray[np.float64]
+Values = NDArray[np.floating]
 Users = NDArray[np.int64]
 _CLIP = 1e-7
 _EVEN = 0.5
@@ -30,8 +30,9 @@ class _AreaUnderCurve:
     def __init__(self, labels: Values, scores: Values) -> None:
         self._order = np.argsort(scores, kind="stable")
         ordered = scores[self._order]
-        starts = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(ordered) else []
-        self._starts = np.flatnonzero(starts)
+        new = np.ones(len(ordered), np.bool_)
+        new[1:] = ordered[1:] != ordered[:-1]
+        self._starts = np.flatnonzero(new)
         self._positive = labels[self._order] > 0
 
     def __call__(self, weights: Values) -> float:

@@ -79,7 +79,8 @@ def item_cosines(values: sparse.csr_matrix, ones: sparse.csr_matrix, shrink: flo
     cosines /= np.outer(norms, norms)
     cosines *= both / (both + shrink)
     np.fill_diagonal(cosines, 0.0)
-    return cosines.astype(np.float32)
+    found: Floats = cosines.astype(np.float32)
+    return found
 
 
 def compress(vectors: NDArray[np.float32], width: int) -> Floats:
@@ -95,7 +96,8 @@ def compress(vectors: NDArray[np.float32], width: int) -> Floats:
 def unit(vectors: Floats) -> Floats:
     """Rows scaled to length one; zero rows stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(norms, _TINY)).astype(np.float32)
+    scaled: Floats = (vectors / np.maximum(norms, _TINY)).astype(np.float32)
+    return scaled
 
 
 def products(left: Floats, right: Floats, users: Ints, items: Ints) -> Floats:
