@@ -15,6 +15,8 @@ from shared import DEPTH, Fitted, Lists, Peer, Setting, Watch, known_histories, 
 from threadpoolctl import threadpool_limits
 
 SEED = 42
+# Stands for "no item" where a list is filled up.
+NOTHING = -1e30
 
 warnings.filterwarnings("ignore", module="implicit")
 
@@ -39,7 +41,7 @@ class Implicit:
         names = self._items.to_numpy()
         # Where there are no more items, the list is filled up with -1 or with lowest scores.
         return [
-            [names[i] for i, score in zip(row, values, strict=True) if i >= 0 and score > -1e30]
+            [names[i] for i, score in zip(row, values, strict=True) if i >= 0 and score > NOTHING]
             for row, values in zip(ids, scores, strict=True)
         ]
 

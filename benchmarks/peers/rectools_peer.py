@@ -119,7 +119,7 @@ def _fit(kind: Any, rows: pd.DataFrame, setting: Setting, watch: Watch | None) -
     loss = {"loss": "sampled_softmax", "n_negatives": NEGATIVES} if large else {"loss": "softmax"}
     model = kind(**loss, **arguments)
     stopper = Stopper(model, watch, patience) if watch else None
-    model._trainer = _trainer(epochs, [stopper] if stopper else [])  # documented way
+    model._trainer = _trainer(epochs, [stopper] if stopper else [])  # as documented
     model.fit(_dataset(rows["user_id"], rows["item_id"]))
     if stopper is None:
         return Fitted(Transformer(model), setting)

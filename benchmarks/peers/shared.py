@@ -168,5 +168,6 @@ def _tune(peer: Peer, train: pd.DataFrame, watch: Watch) -> tuple[Fitted, list[d
         print(json.dumps(tried[-1], default=float), flush=True)
         if best is None or quality > best[0]:
             best = quality, fitted
-    assert best is not None, "a grid is never empty"
+    if best is None:
+        raise ValueError("the grid is empty")
     return best[1], tried
