@@ -87,7 +87,7 @@ PEERS = {
         [
             {"factors": factors, "regularization": l2, "alpha": alpha, "iterations": 15}
             for factors in (32, 64, 128)
-            for l2 in (0.01, 1.0, 10.0)
+            for l2 in (1.0, 10.0, 50.0)
             for alpha in (1.0, 5.0, 20.0)
         ],
     ),
@@ -95,12 +95,12 @@ PEERS = {
         fit_bm25,
         [
             {"K": k, "K1": k1, "B": b}
-            for k in (20, 100, 400)
+            for k in (20, 100, 800)
             for k1 in (1.2, 100.0)
             for b in (0.2, 0.8)
         ],
     ),
-    "implicit-cosine": Peer(fit_cosine, [{"K": k} for k in (20, 50, 100, 200, 400)]),
+    "implicit-cosine": Peer(fit_cosine, [{"K": k} for k in (20, 50, 100, 200, 800)]),
 }
 
 if __name__ == "__main__":

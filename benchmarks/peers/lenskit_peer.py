@@ -62,7 +62,7 @@ PEERS = {
     ),
     "lenskit-itemknn": Peer(
         fit_item_knn,
-        [{"max_nbrs": k, "save_nbrs": saved} for k in (20, 50, 100, 400) for saved in (100, None)],
+        [{"max_nbrs": k, "save_nbrs": saved} for k in (20, 50, 100, 800) for saved in (100, None)],
     ),
     "lenskit-implicitmf": Peer(
         fit_implicit_mf,

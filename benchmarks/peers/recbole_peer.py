@@ -206,7 +206,7 @@ PEERS = {
     ),
     "recbole-itemknn": Peer(
         fit_item_knn,
-        [{"k": k, "shrink": shrink} for k in (20, 50, 100, 200, 400) for shrink in (0.0, 10.0)],
+        [{"k": k, "shrink": shrink} for k in (20, 50, 100, 300, 800) for shrink in (0.0, 10.0)],
     ),
     "recbole-bpr": Peer(
         fit_bpr,
