@@ -26,6 +26,8 @@ class LensKit:
         everything = ItemList(item_ids=self._items.to_numpy())
         scores = np.full((len(requests), len(self._items)), np.nan, np.float32)
         for row, history in enumerate(requests["history"]):
+            if len(history) == 0:
+                continue
             query = RecQuery(history_items=ItemList(item_ids=list(history)))
             scores[row] = self._scorer(query, everything).scores()
         seen = known_histories(requests, self._items) if mask else None
