@@ -1,0 +1,48 @@
+"""LensKit's metrics of a table of lists, one value per request. Runs in LensKit's environment.
+
+`python lenskit_metrics.py LISTS REQUESTS OUT`: both ids as text; OUT gets a row per request.
+By default LensKit's NDCG discounts the first two ranks alike; ranks are shifted here, as ours are.
+Where LensKit has no value (nothing ranked, nothing relevant), ours is 0.
+"""
+
+import sys
+
+import pandas as pd
+from lenskit.data import ItemList
+from lenskit.metrics import NDCG, Hit, LogRankWeight, Precision, Recall, RecipRank
+
+KS = (5, 10, 20)
+METRICS = {
+    "ndcg": lambda n: NDCG(n=n, weight=LogRankWeight(offset=1)),
+    "recall (at most k)": Recall,
+    "hit rate": Hit,
+    "mrr": RecipRank,
+    "precision (of those ranked)": Precision,
+}
+
+
+def main(lists: str, requests: str, out: str) -> None:
+    """One request at a time."""
+    ranked = pd.read_parquet(lists)["ranked"]
+    asked = pd.read_parquet(requests)
+    rows = [
+        _values(ItemList(item_ids=list(items), ordered=True), ItemList(item_ids=list(wanted)))
+        for items, wanted in zip(ranked, asked["relevant"], strict=True)
+    ]
+    table = pd.DataFrame(rows).fillna(0.0)
+    table.insert(0, "request", asked["request"])
+    table.to_parquet(out)
+
+
+def _values(ranked: ItemList, relevant: ItemList) -> dict[str, float]:
+    if len(relevant) == 0:
+        return {}
+    return {
+        f"{name}@{k}": metric(n=k).measure_list(ranked, relevant)
+        for k in KS
+        for name, metric in METRICS.items()
+    }
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,44 @@
+"""RecTools' metrics of a table of lists, one value per request. Runs in RecTools' environment.
+
+`python rectools_metrics.py LISTS REQUESTS OUT`: both ids as text; OUT gets a row per request.
+"""
+
+import sys
+
+import pandas as pd
+from rectools import Columns
+from rectools.metrics import MRR, NDCG, HitRate, Precision, Recall
+
+KS = (5, 10, 20)
+
+
+def main(lists: str, requests: str, out: str) -> None:
+    """Explode, count, write."""
+    asked = pd.read_parquet(requests)
+    ranked = _long(pd.read_parquet(lists), "ranked")
+    ranked[Columns.Rank] = ranked.groupby(Columns.User).cumcount() + 1
+    relevant = _long(asked, "relevant")
+    values = {}
+    for k in KS:
+        metrics = {
+            "ndcg": NDCG(k=k, divide_by_achievable=True),
+            "ndcg (default)": NDCG(k=k),
+            "recall": Recall(k=k),
+            "hit rate": HitRate(k=k),
+            "mrr": MRR(k=k),
+            "precision": Precision(k=k),
+        }
+        for name, metric in metrics.items():
+            values[f"{name}@{k}"] = metric.calc_per_user(ranked, relevant)
+    # It has no value for a request without relevant items; ours is 0.
+    table = pd.DataFrame(values).reindex(asked["request"]).fillna(0.0)
+    table.rename_axis("request").reset_index().to_parquet(out)
+
+
+def _long(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    long = table.set_index("request")[column].explode().dropna().reset_index()
+    return long.set_axis([Columns.User, Columns.Item], axis=1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

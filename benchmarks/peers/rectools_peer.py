@@ -1,0 +1,167 @@
+"""RecTools (MTS): SASRec and BERT4Rec.
+
+Loss as its documentation recommends: softmax over the whole catalogue, and where that is too large,
+sampled softmax with many negatives. Epochs by validation, with early stopping; the refit on train and
+validation takes as many. `trace` tells how validation NDCG@10 grew with seconds of training.
+"""
+
+import copy
+import json
+import logging
+import time
+import warnings
+from typing import Any
+
+import pandas as pd
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from rectools import Columns
+from rectools.dataset import Dataset
+from rectools.models import BERT4RecModel, SASRecModel
+from shared import DEPTH, Fitted, Lists, Peer, Setting, Watch, run
+
+SEED = 42
+MAX_EPOCHS = 300
+# From this many items on, softmax over all of them takes too long on a CPU.
+LARGE = 20_000
+NEGATIVES = 256
+
+warnings.filterwarnings("ignore", module="pytorch_lightning|rectools|pandas|pydantic")
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+
+
+def _dataset(users: pd.Series, items: pd.Series) -> Dataset:
+    """Rows are in order already; RecTools wants a time for each."""
+    times = pd.Timestamp("2000-01-01") + pd.to_timedelta(range(len(users)), unit="s")
+    return Dataset.construct(
+        pd.DataFrame(
+            {
+                Columns.User: users.to_numpy(),
+                Columns.Item: items.to_numpy(),
+                Columns.Weight: 1.0,
+                Columns.Datetime: times,
+            }
+        )
+    )
+
+
+class Transformer:
+    """A fitted RecTools model; requests are users of a data set of their histories."""
+
+    def __init__(self, model: SASRecModel | BERT4RecModel) -> None:
+        self.model = model
+
+    def rank(self, requests: pd.DataFrame, mask: bool) -> Lists:
+        long = requests.set_index("request")["history"].explode().dropna()
+        histories = _dataset(long.index.to_series(), long)
+        found = self.model.recommend(
+            long.index.unique().to_numpy(),
+            histories,
+            k=DEPTH,
+            filter_viewed=mask,
+            on_unsupported_targets="ignore",
+        )
+        lists = found.groupby(Columns.User, sort=False)[Columns.Item].agg(list)
+        return [list(lists.get(request, [])) for request in requests["request"]]
+
+
+class Stopper(Callback):
+    """Measures validation after each epoch, keeps the best weights and stops when it gets no better.
+
+    Its clock stands still while it measures.
+    """
+
+    def __init__(self, model: SASRecModel | BERT4RecModel, watch: Watch, patience: int) -> None:
+        self._model, self._watch, self._patience = model, watch, patience
+        self._since, self._seconds = time.perf_counter(), 0.0
+        self.trace: list[dict[str, float]] = []
+        self.best, self.epochs = -1.0, 0
+        self.weights: dict[str, Any] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Stopper":
+        """RecTools copies its trainer before it fits; what is measured must come back here."""
+        return self
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seconds += time.perf_counter() - self._since
+        self._model.is_fitted = True
+        quality = self._watch.ndcg(Transformer(self._model))
+        self.trace.append({"seconds": round(self._seconds, 3), "ndcg@10": quality})
+        print(json.dumps(self.trace[-1]), flush=True)
+        epoch = len(self.trace)
+        if quality > self.best:
+            self.best, self.epochs = quality, epoch
+            self.weights = copy.deepcopy(pl_module.state_dict())
+        trainer.should_stop = epoch - self.epochs >= self._patience
+        pl_module.train()
+        self._since = time.perf_counter()
+
+
+def _trainer(epochs: int, callbacks: list[Callback]) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        callbacks=callbacks,
+        devices=1,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        logger=False,
+        max_epochs=epochs,
+        num_sanity_val_steps=0,
+    )
+
+
+def _fit(kind: Any, rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+    seed_everything(SEED, workers=True)
+    arguments = dict(setting)
+    epochs, patience = arguments.pop("epochs", MAX_EPOCHS), arguments.pop("patience")
+    large = rows["item_id"].nunique() > LARGE
+    loss = {"loss": "sampled_softmax", "n_negatives": NEGATIVES} if large else {"loss": "softmax"}
+    model = kind(**loss, **arguments)
+    stopper = Stopper(model, watch, patience) if watch else None
+    model._trainer = _trainer(epochs, [stopper] if stopper else [])  # as documented
+    model.fit(_dataset(rows["user_id"], rows["item_id"]))
+    if stopper is None:
+        return Fitted(Transformer(model), setting)
+    model.lightning_model.load_state_dict(stopper.weights)
+    found = {**setting, "epochs": stopper.epochs}
+    return Fitted(Transformer(model), found, {"loss": loss, "trace": stopper.trace})
+
+
+def fit_sasrec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+    """Kang & McAuley (2018), with RecTools' losses."""
+    return _fit(SASRecModel, rows, setting, watch)
+
+
+def fit_bert4rec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+    """Sun et al. (2019)."""
+    return _fit(BERT4RecModel, rows, setting, watch)
+
+
+def _grid(patience: int) -> list[Setting]:
+    shapes = [(64, 0.2), (128, 0.4)]
+    return [
+        {
+            "n_factors": factors,
+            "n_heads": 2,
+            "n_blocks": 2,
+            "dropout_rate": dropout,
+            "lr": lr,
+            "batch_size": 128,
+            "session_max_len": 50,
+            "patience": patience,
+        }
+        for factors, dropout in shapes
+        for lr in (1e-3, 3e-3)
+    ]
+
+
+PEERS = {
+    "rectools-sasrec": Peer(fit_sasrec, _grid(patience=15)),
+    "rectools-bert4rec": Peer(fit_bert4rec, _grid(patience=30)),
+}
+
+if __name__ == "__main__":
+    run(PEERS, ["rectools", "torch", "pytorch-lightning", "numpy", "pandas"])

@@ -1,0 +1,132 @@
+"""What people would pick instead, on the same folder and the same requests, judged by our metrics.
+
+`python benchmarks/peers/run.py DIR --peer rectools-sasrec --peer implicit-als --out peers.json` makes
+the peers' environments (once), lets each tune itself on validation, refit and answer, and prints
+every metric with its interval. A peer that fails is named under `failed`; the others still count.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from loo import make_requests
+from score import judge
+
+from recloop.config import Home
+from recloop.evaluation.report import EvaluateConfig
+
+HERE = Path(__file__).resolve().parent
+PEERS = (
+    *("implicit-als", "implicit-bm25", "implicit-cosine"),
+    *("lenskit-ease", "lenskit-itemknn", "lenskit-implicitmf"),
+    *("recbole-ease", "recbole-itemknn", "recbole-bpr"),
+    *("rectools-sasrec", "rectools-bert4rec"),
+)
+# Slow; run when they are asked for by name.
+SLOW = ("recbole-sasrec",)
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    peer: Annotated[
+        list[str] | None, typer.Option(help="Repeatable; default all but slow.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
+    envs: Annotated[Path | None, typer.Option(help="Where the environments are made.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Where requests and lists are kept.")] = None,
+    protocol: Annotated[str, typer.Option(help="A label for the report.")] = "leave-one-out",
+    mask_seen: Annotated[bool, typer.Option("--mask-seen/--keep-seen")] = True,
+) -> None:
+    """Run, judge and print."""
+    names = peer or list(PEERS)
+    if unknown := sorted(set(names) - {*PEERS, *SLOW}):
+        raise typer.BadParameter(f"unknown peer {', '.join(unknown)}; known: {PEERS + SLOW}")
+    home = Home.from_environment().root / "peers"
+    work = (work or home / "work" / folder.name).resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    for part in ("valid", "test"):
+        make_requests(folder, part).write_parquet(work / f"{part}.parquet")
+    failed: dict[str, str] = {}
+    for name in names:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        if problem := _answer(name, folder.resolve(), envs or home / "envs", work, mask_seen):
+            failed[name] = problem
+    answered = [name for name in names if name not in failed]
+    document = _report(folder, answered, work) | {
+        "protocol": protocol,
+        "mask_seen": mask_seen,
+        "failed": failed,
+    }
+    text = json.dumps(document, indent=2)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    raise typer.Exit(1 if failed else 0)
+
+
+def environment(name: str, folder: Path) -> Path:
+    """The Python of a peer's environment, made from its requirements unless it is there already."""
+    requirements = HERE / f"requirements-{name}.txt"
+    wanted = requirements.read_text(encoding="utf-8")
+    target = folder.resolve() / name
+    python, ready = target / "bin" / "python", target / "ready.txt"
+    if ready.exists() and ready.read_text(encoding="utf-8") == wanted:
+        return python
+    venv.create(target, clear=True, with_pip=True)
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # torch first and alone: so pip takes the CPU build where there is one.
+    for torch in (line for line in wanted.splitlines() if line.startswith("torch==")):
+        subprocess.run([*pip, torch], check=True)
+    subprocess.run([*pip, "--requirement", requirements], check=True)
+    ready.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def _answer(name: str, folder: Path, envs: Path, work: Path, mask_seen: bool) -> str | None:
+    """Let one peer answer; what went wrong, if something did."""
+    family = name.partition("-")[0]
+    arguments: list[str | Path] = [HERE / f"{family}_peer.py", folder, "--model", name]
+    arguments += ["--valid", work / "valid.parquet", "--test", work / "test.parquet"]
+    arguments += ["--out", work, "--mask-seen" if mask_seen else "--no-mask-seen"]
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    log = work / f"{name}.log"
+    try:
+        python = environment(family, envs)
+        with log.open("w", encoding="utf-8") as output:
+            subprocess.run(
+                [python, *arguments],
+                cwd=work,
+                env=own,
+                check=True,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+    except subprocess.CalledProcessError as error:
+        last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.exists() else []
+        return f"exit code {error.returncode}: {' '.join(last)}"
+    return None
+
+
+def _report(folder: Path, names: list[str], work: Path) -> dict[str, Any]:
+    requests = pl.read_parquet(work / "test.parquet")
+    items = pl.read_parquet(folder / "items.parquet")
+    lists = {name: pl.read_parquet(work / f"{name}.parquet") for name in names}
+    models = judge(lists, requests, items, EvaluateConfig())
+    for name in names:
+        models[name] |= json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
+    return {
+        "data": {"name": folder.name, "items": items.height, "requests": requests.height},
+        "machine": {"cpus": os.cpu_count(), "machine": platform.machine()},
+        "models": models,
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

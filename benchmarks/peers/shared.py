@@ -1,0 +1,173 @@
+"""What every peer does alike: read the folder, tune on validation, refit, answer, write.
+
+Runs in the peers' own environments: numpy, pandas and pyarrow, nothing of recloop. How good a list
+is for choosing settings is computed here; what is published is computed by recloop on the lists.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+DEPTH = 20
+
+Setting = dict[str, Any]
+Lists = list[list[Any]]
+
+
+class Ranker(Protocol):
+    """A fitted peer."""
+
+    def rank(self, requests: pd.DataFrame, mask: bool) -> Lists:
+        """At most `DEPTH` item ids per request, best first; `mask` leaves out the history."""
+
+
+@dataclass
+class Fitted:
+    """A ranker, the setting to refit it with (epochs found, say), and what else is worth telling."""
+
+    ranker: Ranker
+    setting: Setting
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The validation requests, for peers that stop early. Not there when all is refitted."""
+
+    requests: pd.DataFrame
+    mask: bool
+
+    def ndcg(self, ranker: Ranker) -> float:
+        return ndcg_at_10(ranker.rank(self.requests, self.mask), self.requests["relevant"])
+
+
+Fit = Callable[[pd.DataFrame, Setting, Watch | None], Fitted]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How to fit one model, and the settings that validation chooses from."""
+
+    fit: Fit
+    grid: list[Setting]
+
+
+def ndcg_at_10(lists: Lists, relevant: Sequence[Sequence[Any]]) -> float:
+    """Mean NDCG@10, binary relevance, divided by what is achievable."""
+    discount = 1.0 / np.log2(np.arange(2, 12))
+    values = []
+    for ranked, wanted in zip(lists, relevant, strict=True):
+        good = set(wanted)
+        gain = sum(discount[place] for place, item in enumerate(ranked[:10]) if item in good)
+        values.append(gain / discount[: len(good)].sum() if good else 0.0)
+    return float(np.mean(values))
+
+
+def read_interactions(folder: Path) -> pd.DataFrame:
+    """user_id, item_id and split of the positive rows, oldest first within each user.
+
+    The order is `pos`, else `timestamp`, else that of the file; a pair that comes again is kept
+    once, at its first place. Rows with `label` 0 are no positives; `weight` is not used.
+    """
+    rows = pd.read_parquet(folder / "interactions.parquet")
+    if "label" in rows:
+        rows = rows[rows["label"] > 0]
+    order = [name for name in ("pos", "timestamp") if name in rows][:1]
+    rows = rows.sort_values(order, kind="stable") if order else rows
+    rows = rows.drop_duplicates(["user_id", "item_id"])
+    return rows[["user_id", "item_id", "split"]].reset_index(drop=True)
+
+
+def known_histories(requests: pd.DataFrame, items: pd.Index) -> tuple[Any, Any]:
+    """`(rows, columns)` of the histories' known items in a `(requests, items)` matrix."""
+    long = requests["history"].reset_index(drop=True).explode().dropna()
+    columns = items.get_indexer(pd.Index(long.to_numpy(), dtype=items.dtype))
+    rows = long.index.to_numpy()
+    return rows[columns >= 0], columns[columns >= 0]
+
+
+def best_of(scores: np.ndarray, items: pd.Index, seen: tuple[Any, Any] | None) -> Lists:
+    """The `DEPTH` best of `(requests, items)` scores; items that score -inf or nan are left out."""
+    scores = np.array(scores, np.float32)
+    if seen is not None:
+        scores[seen] = -np.inf
+    scores[np.isnan(scores)] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :DEPTH]
+    ids = items.to_numpy()
+    return [
+        [ids[item] for item in best if np.isfinite(row[item])]
+        for row, best in zip(scores, order, strict=True)
+    ]
+
+
+def run(peers: dict[str, Peer], packages: list[str]) -> None:
+    """The command line of one peer's script."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path, help="interactions.parquet and items.parquet")
+    parser.add_argument("--valid", type=Path, required=True, help="Requests to tune on.")
+    parser.add_argument("--test", type=Path, required=True, help="Requests to answer.")
+    parser.add_argument("--out", type=Path, required=True, help="Where NAME.parquet/.json go.")
+    parser.add_argument("--model", choices=sorted(peers), required=True)
+    parser.add_argument("--mask-seen", action=argparse.BooleanOptionalAction, default=True)
+    given = parser.parse_args()
+    report = _compete(peers[given.model], given)
+    report["versions"] = {
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+    text = json.dumps({"model": given.model, **report}, indent=2, default=float)
+    (given.out / f"{given.model}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _compete(peer: Peer, given: argparse.Namespace) -> dict[str, Any]:
+    interactions = read_interactions(given.folder)
+    train = interactions[interactions["split"] == "train"]
+    before_test = interactions[interactions["split"] != "test"]
+    started = time.perf_counter()
+    chosen, tried = _tune(peer, train, Watch(pd.read_parquet(given.valid), given.mask_seen))
+    tuned = time.perf_counter()
+    burned = time.process_time()
+    final = peer.fit(before_test, chosen.setting, None)
+    trained, burned = time.perf_counter(), time.process_time() - burned
+    test = pd.read_parquet(given.test)
+    lists = final.ranker.rank(test, given.mask_seen)
+    ended = time.perf_counter()
+    pd.DataFrame({"request": test["request"], "ranked": lists}).to_parquet(
+        given.out / f"{given.model}.parquet"
+    )
+    return {
+        "settings": chosen.setting,
+        "tried": tried,
+        "mask_seen": given.mask_seen,
+        "tuning_seconds": tuned - started,
+        "train_seconds": trained - tuned,
+        "train_cpu_seconds": burned,
+        "recommend_seconds": ended - trained,
+        **chosen.notes,
+    }
+
+
+def _tune(peer: Peer, train: pd.DataFrame, watch: Watch) -> tuple[Fitted, list[dict[str, Any]]]:
+    best: tuple[float, Fitted] | None = None
+    tried = []
+    for setting in peer.grid:
+        started = time.perf_counter()
+        fitted = peer.fit(train, setting, watch)
+        seconds = time.perf_counter() - started
+        quality = watch.ndcg(fitted.ranker)
+        tried.append({**fitted.setting, "ndcg@10": quality, "seconds": seconds})
+        print(json.dumps(tried[-1], default=float), flush=True)
+        if best is None or quality > best[0]:
+            best = quality, fitted
+    if best is None:
+        raise ValueError("the grid is empty")
+    return best[1], tried
