@@ -1,6 +1,9 @@
-"""`recloop`: look at the models of this home, switch between them, ask one for a list."""
+"""`recloop`: look at models, switch between them, ask one for a list, put all through a data set."""
 
+import json
 import sys
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,6 +77,56 @@ def recommend(
         title = escape(titles[found.item_id])
         table.add_row(str(place), escape(found.item_id), title, f"{found.score:.2f}", strongest)
     console.print(table)
+
+
+class Task(StrEnum):
+    """How a data set is asked about."""
+
+    NEXT_ITEM = "next-item"
+    TEMPORAL = "temporal"
+    CTR = "ctr"
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="Holds interactions.parquet and items.parquet.")],
+    models: Annotated[str | None, typer.Option(help="Names, with commas; all by default.")] = None,
+    protocol: Annotated[Task, typer.Option(help="How the test is asked.")] = Task.NEXT_ITEM,
+    mask_seen: Annotated[
+        bool | None,
+        typer.Option("--mask-seen/--keep-seen", help="By default the data decides."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Bound of one run of the sequence model.")] = 420.0,
+    seed: int = 42,
+    out: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
+) -> None:
+    """Train, tune and measure recloop and its rivals on a data set; prints JSON.
+
+    Sequence models train on `train`, choose on `valid`, are refitted on both and ranked over the
+    whole catalogue on `test`.
+    """
+    # PyTorch is heavy, and the other commands do without it.
+    from recloop.trials import run  # noqa: PLC0415
+    from recloop.trials.folder import FolderError, read_folder  # noqa: PLC0415
+
+    narrate = Console(stderr=True)
+    try:
+        config = run.TrialConfig(
+            models=tuple(run.parse_models(models)),
+            protocol=protocol.value,
+            repeats=None if mask_seen is None else not mask_seen,
+            seconds=seconds,
+            seed=seed,
+        )
+        document = run.evaluate(
+            read_folder(folder), config, lambda line: narrate.print(escape(line))
+        )
+    except (FolderError, ValueError) as error:
+        _fail(str(error))
+        return
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    (out or Path(f"{document['data']}-{protocol.value}.json")).write_text(text + "\n", "utf-8")
+    sys.stdout.write(text + "\n")
 
 
 def _fail(message: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
@@ -19,10 +20,17 @@ _NO_ROW = -2
 
 @dataclass(frozen=True)
 class Requests:
-    """Histories and relevant items of each request, as row numbers of the catalogue."""
+    """Histories and relevant items of each request, as row numbers of the catalogue.
+
+    `users` and `at` (seconds, NaN unknown) are `(requests,)` where somebody needs them. `masked`: an
+    item of the history is never an answer.
+    """
 
     histories: list[Rows]
     relevant: list[Rows]
+    users: Rows | None = None
+    at: NDArray[np.float64] | None = None
+    masked: bool = True
 
     @classmethod
     def encode(cls, table: pl.DataFrame, catalogue: Catalogue) -> "Requests":
@@ -36,12 +44,27 @@ class Requests:
         """A random part of the requests, for quick looks during training."""
         if len(self.histories) <= at_most:
             return self
-        chosen = np.random.default_rng(seed).choice(len(self.histories), at_most, replace=False)
-        return Requests([self.histories[i] for i in chosen], [self.relevant[i] for i in chosen])
+        return self.take(
+            np.random.default_rng(seed).choice(len(self.histories), at_most, replace=False)
+        )
+
+    def take(self, chosen: Rows) -> "Requests":
+        """These requests, in this order."""
+        return Requests(
+            [self.histories[i] for i in chosen],
+            [self.relevant[i] for i in chosen],
+            None if self.users is None else self.users[chosen],
+            None if self.at is None else self.at[chosen],
+            self.masked,
+        )
+
+    def forbidden(self) -> list[Rows]:
+        """What may not be answered, per request."""
+        return self.histories if self.masked else [np.empty(0, np.int64)] * len(self.histories)
 
     def ndcg_at_10(self, scores: Scores) -> float:
-        """Mean NDCG@10 of these scores `(requests, items)`, histories masked."""
-        ranked, _ = top_k(scores, self.histories, 10)
+        """Mean NDCG@10 of these scores `(requests, items)`."""
+        ranked, _ = top_k(scores, self.forbidden(), 10)
         return float(ndcg(hits(ranked, self.relevant), self.counts(), 10).mean())
 
     def counts(self) -> Rows:

@@ -1,0 +1,94 @@
+"""Implicit matrix factorisation, with users folded in from their recency-decayed history.
+
+iALS (Hu, Koren & Volinsky 2008) with regularisation that grows with the number of interactions
+(Rendle et al. 2021). NumPy and SciPy alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recloop.config import Settings
+from recloop.models.scorer import History, Scores, recency_weights
+
+Factors = NDArray[np.float32]
+
+# Cells of the padded `(rows, longest row, dim)` block that is solved at once.
+_CELLS = 1 << 24
+
+
+class IalsConfig(Settings):
+    """Size, weight of what was not observed, regularisation and number of alternations."""
+
+    dim: int = 64
+    unobserved: float = 0.3
+    l2: float = 0.01
+    rounds: int = 8
+    seed: int = 42
+
+
+class LowRank:
+    """`score = solved user vector · item factors`; items outside training have a zero vector."""
+
+    def __init__(self, factors: Factors, config: IalsConfig, decay: float) -> None:
+        self.factors = factors
+        self.config = config
+        self.decay = decay
+
+    def score(self, histories: Sequence[History]) -> Scores:
+        weights = [recency_weights(len(history), self.decay) for history in histories]
+        ends = np.cumsum([0, *map(len, histories)])
+        flat = np.concatenate([*histories, np.empty(0, np.int64)]).astype(np.int64)
+        data = np.concatenate([*weights, np.empty(0, np.float32)])
+        shape = (len(histories), len(self.factors))
+        matrix = sparse.csr_matrix((data, flat, ends), shape=shape)
+        scores: Scores = _solve(matrix, self.factors, self.config) @ self.factors.T
+        return scores
+
+
+def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig) -> LowRank:
+    """Factors of a users × items matrix of non-negative weights, by alternating least squares."""
+    rng = np.random.default_rng(config.seed)
+    scale = 0.1 / np.sqrt(config.dim)
+    items = rng.normal(0, scale, (matrix.shape[1], config.dim)).astype(np.float32)
+    rows, columns = matrix.tocsr(), matrix.T.tocsr()
+    for _ in range(config.rounds):
+        users = _solve(rows, items, config)
+        items = _solve(columns, users, config)
+    return LowRank(items, config, 1.0)
+
+
+def _solve(matrix: sparse.csr_matrix, fixed: Factors, config: IalsConfig) -> Factors:
+    """The vector of each row that explains it best, given the `fixed` factors of its columns."""
+    count, dim = matrix.shape[0], fixed.shape[1]
+    solved = np.zeros((count, dim), np.float32)
+    everything = config.unobserved * (fixed.T @ fixed)
+    sizes = np.diff(matrix.indptr)
+    order = np.argsort(sizes, kind="stable")
+    order = order[sizes[order] > 0]
+    start = 0
+    while start < len(order):
+        at_most = max(1, _CELLS // (dim * int(sizes[order[min(start + 1023, len(order) - 1)]])))
+        rows = order[start : start + min(1024, at_most)]
+        columns, weights = _padded(matrix, rows, sizes[rows])
+        chosen = fixed[columns]
+        weighted = chosen * weights[:, :, None]
+        gram = weighted.transpose(0, 2, 1) @ chosen + everything
+        ridge = config.l2 * (weights.sum(1) + config.unobserved * len(fixed))
+        gram[:, np.arange(dim), np.arange(dim)] += ridge[:, None]
+        solved[rows] = np.linalg.solve(gram, weighted.sum(1)[:, :, None])[:, :, 0]
+        start += len(rows)
+    return solved
+
+
+def _padded(
+    matrix: sparse.csr_matrix, rows: NDArray[np.int64], sizes: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    columns = np.zeros((len(rows), int(sizes.max())), np.int64)
+    weights = np.zeros(columns.shape, np.float32)
+    filled = np.arange(columns.shape[1]) < sizes[:, None]
+    flat = np.repeat(matrix.indptr[rows], sizes) + np.nonzero(filled)[1]
+    columns[filled], weights[filled] = matrix.indices[flat], matrix.data[flat]
+    return columns, weights

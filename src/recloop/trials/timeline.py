@@ -1,0 +1,114 @@
+"""Every user's interactions in a row, and the requests that a protocol asks about them.
+
+Histories and sequences are views into one flat array, so that tens of millions fit in memory.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recloop import columns as c
+from recloop.data.catalogue import Rows
+from recloop.evaluation.offline import Requests
+from recloop.trials.folder import ITEM, LABEL, PART, USER, WEIGHT, DataSet
+
+Protocol = Literal["next-item", "temporal", "ctr"]
+
+TRAIN_PART, VALID_PART, TEST_PART = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Parallel arrays, sorted by user and then by part, time and position.
+
+    `starts` `(users + 1,)` are the places where each user's rows begin. `times` is NaN where unknown.
+    """
+
+    items: Rows
+    times: NDArray[np.float64]
+    parts: NDArray[np.int8]
+    weights: NDArray[np.float32]
+    starts: Rows
+    ordered: bool
+    catalogue: int
+
+    @classmethod
+    def of(cls, data: DataSet, *, repeats: bool) -> "Timeline":
+        """Of a data set's positive rows; without `repeats` only a user's first row of an item."""
+        rows = data.interactions.filter(pl.col(LABEL).is_null() | (pl.col(LABEL) > 0))
+        if not repeats:
+            rows = rows.unique([USER, ITEM], keep="first", maintain_order=True)
+        rows = rows.sort(USER, maintain_order=True)
+        counts = np.bincount(rows[USER].to_numpy(), minlength=data.users)
+        return cls(
+            rows[ITEM].to_numpy().astype(np.int64),
+            rows[c.TIME].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+            rows[PART].to_numpy(),
+            rows[WEIGHT].cast(pl.Float32).to_numpy(),
+            np.concatenate([[0], np.cumsum(counts)]),
+            data.ordered,
+            data.items.height,
+        )
+
+    def until(self, part: int) -> "Timeline":
+        """Only the rows before this part."""
+        kept = self.parts < part
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return Timeline(
+            self.items[kept],
+            self.times[kept],
+            self.parts[kept],
+            self.weights[kept],
+            before[self.starts],
+            self.ordered,
+            self.catalogue,
+        )
+
+    def users(self) -> Rows:
+        """The user of each row."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    def sequences(self) -> list[Rows]:
+        """Each user's items, for users with at least two."""
+        return [
+            self.items[start:end]
+            for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)
+            if end - start > 1
+        ]
+
+    def requests(self, part: int, protocol: Protocol, *, repeats: bool) -> Requests:
+        """What is asked about the rows of `part`: history before, relevant items after.
+
+        next-item: each row is a request of its own; temporal: the rows of a user and moment are one.
+        Rows without an order are one request of their user.
+        """
+        asked = np.flatnonzero(self.parts == part)
+        users = self.users()[asked]
+        opens = np.ones(len(asked), bool)
+        opens[1:] = users[1:] != users[:-1]
+        if self.ordered and protocol == "next-item":
+            opens[:] = True
+        elif self.ordered:
+            times = self.times[asked]
+            opens[1:] |= (times[1:] != times[:-1]) | np.isnan(times[1:])
+        first = asked[opens]
+        ends = asked[np.concatenate([np.flatnonzero(opens)[1:] - 1, [len(asked) - 1]])] + 1
+        begins = self.starts[users[opens]]
+        return Requests(
+            histories=[self.items[b:f] for b, f in zip(begins, first, strict=True)],
+            relevant=[np.unique(self.items[f:e]) for f, e in zip(first, ends, strict=True)],
+            users=users[opens],
+            at=self.times[first],
+            masked=not repeats,
+        )
+
+
+def repeat_share(data: DataSet) -> float:
+    """Share of the validation rows whose item their user has met in training: shops high, films 0."""
+    keys = [USER, ITEM]
+    train = data.interactions.filter(pl.col(PART) == TRAIN_PART).select(keys).unique()
+    valid = data.interactions.filter(pl.col(PART) == VALID_PART)
+    return valid.join(train, on=keys, how="semi").height / valid.height

@@ -1,0 +1,204 @@
+"""`recloop evaluate`: reading folders, asking, and every model on a small data set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import sparse
+from typer.testing import CliRunner
+
+from recloop.cli import app
+from recloop.models.logit import fit_logit
+from recloop.models.low_rank import IalsConfig, fit_ials
+from recloop.models.repeat import Repeat
+from recloop.models.trend import Trend
+from recloop.trials.folder import FolderError, read_folder
+from recloop.trials.run import MODELS, parse_models
+from recloop.trials.timeline import TEST_PART, VALID_PART, Timeline
+
+ITEMS = 12
+
+
+def interactions(users: int = 30) -> pl.DataFrame:
+    """User u walks round the circle of items from item u on; the last two steps are held out."""
+    rows = [
+        {
+            "user_id": u,
+            "item_id": (u + step) % ITEMS,
+            "timestamp": 1_000_000 + 60 * step + u,
+            "split": split,
+        }
+        for u in range(users)
+        for step, split in enumerate(["train"] * 6 + ["valid", "test"])
+    ]
+    return pl.DataFrame(rows)
+
+
+def write(folder: Path, table: pl.DataFrame) -> Path:
+    ids = pl.int_range(ITEMS, eager=True).cast(table["item_id"].dtype)
+    titles = [f"number {n}" for n in range(ITEMS)]
+    table.write_parquet(folder / "interactions.parquet")
+    items = pl.DataFrame({"item_id": ids, "title": titles, "text": [""] * ITEMS})
+    items.write_parquet(folder / "items.parquet")
+    return folder
+
+
+def test_every_model_answers_and_the_document_has_the_agreed_form(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    command = [
+        "evaluate",
+        str(write(tmp_path, interactions())),
+        "--seconds",
+        "1",
+        "--out",
+        str(out),
+    ]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    document = json.loads(out.read_text())
+    assert document["protocol"] == "next-item"
+    assert tuple(document["models"]) == MODELS
+    assert document["requests"] == 30
+    for measured in document["models"].values():
+        assert set(measured["ndcg@10"]) == {"value", "low", "high"}
+        assert measured["train_seconds"] >= 0
+    # Six items are left; the next of the circle is what the neighbours of the last one say.
+    assert document["models"]["item-knn"]["recall@5"]["value"] > 0.9
+    assert document["models"]["recloop"]["recall@5"]["value"] > 0.9
+
+
+def test_click_through_protocol(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = interactions(60).with_columns(
+        label=pl.Series((rng.random(480) < 0.5).astype(float)),
+        item_id=pl.Series(rng.integers(ITEMS, size=480)),
+        split=pl.Series(rng.choice(["train", "valid", "test"], 480, p=[0.6, 0.2, 0.2])),
+    )
+    folder, out = write(tmp_path, table), tmp_path / "out.json"
+    command = [
+        "evaluate",
+        str(folder),
+        "--protocol",
+        "ctr",
+        "--models",
+        "popularity",
+        "--out",
+        str(out),
+    ]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert 0 < json.loads(out.read_text())["models"]["popularity"]["auc"]["value"] < 1
+
+
+def test_ids_of_either_kind_give_the_same_rows(tmp_path: Path) -> None:
+    numbers = read_folder(write(tmp_path, interactions())).interactions
+    text = interactions().with_columns(pl.col("user_id", "item_id").cast(pl.String))
+    assert read_folder(write(tmp_path, text)).interactions.equals(numbers)
+
+
+def test_times_that_are_missing_leave_the_order_to_pos_or_to_nobody(tmp_path: Path) -> None:
+    table = interactions(2).with_columns(timestamp=pl.lit(-1), pos=pl.int_range(pl.len()))
+    placed = read_folder(write(tmp_path, table))
+    assert placed.ordered
+    assert placed.interactions["timestamp"].null_count() == 16
+    unordered = read_folder(write(tmp_path, table.drop("pos")))
+    assert not unordered.ordered
+    requests = Timeline.of(unordered, repeats=False).requests(TEST_PART, "next-item", repeats=False)
+    assert [len(history) for history in requests.histories] == [7, 7]
+
+
+def test_milliseconds_and_datetimes_become_seconds(tmp_path: Path) -> None:
+    seconds = interactions().with_columns(pl.col("timestamp") + 1_600_000_000)
+    wanted = read_folder(write(tmp_path, seconds)).interactions
+    thousand = seconds.with_columns(pl.col("timestamp") * 1000)
+    assert read_folder(write(tmp_path, thousand)).interactions.equals(wanted)
+    moments = seconds.with_columns(pl.from_epoch("timestamp"))
+    assert read_folder(write(tmp_path, moments)).interactions.equals(wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop("split"), "no column split"),
+        (lambda t: t.filter(pl.col("split") != "valid"), "no row has split valid"),
+        (lambda t: t.with_columns(split=pl.lit("dev")), "found dev"),
+        (lambda t: t.with_columns(pl.col("user_id").cast(pl.Float64)), "not whole numbers"),
+        (lambda t: t.with_columns(item_id=pl.lit(None, pl.Int64)), "rows without item_id"),
+        (lambda t: t.clear(), "is empty"),
+        (lambda t: t.with_columns(label=pl.lit("yes")), "label is String"),
+    ],
+)
+def test_a_bad_folder_is_said_clearly(tmp_path: Path, change, message: str) -> None:
+    write(tmp_path, interactions())
+    change(interactions()).write_parquet(tmp_path / "interactions.parquet")
+    with pytest.raises(FolderError, match=message):
+        read_folder(tmp_path)
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path)])
+    assert result.exit_code == 1
+
+
+def test_no_folder_and_no_parquet(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="does not exist"):
+        read_folder(tmp_path / "nowhere")
+    write(tmp_path, interactions())
+    tmp_path.joinpath("items.parquet").write_text("no parquet")
+    with pytest.raises(FolderError, match="cannot be read"):
+        read_folder(tmp_path)
+    with pytest.raises(ValueError, match="unknown models gorse"):
+        parse_models("recloop,gorse")
+
+
+def test_temporal_requests_are_a_users_moments(tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "user_id": [1] * 6,
+            "item_id": [0, 1, 2, 3, 4, 0],
+            "timestamp": [10, 20, 30, 30, 40, 50],
+            "split": ["train", "valid", "test", "test", "test", "test"],
+        }
+    )
+    data = read_folder(write(tmp_path, table))
+    new = Timeline.of(data, repeats=False).requests(TEST_PART, "temporal", repeats=False)
+    assert [rows.tolist() for rows in new.histories] == [[0, 1], [0, 1, 2, 3]]
+    assert [rows.tolist() for rows in new.relevant] == [[2, 3], [4]]
+    again = Timeline.of(data, repeats=True).requests(TEST_PART, "temporal", repeats=True)
+    assert [rows.tolist() for rows in again.relevant] == [[2, 3], [4], [0]]
+    each = Timeline.of(data, repeats=True).requests(TEST_PART, "next-item", repeats=True)
+    assert len(each.histories) == 4
+    assert Timeline.of(data, repeats=True).until(VALID_PART).items.tolist() == [0]
+
+
+def test_ials_finds_the_two_tastes() -> None:
+    tastes = np.array([[1, 1, 1, 0, 0, 0]] * 5 + [[0, 0, 0, 1, 1, 1]] * 5, np.float32)
+    model = fit_ials(sparse.csr_matrix(tastes), IalsConfig(dim=4))
+    scores = model.score([np.array([0, 1]), np.array([4]), np.empty(0, np.int64)])
+    assert scores[0, 2] > scores[0, 3:].max()
+    assert scores[1, [3, 5]].min() > scores[1, :3].max()
+    assert (scores[2] == 0).all()
+
+
+def test_a_trend_knows_nothing_of_later() -> None:
+    day = 86_400.0
+    model = Trend(np.array([0, 0, 1]), np.array([0.0, day, 9 * day]), 2, half_life=day)
+    early, late, unknown = model.score(np.array([2 * day, 10 * day, np.nan]))
+    assert early[1] == 0
+    assert late[1] > late[0]
+    assert (unknown == late).all()
+
+
+def test_repeat_counts_with_recency() -> None:
+    (scores,) = Repeat(3, decay=0.5).score([np.array([0, 1, 1])])
+    assert scores[1] > scores[0] > scores[2] == 0
+
+
+def test_the_logit_weighs_what_tells_and_drops_what_misleads() -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(200, 5))
+    chosen = np.eye(5, dtype=np.float32)[signal.argmax(1)]
+    choices = np.stack([signal, -signal, rng.normal(size=(200, 5))], 2).astype(np.float32)
+    choices[:, 4] = np.where(chosen[:, 4:] > 0, choices[:, 4], -np.inf)
+    weights = fit_logit(choices, chosen)
+    assert weights[0] > 1
+    assert weights[1] == 0
+    assert weights[2] < 0.5
