@@ -153,7 +153,8 @@ def _numbered(interactions: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFra
     def number(name: str, otherwise: float | None) -> pl.Expr:
         if name not in joined.columns:
             return pl.lit(otherwise, pl.Float64).alias(name)
-        return pl.col(name).cast(pl.Float64).fill_nan(None).fill_null(otherwise).alias(name)
+        said = pl.col(name).cast(pl.Float64).fill_nan(None)
+        return (said if otherwise is None else said.fill_null(otherwise)).alias(name)
 
     position = number(POSITION, None)
     return joined.select(
