@@ -39,7 +39,8 @@ class TrialConfig(Settings):
     """What is run, and within which bounds.
 
     `seconds` bounds one run of the sequence model on about two cores; a model trains it twice.
-    `repeats`: whether seen items may be recommended; None lets the data decide.
+    `repeats`: whether seen items may be recommended; None lets the data decide. Requests times items
+    are at most about `valid_scores` and `test_scores`; beyond, a random part of the requests is asked.
     """
 
     models: tuple[str, ...] = MODELS
@@ -47,7 +48,7 @@ class TrialConfig(Settings):
     repeats: bool | None = None
     seconds: float = 420.0
     seed: int = 42
-    valid_requests: int = 2_000
+    valid_scores: float = 2e8
     test_scores: float = 1e10
 
 
@@ -65,12 +66,12 @@ def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
     test = whole.requests(TEST_PART, config.protocol, repeats=again)
     if not valid.histories or not test.histories:
         raise FolderError("validation or test has no item that is new to its user: nothing to ask")
-    at_most = int(max(2_000, config.test_scores / whole.catalogue))
-    asked = test.sample(at_most, config.seed)
+    asked = test.sample(int(max(2_000, config.test_scores / whole.catalogue)), config.seed)
+    tuning = int(np.clip(config.valid_scores / whole.catalogue, 200, 2_000))
     train, past = whole.until(VALID_PART), whole.until(TEST_PART)
     started = time.monotonic()
     text = _text_vectors(data, past, {OURS, "text"} & set(config.models), say)
-    task = Task(train, past, valid.sample(config.valid_requests, config.seed), text)
+    task = Task(train, past, valid.sample(tuning, config.seed), text)
     facts = {
         "seen_masked": not again,
         "requests": len(asked.histories),
