@@ -21,20 +21,16 @@ _GUEST = 0
 
 def main(
     name: Annotated[str, typer.Argument(help="ml-100k, ml-latest-small or online-retail")],
-    protocol: Annotated[str, typer.Argument(help="temporal or leave-one-out")],
+    protocol: Annotated[Protocol, typer.Argument(help="How it is split.")],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     raw: Annotated[Path, typer.Option(help="Where the publishers' files lie.")] = Path("data/raw"),
-    value_min: Annotated[float, typer.Option(help="Ratings below are left out.")] = 0.0,
 ) -> None:
     """Read, split 80 / 10 / 10 by time (or each user's last two), write."""
-    interactions, items = READERS[name](raw)
-    if c.VALUE in interactions.columns:
-        interactions = interactions.filter(pl.col(c.VALUE) >= value_min)
-    write(interactions, items, protocol, out)  # type: ignore[arg-type]
+    write(*READERS[name](raw), protocol, out)
 
 
 def write(interactions: pl.DataFrame, items: pl.DataFrame, protocol: Protocol, out: Path) -> None:
-    """The folder: user, item, time, split; equal times keep the publisher's order in `pos`."""
+    """The folder: user, item, time, split; rows of equal times stay in the publisher's order."""
     parts = split_interactions(interactions, protocol, 0.1, 0.1)
     labelled = [
         part.with_columns(pl.lit(split).alias("split"))

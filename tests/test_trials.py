@@ -15,7 +15,7 @@ from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.repeat import Repeat
 from recloop.models.trend import Trend
 from recloop.trials.folder import FolderError, read_folder
-from recloop.trials.run import MODELS, parse_models
+from recloop.trials.run import RANKERS, parse_models
 from recloop.trials.timeline import TEST_PART, VALID_PART, Timeline
 
 ITEMS = 12
@@ -59,7 +59,7 @@ def test_every_model_answers_and_the_document_has_the_agreed_form(tmp_path: Path
     assert result.exit_code == 0, result.output
     document = json.loads(out.read_text())
     assert document["protocol"] == "next-item"
-    assert tuple(document["models"]) == MODELS
+    assert tuple(document["models"]) == RANKERS
     assert document["requests"] == 30
     for measured in document["models"].values():
         assert set(measured["ndcg@10"]) == {"value", "low", "high"}
@@ -88,7 +88,9 @@ def test_click_through_protocol(tmp_path: Path) -> None:
         str(out),
     ]
     assert CliRunner().invoke(app, command).exit_code == 0
-    assert 0 < json.loads(out.read_text())["models"]["popularity"]["auc"]["value"] < 1
+    models = json.loads(out.read_text())["models"]
+    assert set(models) == {"popularity"}
+    assert 0 < models["popularity"]["auc"]["value"] < 1
 
 
 def test_ids_of_either_kind_give_the_same_rows(tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_no_folder_and_no_parquet(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="cannot be read"):
         read_folder(tmp_path)
     with pytest.raises(ValueError, match="unknown models gorse"):
-        parse_models("recloop,gorse")
+        parse_models("recloop,gorse", "next-item")
 
 
 def test_temporal_requests_are_a_users_moments(tmp_path: Path) -> None:
@@ -169,9 +171,21 @@ def test_temporal_requests_are_a_users_moments(tmp_path: Path) -> None:
     assert Timeline.of(data, repeats=True).until(VALID_PART).items.tolist() == [0]
 
 
+def test_nothing_new_to_ask_is_said_clearly(tmp_path: Path) -> None:
+    again = interactions().with_columns(
+        item_id=pl.when(pl.col("split") == "test")
+        .then(pl.col("user_id") % ITEMS)
+        .otherwise("item_id")
+    )
+    folder = str(write(tmp_path, again))
+    result = CliRunner().invoke(app, ["evaluate", folder, "--mask-seen", "--models", "popularity"])
+    assert result.exit_code == 1
+    assert "nothing to ask" in " ".join(result.stderr.split())
+
+
 def test_ials_finds_the_two_tastes() -> None:
     tastes = np.array([[1, 1, 1, 0, 0, 0]] * 5 + [[0, 0, 0, 1, 1, 1]] * 5, np.float32)
-    model = fit_ials(sparse.csr_matrix(tastes), IalsConfig(dim=4))
+    model = fit_ials(sparse.csr_matrix(tastes), IalsConfig(dim=4), 1.0)
     scores = model.score([np.array([0, 1]), np.array([4]), np.empty(0, np.int64)])
     assert scores[0, 2] > scores[0, 3:].max()
     assert scores[1, [3, 5]].min() > scores[1, :3].max()

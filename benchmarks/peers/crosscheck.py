@@ -20,7 +20,7 @@ from typing import Annotated
 import numpy as np
 import polars as pl
 import typer
-from loo import make_requests
+from asked import make_requests
 from run import environment
 from score import REQUEST, aligned, as_asked
 
@@ -45,7 +45,9 @@ def main(
 ) -> None:
     """Compare and say."""
     asked = as_asked(
-        pl.read_parquet(requests) if requests else make_requests(folder, "test")
+        pl.read_parquet(requests)
+        if requests
+        else make_requests(folder, "test", "next-item", repeats=False)
     ).with_columns(pl.col(REQUEST).cast(pl.Int64()))
     items = pl.read_parquet(folder / "items.parquet", columns=[c.ITEM])
     catalogue = Catalogue(items.with_columns(pl.col(c.ITEM).cast(pl.String())))

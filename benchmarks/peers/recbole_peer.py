@@ -10,6 +10,7 @@ import copy
 import logging
 import tempfile
 import warnings
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ NAME = "folder"
 warnings.filterwarnings("ignore", module="recbole")
 
 
-class RecBole:
+class RecBole(ABC):
     """A model of RecBole, its ids and the way to ask it."""
 
     def __init__(self, model: Any, dataset: Any, items: pd.Index) -> None:
@@ -47,8 +48,9 @@ class RecBole:
         # Number 0 is RecBole's padding, no item.
         return best_of(scores[:, 1:], self._items, history if mask else None)
 
+    @abstractmethod
     def _scores(self, requests: pd.DataFrame, history: tuple[Any, Any]) -> Any:
-        raise NotImplementedError
+        """`(requests, items)`, the first column RecBole's padding."""
 
 
 class ItemItem(RecBole):

@@ -16,11 +16,12 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from loo import make_requests
+from asked import PARTS, make_requests
 from score import judge
 
 from recloop.config import Home
 from recloop.evaluation.report import EvaluateConfig
+from recloop.trials.timeline import Protocol
 
 HERE = Path(__file__).resolve().parent
 PEERS = (
@@ -41,7 +42,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
     envs: Annotated[Path | None, typer.Option(help="Where the environments are made.")] = None,
     work: Annotated[Path | None, typer.Option(help="Where requests and lists are kept.")] = None,
-    protocol: Annotated[str, typer.Option(help="A label for the report.")] = "leave-one-out",
+    protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "next-item",
     mask_seen: Annotated[bool, typer.Option("--mask-seen/--keep-seen")] = True,
 ) -> None:
     """Run, judge and print."""
@@ -51,8 +52,10 @@ def main(
     home = Home.from_environment().root / "peers"
     work = (work or home / "work" / folder.name).resolve()
     work.mkdir(parents=True, exist_ok=True)
-    for part in ("valid", "test"):
-        make_requests(folder, part).write_parquet(work / f"{part}.parquet")
+    for part in PARTS:
+        make_requests(folder, part, protocol, repeats=not mask_seen).write_parquet(
+            work / f"{part}.parquet"
+        )
     failed: dict[str, str] = {}
     for name in names:
         print(f"{name} …", file=sys.stderr, flush=True)
@@ -122,7 +125,9 @@ def _report(folder: Path, names: list[str], work: Path) -> dict[str, Any]:
     for name in names:
         models[name] |= json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
     return {
-        "data": {"name": folder.name, "items": items.height, "requests": requests.height},
+        "data": folder.name,
+        "items": items.height,
+        "requests": requests.height,
         "machine": {"cpus": os.cpu_count(), "machine": platform.machine()},
         "models": models,
     }

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,9 @@ from recloop.recommender.recommender import Request
 from recloop.recommender.state import UserState
 from recloop.registry.manifest import CorruptModelError
 from recloop.registry.store import Registry, UnknownVersionError
+from recloop.trials.config import TrialConfig
+from recloop.trials.folder import FolderError, read_folder
+from recloop.trials.timeline import Protocol
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
@@ -79,19 +81,11 @@ def recommend(
     console.print(table)
 
 
-class Task(StrEnum):
-    """How a data set is asked about."""
-
-    NEXT_ITEM = "next-item"
-    TEMPORAL = "temporal"
-    CTR = "ctr"
-
-
 @app.command()
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="Holds interactions.parquet and items.parquet.")],
     models: Annotated[str | None, typer.Option(help="Names, with commas; all by default.")] = None,
-    protocol: Annotated[Task, typer.Option(help="How the test is asked.")] = Task.NEXT_ITEM,
+    protocol: Annotated[Protocol, typer.Option(help="How the test is asked.")] = "next-item",
     mask_seen: Annotated[
         bool | None,
         typer.Option("--mask-seen/--keep-seen", help="By default the data decides."),
@@ -102,18 +96,16 @@ def evaluate(
 ) -> None:
     """Train, tune and measure recloop and its rivals on a data set; prints JSON.
 
-    Sequence models train on `train`, choose on `valid`, are refitted on both and ranked over the
-    whole catalogue on `test`.
+    Models learn from `train`, are tuned on `valid`, refitted on both and asked about `test`.
     """
     # PyTorch is heavy, and the other commands do without it.
     from recloop.trials import run  # noqa: PLC0415
-    from recloop.trials.folder import FolderError, read_folder  # noqa: PLC0415
 
     narrate = Console(stderr=True)
     try:
-        config = run.TrialConfig(
-            models=tuple(run.parse_models(models)),
-            protocol=protocol.value,
+        config = TrialConfig(
+            models=run.parse_models(models, protocol),
+            protocol=protocol,
             repeats=None if mask_seen is None else not mask_seen,
             seconds=seconds,
             seed=seed,
@@ -124,8 +116,8 @@ def evaluate(
     except (FolderError, ValueError) as error:
         _fail(str(error))
         return
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    (out or Path(f"{document['data']}-{protocol.value}.json")).write_text(text + "\n", "utf-8")
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    (out or Path(f"{document['data']}-{protocol}.json")).write_text(text + "\n", "utf-8")
     sys.stdout.write(text + "\n")
 
 

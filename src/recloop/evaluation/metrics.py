@@ -43,11 +43,18 @@ def mrr(hits: Hits, relevant: Counts, k: int) -> Values:
     return np.where(top.any(1), 1.0 / (top.argmax(1) + 1.0), 0.0)
 
 
+def hit_rate(hits: Hits, relevant: Counts, k: int) -> Values:
+    """1 where a relevant item is among the first k."""
+    del relevant
+    return np.where(hits[:, :k].any(1), 1.0, 0.0)
+
+
 METRICS: dict[str, Callable[[Hits, Counts, int], Values]] = {
     "ndcg": ndcg,
     "recall": recall,
     "mrr": mrr,
     "precision": precision,
+    "hit_rate": hit_rate,
 }
 
 

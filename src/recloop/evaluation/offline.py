@@ -12,7 +12,7 @@ from recloop.data.catalogue import Catalogue, Rows
 from recloop.data.split import HISTORY
 from recloop.evaluation.metrics import Hits, ndcg
 from recloop.models.ranking import Ranked, top_k
-from recloop.models.scorer import Scores
+from recloop.models.scorer import Scorer, Scores
 
 # Stands where there is no relevant item; an empty rank is another number.
 _NO_ROW = -2
@@ -66,6 +66,10 @@ class Requests:
         """Mean NDCG@10 of these scores `(requests, items)`."""
         ranked, _ = top_k(scores, self.forbidden(), 10)
         return float(ndcg(hits(ranked, self.relevant), self.counts(), 10).mean())
+
+    def judge(self, scorer: Scorer) -> float:
+        """Mean NDCG@10 of a scorer."""
+        return self.ndcg_at_10(scorer.score(self.histories))
 
     def counts(self) -> Rows:
         """How many items are relevant, per request."""

@@ -48,7 +48,7 @@ class LowRank:
         return scores
 
 
-def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig) -> LowRank:
+def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig, decay: float) -> LowRank:
     """Factors of a users × items matrix of non-negative weights, by alternating least squares."""
     rng = np.random.default_rng(config.seed)
     scale = 0.1 / np.sqrt(config.dim)
@@ -57,7 +57,7 @@ def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig) -> LowRank:
     for _ in range(config.rounds):
         users = _solve(rows, items, config)
         items = _solve(columns, users, config)
-    return LowRank(items, config, 1.0)
+    return LowRank(items, config, decay)
 
 
 def _solve(matrix: sparse.csr_matrix, fixed: Factors, config: IalsConfig) -> Factors:

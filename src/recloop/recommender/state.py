@@ -34,9 +34,13 @@ class UserState:
 
 def _newest(before: Rows, after: Rows) -> Rows:
     """Both in order; of an item that occurs twice, its last place counts."""
-    joined = np.concatenate([before, after])
-    _, last = np.unique(joined[::-1], return_index=True)
-    return joined[np.sort(len(joined) - 1 - last)]
+    return last_places(np.concatenate([before, after]))
+
+
+def last_places(rows: Rows) -> Rows:
+    """Each item once, where it occurs last."""
+    _, last = np.unique(rows[::-1], return_index=True)
+    return rows[np.sort(len(rows) - 1 - last)]
 
 
 class UserStates:

@@ -40,7 +40,7 @@ def main() -> None:
         ("item-knn", baselines.item_knn, config.knn_neighbours),
         ("ease", baselines.ease, config.ease_l2),
     ):
-        tuned = baselines.tune_item_item(make, train_matrix, grid, config.decays, valid)
+        tuned = baselines.tune(make, train_matrix, grid, config.decays, valid.judge)
         models[name] = make(past_matrix, tuned.setting, tuned.decay)
         chosen[name] = {
             "setting": tuned.setting,

@@ -56,7 +56,7 @@ def main() -> None:
 
     train = pl.read_parquet(files.TRAIN)
     matrix = baselines.user_item_matrix(train, catalogue)
-    ease = baselines.tune_item_item(baselines.ease, matrix, config.ease_l2, config.decays, valid)
+    ease = baselines.tune(baselines.ease, matrix, config.ease_l2, config.decays, valid.judge)
     weights = _tune_blend(train, catalogue, ease.model, valid, config, train_config)
     log.info("blend tuned", **weights.channels, cold_offset=weights.cold_offset)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,9 @@ from scipy import sparse
 from recloop import columns as c
 from recloop.config import Settings
 from recloop.data.catalogue import Catalogue, counts
-from recloop.evaluation.offline import Requests
 from recloop.models.item_item import ItemItem, fit_ease, fit_item_knn, interaction_matrix
 from recloop.models.popularity import Popularity
+from recloop.models.scorer import Scorer
 
 
 class BaselinesConfig(Settings):
@@ -24,35 +25,43 @@ class BaselinesConfig(Settings):
     decays: list[float] = [1.0, 0.95, 0.9, 0.8]
 
 
+class Decayed(Scorer, Protocol):
+    """A scorer of recency-decayed histories."""
+
+    decay: float
+
+
+Model = TypeVar("Model", bound=Decayed)
+Setting = TypeVar("Setting")
+Fit = Callable[[sparse.csr_matrix, Setting, float], Model]
+
+
 @dataclass(frozen=True)
-class Tuned:
+class Tuned(Generic[Model, Setting]):
     """The model that validation chose, and what it chose."""
 
-    model: ItemItem
-    setting: float
+    model: Model
+    setting: Setting
     decay: float
     quality: float
 
 
-Fit = Callable[[sparse.csr_matrix, float, float], ItemItem]
-
-
-def tune_item_item(
-    fit: Fit,
+def tune(
+    fit: Fit[Setting, Model],
     matrix: sparse.csr_matrix,
-    settings: Iterable[float],
+    settings: Iterable[Setting],
     decays: Iterable[float],
-    requests: Requests,
-) -> Tuned:
-    """The best of `settings` × `decays` by NDCG@10 on `requests`; decay changes no fitted weight."""
-    best: Tuned | None = None
+    quality: Callable[[Model], float],
+) -> Tuned[Model, Setting]:
+    """The best of `settings` × `decays` by `quality`; decay changes no fitted weight."""
+    best: Tuned[Model, Setting] | None = None
     for setting in settings:
         model = fit(matrix, setting, 1.0)
         for decay in decays:
             model.decay = decay
-            quality = requests.ndcg_at_10(model.score(requests.histories))
-            if best is None or quality > best.quality:
-                best = Tuned(model, setting, decay, quality)
+            found = quality(model)
+            if best is None or found > best.quality:
+                best = Tuned(model, setting, decay, found)
     if best is None:
         raise ValueError("nothing to choose from: settings or decays are empty")
     best.model.decay = best.decay

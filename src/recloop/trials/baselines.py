@@ -1,29 +1,28 @@
 """What people would pick instead, each tuned on validation requests and refitted."""
 
-import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from scipy import sparse
 
-from recloop.data.catalogue import Rows
 from recloop.evaluation.offline import Requests
 from recloop.models.content import Content
-from recloop.models.item_item import ItemItem, fit_ease, fit_item_knn
-from recloop.models.low_rank import IalsConfig, LowRank, fit_ials
+from recloop.models.item_item import interaction_matrix
+from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scores
 from recloop.models.trend import Trend
+from recloop.recommender.state import last_places
+from recloop.training import baselines as training
+from recloop.training.baselines import BaselinesConfig, Decayed, Fit, Model, Setting, tune
 from recloop.trials.timeline import Timeline
 
-Decayed = ItemItem | LowRank
 Channel = Callable[[Requests], Scores]
-DECAYS = (1.0, 0.95, 0.9, 0.8)
-EASE_L2 = (100.0, 300.0, 600.0, 1200.0)
-NEIGHBOURS = (50, 100, 200, 400)
+_GRIDS = BaselinesConfig()
 IALS = tuple(
     IalsConfig(unobserved=unobserved, l2=l2)
     for unobserved, l2 in ((0.1, 0.01), (0.3, 0.01), (0.3, 0.003), (1.0, 0.003), (0.1, 0.003))
@@ -70,12 +69,7 @@ def quality(channel: Channel, requests: Requests, catalogue: int) -> float:
 
 def matrix(timeline: Timeline) -> sparse.csr_matrix:
     """Users × items, 1 where they met."""
-    shape = (len(timeline.starts) - 1, timeline.catalogue)
-    ones = np.ones(len(timeline.items), np.float32)
-    met = sparse.csr_matrix((ones, timeline.items, timeline.starts), shape=shape)
-    met.sum_duplicates()
-    met.data[:] = 1.0
-    return met
+    return interaction_matrix(timeline.users(), timeline.items, timeline.catalogue)
 
 
 def popularity(task: Task) -> Fitted:
@@ -124,24 +118,17 @@ def _trend(timeline: Timeline, half_life: float) -> Channel:
 
 def item_knn(task: Task) -> Fitted:
     """Cosine item-kNN on the 10,000 most popular items."""
-    return _tuned(
-        task,
-        [{"neighbours": n} for n in NEIGHBOURS],
-        lambda met, s: fit_item_knn(met, **s, decay=1.0),
-    )
+    return _tuned(task, "neighbours", _GRIDS.knn_neighbours, training.item_knn)
 
 
 def ease(task: Task) -> Fitted:
     """EASE on the 10,000 most popular items."""
-    return _tuned(
-        task, [{"l2": l2} for l2 in EASE_L2], lambda met, s: fit_ease(met, **s, decay=1.0)
-    )
+    return _tuned(task, "l2", _GRIDS.ease_l2, training.ease)
 
 
 def ials(task: Task) -> Fitted:
     """Implicit matrix factorisation."""
-    grid = [config.model_dump() for config in IALS]
-    return _tuned(task, grid, lambda met, s: fit_ials(met, IalsConfig(**s)))
+    return _tuned(task, "config", IALS, fit_ials)
 
 
 def text(task: Task) -> Fitted:
@@ -156,46 +143,19 @@ def text(task: Task) -> Fitted:
     return Fitted(channel(last), channel(last), {"last": last})
 
 
-def _tuned(
-    task: Task,
-    grid: list[dict[str, Any]],
-    fit: Callable[[sparse.csr_matrix, dict[str, Any]], Decayed],
-) -> Fitted:
-    """The best setting × recency decay on validation; the decay changes nothing that is fitted."""
+def _tuned(task: Task, name: str, settings: Iterable[Setting], fit: Fit[Setting, Model]) -> Fitted:
+    """The best setting × recency decay on validation, refitted on all before the test."""
 
-    def channel(model: Decayed, decay: float) -> Channel:
-        def score(requests: Requests) -> Scores:
-            model.decay = decay
-            return model.score(_binary(requests.histories))
+    def judged(model: Model) -> float:
+        return quality(_of(model), task.valid, task.train.catalogue)
 
-        return score
-
-    met, best = matrix(task.train), (-1.0, 0, 0.0)
-    models: dict[int, Decayed] = {}
-    decays = DECAYS if task.train.ordered else (1.0,)
-    for place, decay in itertools.product(range(len(grid)), decays):
-        if place not in models:
-            models = {place: fit(met, grid[place])} | ({best[1]: models[best[1]]} if models else {})
-        found = quality(channel(models[place], decay), task.valid, task.train.catalogue)
-        if found > best[0]:
-            best = (found, place, decay)
-    _, place, decay = best
-    final = fit(matrix(task.past), grid[place])
-    return Fitted(
-        channel(models[place], decay), channel(final, decay), {**grid[place], "decay": decay}
-    )
+    decays = _GRIDS.decays if task.train.ordered else [1.0]
+    best = tune(fit, matrix(task.train), settings, decays, judged)
+    final = fit(matrix(task.past), best.setting, best.decay)
+    said = best.setting.model_dump() if isinstance(best.setting, BaseModel) else best.setting
+    return Fitted(_of(best.model), _of(final), {name: said, "decay": best.decay})
 
 
-def _binary(histories: list[Rows]) -> list[Rows]:
-    """Each item once, at its last place: what these models know of repeats."""
-    return [_last_places(history) for history in histories]
-
-
-def _last_places(history: Rows) -> Rows:
-    _, last = np.unique(history[::-1], return_index=True)
-    return history[np.sort(len(history) - 1 - last)]
-
-
-def dense_or_empty(count: int) -> NDArray[np.float32]:
-    """Text vectors where there are no texts."""
-    return np.zeros((count, 1), np.float32)
+def _of(model: Decayed) -> Channel:
+    """Each item of a history once, at its last place: what these models know of repeats."""
+    return lambda requests: model.score([last_places(history) for history in requests.histories])

@@ -34,18 +34,19 @@ class DataSet:
     """Interactions in order of part, time and position, with row numbers for users and items.
 
     `interactions` has user, item, part, timestamp (seconds, null where there is none), weight, label
-    (null where there is none); `ordered` tells whether a user's rows have an order at all.
+    (null where there is none); `users` holds the user ids; `ordered` tells whether a user's rows have
+    an order at all.
     """
 
     name: str
     interactions: pl.DataFrame
     items: pl.DataFrame
-    users: int
+    users: pl.Series
     ordered: bool
 
-    def part(self, *names: str) -> pl.DataFrame:
-        """The rows of these parts of the split."""
-        return self.interactions.filter(pl.col(PART).is_in([_PARTS[name] for name in names]))
+    def positive(self) -> pl.DataFrame:
+        """The rows that say "more like this": without a label, or with one above 0."""
+        return self.interactions.filter(pl.col(LABEL).is_null() | (pl.col(LABEL) > 0))
 
     def texts(self) -> list[str]:
         """Title and text of every item, joined; empty where it has none."""
@@ -68,16 +69,17 @@ def read_folder(folder: Path) -> DataSet:
     if interactions[c.ITEM].dtype != items[c.ITEM].dtype:
         interactions, items = (_ids_as_text(table) for table in (interactions, items))
     catalogue = _catalogue(items, interactions)
-    numbered = _numbered(interactions, catalogue)
+    users = interactions.select(c.USER).unique(maintain_order=True).with_row_index(USER)
+    numbered = _numbered(interactions, catalogue, users)
     order = [PART, c.TIME, POSITION]
     ordered = bool(
         numbered.select(pl.any_horizontal(pl.col(*order[1:]).is_not_null().any())).item()
     )
     return DataSet(
         name=folder.resolve().name,
-        interactions=numbered.sort(order, maintain_order=True, nulls_last=False).drop(POSITION),
+        interactions=numbered.sort(order, maintain_order=True).drop(POSITION),
         items=catalogue,
-        users=int(numbered[USER].max()) + 1,  # type: ignore[arg-type]  # checked: not empty
+        users=users[c.USER],
         ordered=ordered,
     )
 
@@ -144,8 +146,9 @@ def _catalogue(items: pl.DataFrame, interactions: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([described, blank]).with_row_index(ITEM)
 
 
-def _numbered(interactions: pl.DataFrame, catalogue: pl.DataFrame) -> pl.DataFrame:
-    users = interactions.select(c.USER).unique(maintain_order=True).with_row_index(USER)
+def _numbered(
+    interactions: pl.DataFrame, catalogue: pl.DataFrame, users: pl.DataFrame
+) -> pl.DataFrame:
     joined = interactions.join(
         catalogue.select(c.ITEM, ITEM), on=c.ITEM, how="left", maintain_order="left"
     ).join(users, on=c.USER, how="left", maintain_order="left")
@@ -179,7 +182,7 @@ def _seconds(table: pl.DataFrame) -> pl.Expr:
         raise FolderError(
             f"{INTERACTIONS_FILE}: timestamp is {column.dtype}, no time and no number"
         )
-    largest = float(np.nan_to_num(column.cast(pl.Float64).max() or 0.0))  # type: ignore[arg-type]
+    largest = np.nan_to_num(column.cast(pl.Float64).fill_null(0.0).to_numpy()).max()
     unit = next((unit for least, unit in _UNITS if largest >= least), 1)
     time = pl.col(c.TIME).cast(pl.Float64).fill_nan(None)
     return pl.when(time >= 0).then(time / unit).cast(pl.Int64).alias(c.TIME)

@@ -9,23 +9,22 @@ from numpy.typing import NDArray
 from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.metrics import METRICS, Values, coverage, ndcg
 from recloop.evaluation.offline import Requests, hits
+from recloop.evaluation.report import DEPTH, HEADLINE, EvaluateConfig, K
 from recloop.models.ranking import Ranked, top_k
 from recloop.trials.baselines import Channel, batches
 
-KS = (5, 10, 20)
-_DRAWS = 1_000
+_USUAL = EvaluateConfig()
 # Users times draws: 400 MB.
 _BOOTSTRAP_CELLS = 50_000_000
 _ACTIVITY = {"no history": (0, 1), "1-9": (1, 10), "10-49": (10, 50), "50 and more": (50, 1 << 62)}
 
 
 def answer(channel: Channel, requests: Requests, catalogue: int) -> Ranked:
-    """`(requests, 20)` rows of the catalogue, best first, -1 where there is nothing left."""
-    depth = max(KS)
-    lists = np.full((len(requests.histories), depth), -1, np.int64)
+    """`(requests, DEPTH)` rows of the catalogue, best first, -1 where there is nothing left."""
+    lists = np.full((len(requests.histories), DEPTH), -1, np.int64)
     start = 0
     for part in batches(requests, catalogue):
-        ranked, _ = top_k(channel(part), part.forbidden(), depth)
+        ranked, _ = top_k(channel(part), part.forbidden(), DEPTH)
         lists[start : start + len(ranked), : ranked.shape[1]] = ranked
         start += len(ranked)
     return lists
@@ -36,18 +35,16 @@ def measure(
 ) -> dict[str, Any]:
     """Every metric at 5, 10, 20 with its 95 % interval over users; coverage, novelty, slices."""
     users = requests.users if requests.users is not None else np.arange(len(ranked))
-    draws = max(100, min(_DRAWS, _BOOTSTRAP_CELLS // (int(users.max()) + 1)))
+    draws = max(100, min(_USUAL.draws, _BOOTSTRAP_CELLS // (int(users.max()) + 1)))
     bootstrap = UserBootstrap(users.tolist(), draws, seed)
     found, relevant = hits(ranked, requests.relevant), requests.counts()
     measured: dict[str, Any] = {}
-    for k in KS:
-        values = {name: metric(found, relevant, k) for name, metric in METRICS.items()}
-        values["hit_rate"] = np.where(found[:, :k].any(1), 1.0, 0.0)
-        for name, each in values.items():
-            measured[f"{name}@{k}"] = asdict(bootstrap.interval(each))
+    for k in _USUAL.ks:
+        for name, metric in METRICS.items():
+            measured[f"{name}@{k}"] = asdict(bootstrap.interval(metric(found, relevant, k)))
         measured[f"coverage@{k}"] = coverage(ranked, len(popularity), k)
         measured[f"novelty@{k}"] = _novelty(ranked[:, :k], popularity)
-    return measured | {"slices": _slices(ndcg(found, relevant, 10), requests, popularity)}
+    return measured | {"slices": _slices(ndcg(found, relevant, K), requests, popularity)}
 
 
 def _novelty(ranked: Ranked, popularity: NDArray[np.int64]) -> float:
@@ -66,7 +63,7 @@ def _slices(
     chosen = {f"history {n}": (lengths >= a) & (lengths < b) for n, (a, b) in _ACTIVITY.items()}
     chosen |= {"cold items": cold, "warm items": ~cold}
     return {
-        name: {"requests": int(rows.sum()), "ndcg@10": float(values[rows].mean())}
+        name: {"requests": int(rows.sum()), HEADLINE: float(values[rows].mean())}
         for name, rows in chosen.items()
         if rows.any()
     }

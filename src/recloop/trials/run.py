@@ -1,55 +1,32 @@
 """One data set, several models, one document: each trained, tuned, refitted, asked and measured."""
 
-import resource
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from recloop import columns as c
-from recloop.config import Settings
-from recloop.evaluation.ctr import report
 from recloop.evaluation.offline import Requests
-from recloop.evaluation.report import OURS
+from recloop.evaluation.report import HEADLINE, OURS
 from recloop.models.bases import TextConfig, resolve_base
 from recloop.models.text import Texts, encode_all, load_encoder
-from recloop.training import ctr
 from recloop.training.device import choose
-from recloop.trials import baselines
+from recloop.trials import baselines, clicks
 from recloop.trials.baselines import Fitted, Task
-from recloop.trials.folder import LABEL, PART, SPLIT, TEST, TRAIN, VALID, DataSet, FolderError
+from recloop.trials.config import Say, TrialConfig, peak_memory
+from recloop.trials.folder import PART, TEST, TRAIN, VALID, DataSet, FolderError
 from recloop.trials.measure import answer, measure
 from recloop.trials.neural import HEAD, sequential
 from recloop.trials.ours import mix, repeats
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline, repeat_share
 
-MODELS = (*(OURS, "popularity", "recent-popularity", "item-knn", "ease", "ials", "sasrec", "text"),)
+RANKERS = (
+    *(OURS, "popularity", "recent-popularity", "item-knn", "ease", "ials", "sasrec", "text"),
+)
 # Above this share of repeats among validation rows, what was seen may be recommended again.
 _REPEATS = 0.05
-
-Say = Callable[[str], None]
-
-
-class TrialConfig(Settings):
-    """What is run, and within which bounds.
-
-    `seconds` bounds one run of the sequence model on about two cores; a model trains it twice.
-    `repeats`: whether seen items may be recommended; None lets the data decide. Requests times items
-    are at most about `valid_scores` and `test_scores`; beyond, a random part of the requests is asked.
-    """
-
-    models: tuple[str, ...] = MODELS
-    protocol: Protocol = "next-item"
-    repeats: bool | None = None
-    seconds: float = 420.0
-    seed: int = 42
-    valid_scores: float = 2e8
-    test_scores: float = 1e10
 
 
 def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
@@ -59,7 +36,7 @@ def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
         FolderError: the data has nothing to ask, or no labels where the protocol needs them.
     """
     if config.protocol == "ctr":
-        return _document(data, config, {}, _click_through(data, config, say))
+        return _document(data, config, {}, clicks.click_through(data, config, say))
     again = config.repeats if config.repeats is not None else repeat_share(data) > _REPEATS
     whole = Timeline.of(data, repeats=again)
     valid = whole.requests(VALID_PART, config.protocol, repeats=again)
@@ -70,7 +47,8 @@ def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
     tuning = int(np.clip(config.valid_scores / whole.catalogue, 200, 2_000))
     train, past = whole.until(VALID_PART), whole.until(TEST_PART)
     started = time.monotonic()
-    text = _text_vectors(data, past, {OURS, "text"} & set(config.models), say)
+    reads = {OURS, "text"} & set(config.models)
+    text = _text_vectors(data, past, say) if reads else _no_text(whole.catalogue)
     task = Task(train, past, valid.sample(tuning, config.seed), text)
     facts = {
         "seen_masked": not again,
@@ -102,10 +80,10 @@ def _ranking(task: Task, asked: Requests, config: TrialConfig, say: Say) -> dict
             **measure(ranked, asked, popularity, config.seed),
             "train_seconds": seconds[name],
             "recommend_seconds": round(time.monotonic() - started, 1),
-            "peak_memory_mb": _peak_memory(),
+            "peak_memory_mb": peak_memory(),
             "setting": model.setting,
         }
-        say(f"{name}: NDCG@10 {models[name]['ndcg@10']['value']:.4f}")
+        say(f"{name}: NDCG@10 {models[name][HEADLINE]['value']:.4f}")
     return models
 
 
@@ -133,14 +111,14 @@ def _fit(
     return mix(channels | repeats(task), task, config.seed)
 
 
-def _text_vectors(data: DataSet, past: Timeline, wanted: set[str], say: Say) -> NDArray[np.float32]:
+def _text_vectors(data: DataSet, past: Timeline, say: Say) -> NDArray[np.float32]:
     """Frozen vectors `(items, width)` of the most popular items' texts; zeros where there is none."""
     texts = data.texts()
     counts = np.bincount(past.items, minlength=len(texts))
     rows = np.argsort(-counts, kind="stable")[:HEAD]
     rows = rows[[bool(texts[row]) for row in rows]]
-    if not wanted or not len(rows):
-        return baselines.dense_or_empty(len(texts))
+    if not len(rows):
+        return _no_text(len(texts))
     say(f"encoding {len(rows)} texts")
     config = TextConfig(lora_rank=0)
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
@@ -153,34 +131,8 @@ def _text_vectors(data: DataSet, past: Timeline, wanted: set[str], say: Say) -> 
     return vectors
 
 
-def _click_through(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
-    if data.interactions[LABEL].null_count():
-        raise FolderError(
-            "protocol ctr needs a label, 0 or 1, in every row of interactions.parquet"
-        )
-    names = {0: TRAIN, 1: VALID, 2: TEST}
-    timed = data.interactions[c.TIME].null_count() == 0
-    place = pl.int_range(pl.len()) if data.ordered else pl.lit(None, pl.Int64)
-    rows = data.interactions.with_columns(
-        pl.col(PART).replace_strict(names, return_dtype=pl.String).alias(SPLIT),
-        (pl.col(c.TIME) if timed else place).alias("order"),
-    )
-    try:
-        problem = ctr.Problem.from_frame(rows, data.texts())
-    except ValueError as error:
-        raise FolderError(str(error)) from error
-    contestants = ctr.contestants()
-    models = {}
-    for name in (n for n in contestants if n in config.models or n not in MODELS):
-        say(f"training {name}")
-        started = time.monotonic()
-        probabilities = contestants[name](problem)
-        models[name] = {
-            **report(problem.test.users, problem.test.labels, probabilities),
-            "train_seconds": round(time.monotonic() - started, 1),
-            "peak_memory_mb": _peak_memory(),
-        }
-    return models
+def _no_text(items: int) -> NDArray[np.float32]:
+    return np.zeros((items, 1), np.float32)
 
 
 def _document(
@@ -191,7 +143,7 @@ def _document(
         "data": data.name,
         "protocol": config.protocol,
         "seed": config.seed,
-        "users": data.users,
+        "users": len(data.users),
         "items": data.items.height,
         "interactions": dict(zip((TRAIN, VALID, TEST), rows, strict=True)),
         "ordered": data.ordered,
@@ -201,19 +153,14 @@ def _document(
     }
 
 
-def parse_models(names: str | None) -> Sequence[str]:
-    """`a,b,c` as names of models; all of them where nothing is said.
+def parse_models(names: str | None, protocol: Protocol) -> tuple[str, ...]:
+    """`a,b,c` as names of the protocol's models; all of them where nothing is said.
 
     Raises:
         ValueError: a name is unknown.
     """
-    chosen = tuple(filter(None, (names or "").split(","))) or MODELS
-    if unknown := [name for name in chosen if name not in MODELS]:
-        raise ValueError(f"unknown models {', '.join(unknown)}; known: {', '.join(MODELS)}")
+    known = clicks.MODELS if protocol == "ctr" else RANKERS
+    chosen = tuple(filter(None, (names or "").split(","))) or known
+    if unknown := [name for name in chosen if name not in known]:
+        raise ValueError(f"unknown models {', '.join(unknown)}; known: {', '.join(known)}")
     return chosen
-
-
-def _peak_memory() -> int:
-    """Of this process so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recloop import columns as c
 from recloop.data.catalogue import Rows
 from recloop.evaluation.offline import Requests
-from recloop.trials.folder import ITEM, LABEL, PART, USER, WEIGHT, DataSet
+from recloop.trials.folder import ITEM, PART, USER, DataSet
 
 Protocol = Literal["next-item", "temporal", "ctr"]
 
@@ -30,7 +30,6 @@ class Timeline:
     items: Rows
     times: NDArray[np.float64]
     parts: NDArray[np.int8]
-    weights: NDArray[np.float32]
     starts: Rows
     ordered: bool
     catalogue: int
@@ -38,16 +37,15 @@ class Timeline:
     @classmethod
     def of(cls, data: DataSet, *, repeats: bool) -> "Timeline":
         """Of a data set's positive rows; without `repeats` only a user's first row of an item."""
-        rows = data.interactions.filter(pl.col(LABEL).is_null() | (pl.col(LABEL) > 0))
+        rows = data.positive()
         if not repeats:
             rows = rows.unique([USER, ITEM], keep="first", maintain_order=True)
         rows = rows.sort(USER, maintain_order=True)
-        counts = np.bincount(rows[USER].to_numpy(), minlength=data.users)
+        counts = np.bincount(rows[USER].to_numpy(), minlength=len(data.users))
         return cls(
             rows[ITEM].to_numpy().astype(np.int64),
             rows[c.TIME].cast(pl.Float64).fill_null(np.nan).to_numpy(),
             rows[PART].to_numpy(),
-            rows[WEIGHT].cast(pl.Float32).to_numpy(),
             np.concatenate([[0], np.cumsum(counts)]),
             data.ordered,
             data.items.height,
@@ -61,7 +59,6 @@ class Timeline:
             self.items[kept],
             self.times[kept],
             self.parts[kept],
-            self.weights[kept],
             before[self.starts],
             self.ordered,
             self.catalogue,
@@ -87,28 +84,36 @@ class Timeline:
         """
         asked = np.flatnonzero(self.parts == part)
         users = self.users()[asked]
-        opens = np.ones(len(asked), bool)
-        opens[1:] = users[1:] != users[:-1]
-        if self.ordered and protocol == "next-item":
-            opens[:] = True
-        elif self.ordered:
-            times = self.times[asked]
-            opens[1:] |= (times[1:] != times[:-1]) | np.isnan(times[1:])
-        first = asked[opens]
-        ends = asked[np.concatenate([np.flatnonzero(opens)[1:] - 1, [len(asked) - 1]])] + 1
-        begins = self.starts[users[opens]]
+        opens = np.flatnonzero(self._opens(asked, users, protocol))
+        first, users = asked[opens], users[opens]
+        sizes = np.diff(np.append(opens, len(asked)))
         return Requests(
-            histories=[self.items[b:f] for b, f in zip(begins, first, strict=True)],
-            relevant=[np.unique(self.items[f:e]) for f, e in zip(first, ends, strict=True)],
-            users=users[opens],
+            histories=[self.items[b:f] for b, f in zip(self.starts[users], first, strict=True)],
+            relevant=[np.unique(self.items[f : f + n]) for f, n in zip(first, sizes, strict=True)],
+            users=users,
             at=self.times[first],
             masked=not repeats,
         )
+
+    def _opens(self, asked: Rows, users: Rows, protocol: Protocol) -> NDArray[np.bool_]:
+        """Which of the asked rows begin a request of their own; a user's are side by side."""
+        if self.ordered and protocol == "next-item":
+            return np.ones(len(asked), bool)
+        another = _differs(users)
+        return another | _differs(self.times[asked]) if self.ordered else another
+
+
+def _differs(values: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Whether each value is another than the one before it, as the first and NaN always are."""
+    differs = np.ones(len(values), bool)
+    differs[1:] = values[1:] != values[:-1]
+    return differs
 
 
 def repeat_share(data: DataSet) -> float:
     """Share of the validation rows whose item their user has met in training: shops high, films 0."""
     keys = [USER, ITEM]
-    train = data.interactions.filter(pl.col(PART) == TRAIN_PART).select(keys).unique()
-    valid = data.interactions.filter(pl.col(PART) == VALID_PART)
-    return valid.join(train, on=keys, how="semi").height / valid.height
+    rows = data.positive()
+    train = rows.filter(pl.col(PART) == TRAIN_PART).select(keys).unique()
+    valid = rows.filter(pl.col(PART) == VALID_PART)
+    return valid.join(train, on=keys, how="semi").height / max(valid.height, 1)

@@ -1,0 +1,33 @@
+"""What a trial is told, and what all its parts say."""
+
+import resource
+import sys
+from collections.abc import Callable
+
+from recloop.config import Settings
+from recloop.trials.timeline import Protocol
+
+Say = Callable[[str], None]
+
+
+class TrialConfig(Settings):
+    """What is run, and within which bounds.
+
+    `seconds` bounds one run of the sequence model on about two cores; a model trains it twice.
+    `repeats`: whether seen items may be recommended; None lets the data decide. Requests times items
+    are at most about `valid_scores` and `test_scores`; beyond, a random part of the requests is asked.
+    """
+
+    models: tuple[str, ...]
+    protocol: Protocol = "next-item"
+    repeats: bool | None = None
+    seconds: float = 420.0
+    seed: int = 42
+    valid_scores: float = 2e8
+    test_scores: float = 1e10
+
+
+def peak_memory() -> int:
+    """Of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
