@@ -92,7 +92,9 @@ def evaluate(
     ] = None,
     seconds: Annotated[float, typer.Option(help="Bound of one run of the sequence model.")] = 420.0,
     seed: int = 42,
-    out: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where the JSON goes; by default into reports/.")
+    ] = None,
 ) -> None:
     """Train, tune and measure recloop and its rivals on a data set; prints JSON.
 
@@ -117,7 +119,9 @@ def evaluate(
         _fail(str(error))
         return
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (out or Path(f"{document['data']}-{protocol}.json")).write_text(text + "\n", "utf-8")
+    path = out or Path("reports", f"{document['data']}-{protocol}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n", "utf-8")
     sys.stdout.write(text + "\n")
 
 
