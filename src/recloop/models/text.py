@@ -1,4 +1,4 @@
-"""The text encoder: any Hugging Face model, encoder or decoder type, with LoRA adapters on it.
+"""The text encoder: any Hugging Face model, encoder or decoder type, ready to be tuned.
 
 Knows texts and vectors, nothing of users, items or losses: whoever trains it hands in the gradient
 of its loss with respect to the vectors.
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from recloop.models.bases import TextConfig
+from recloop.models.tuning import add_tuning
 
 
 class TextEncoder(nn.Module):
@@ -35,7 +35,7 @@ class TextEncoder(nn.Module):
 def load_encoder(
     folder: Path | str, config: TextConfig
 ) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
-    """Load a base model from a local folder or a Hugging Face id, and add LoRA to it.
+    """Load a base model from a local folder or a Hugging Face id, and make it tunable.
 
     Only safetensors weights are read: nothing is unpickled and no remote code runs.
     """
@@ -44,6 +44,8 @@ def load_encoder(
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    # Behind the text, padding moves no position, and nothing that looks back alone ever sees it.
+    tokenizer.padding_side = "right"
     backbone: PreTrainedModel = AutoModel.from_pretrained(
         folder,
         local_files_only=local,
@@ -51,10 +53,9 @@ def load_encoder(
         dtype=torch.float32,
         attn_implementation="sdpa",
     )
-    if config.lora_rank == 0:
-        return TextEncoder(backbone.requires_grad_(requires_grad=False)), tokenizer
-    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")
-    return TextEncoder(get_peft_model(backbone, lora)), tokenizer
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None  # its output is not used, so no gradient would reach it
+    return TextEncoder(add_tuning(backbone, config)), tokenizer
 
 
 class Texts:

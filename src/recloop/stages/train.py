@@ -33,7 +33,8 @@ def main() -> None:
     torch.manual_seed(config.seed)
     encoder, tokenizer = load_encoder(resolve_base(config.text.base), config.text)
     texts = Texts(catalogue.texts(), tokenizer, config.text)
-    text = TunedText(encoder, texts, config.text_learning_rate, compute)
+    passes = len(config.text_passes)
+    text = TunedText(encoder, texts, config.text_learning_rate, compute, passes)
     before = text.vectors
     log.info("items encoded", device=str(compute.device), bf16=compute.bf16, items=len(catalogue))
 
