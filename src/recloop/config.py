@@ -17,7 +17,17 @@ Block = TypeVar("Block", bound=BaseModel)
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
     (
-        *("snapshot", "validate", "split", "pretrain", "train", "baselines", "export", "evaluate", "reference"),
+        *(
+            "snapshot",
+            "validate",
+            "split",
+            "pretrain",
+            "train",
+            "baselines",
+            "export",
+            "evaluate",
+            "reference",
+        ),
         *("decide", "schedules"),
     )
 )

@@ -41,11 +41,7 @@ def load_encoder(
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
     local = Path(folder).is_dir()  # then the hub is not asked for anything
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    # Behind the text, padding moves no position, and nothing that looks back alone ever sees it.
-    tokenizer.padding_side = "right"
+    tokenizer = load_tokenizer(folder)
     backbone: PreTrainedModel = AutoModel.from_pretrained(
         folder,
         local_files_only=local,
@@ -56,6 +52,18 @@ def load_encoder(
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler = None  # its output is not used, so no gradient would reach it
     return TextEncoder(add_tuning(backbone, config)), tokenizer
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base model, padding behind the text."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=Path(folder).is_dir()
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    # There it moves no position, and nothing that only looks back ever sees it.
+    tokenizer.padding_side = "right"
+    return tokenizer
 
 
 class Texts:
