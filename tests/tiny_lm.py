@@ -23,12 +23,13 @@ from transformers import (
 
 TITLES = [f"{word} film number {n}" for n in range(6) for word in ("sad", "very funny")]
 _SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+_UNKNOWN = {"unk_token": "[UNK]"}
 _ENDS = {"cls_token": "[CLS]", "sep_token": "[SEP]"}
 
 
 def encoder_type(folder: Path) -> Path:
     """BERT: WordPiece, two layers, 16 wide."""
-    tokenizer = _train(models.WordPiece(unk_token="[UNK]"), trainers.WordPieceTrainer)
+    tokenizer = _train(models.WordPiece(**_UNKNOWN), trainers.WordPieceTrainer)
     ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, ids)
     tokenizer.decoder = decoders.WordPiece()
@@ -38,7 +39,7 @@ def encoder_type(folder: Path) -> Path:
 
 def decoder_type(folder: Path) -> Path:
     """Llama: BPE, two layers, 16 wide, keys and values shared by two heads, padding on the left."""
-    tokenizer = _train(models.BPE(unk_token="[UNK]"), trainers.BpeTrainer)
+    tokenizer = _train(models.BPE(**_UNKNOWN), trainers.BpeTrainer)
     config = LlamaConfig(**_sizes(tokenizer), num_key_value_heads=1, eos_token_id=2, bos_token_id=1)
     names = {"eos_token": "[SEP]", "unk_token": "[UNK]", "padding_side": "left"}
     return _save(folder, LlamaModel(config), tokenizer, names)
