@@ -50,7 +50,7 @@ def load_encoder(
         attn_implementation="sdpa",
     )
     if getattr(backbone, "pooler", None) is not None:
-        backbone.pooler = None  # its output is not used, so no gradient would reach it
+        backbone.register_module("pooler", None)  # unused: no gradient would ever reach it
     return TextEncoder(add_tuning(backbone, config)), tokenizer
 
 

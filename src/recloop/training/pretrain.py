@@ -32,6 +32,8 @@ Progress = Callable[[dict[str, float]], None]
 
 _HELD_OUT = 0.1
 _NO_LABEL = -100
+# What the class of a checkpoint is called that has a head for words.
+_HEADS = ("LM", "PreTraining")
 
 
 class PretrainConfig(Settings):
@@ -67,7 +69,7 @@ def pretrain(
     rng = np.random.default_rng(config.seed)
     tokenizer = load_tokenizer(base)
     model, kind, new_head = _load(base)
-    model.to(compute.device)
+    nn.Module.to(model, compute.device)
     data = _Batches(texts, tokenizer, config, masked=kind == "masked")
     order = rng.permutation(len(texts))
     held = max(1, round(_HELD_OUT * len(texts)))
@@ -92,7 +94,7 @@ def pretrain(
 
 def held_out_loss(model: PreTrainedModel, batches: Sequence[Batch], compute: Compute) -> float:
     """Mean cross-entropy per labelled token, in nats."""
-    model.eval()
+    model.train(mode=False)
     total = 0.0
     with torch.inference_mode(), compute.autocast():
         for batch in batches:
@@ -109,18 +111,18 @@ def _load(base: Path | str) -> tuple[PreTrainedModel, str, bool]:
     local = Path(base).is_dir()
     config = AutoConfig.from_pretrained(base, local_files_only=local)
     kind = "masked" if type(config) in MODEL_FOR_MASKED_LM_MAPPING else "causal"
-    if not any("LM" in name for name in config.architectures or ()):
+    has_head = any(part in name for name in config.architectures or () for part in _HEADS)
+    if not has_head:
         config.tie_word_embeddings = True  # a new head has something to begin with
     auto = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
-    model, info = auto.from_pretrained(
+    model: PreTrainedModel = auto.from_pretrained(
         base,
         config=config,
         local_files_only=local,
         use_safetensors=True,
         dtype=torch.float32,
-        output_loading_info=True,
     )
-    return model, kind, bool(info["missing_keys"])
+    return model, kind, not has_head
 
 
 class _Batches:
