@@ -33,8 +33,8 @@ from recloop.training.judge import judge_on
 from recloop.training.textside import TunedText
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-# What few new weights need is too much for all of the old ones.
-RATES = {"full": 2e-5, "adapter": 1e-3, "prefix": 1e-2}
+# What few new weights need is too much for all of the old ones; AdaLoRA begins at the smallest change.
+RATES = {"full": 2e-5, "adalora": 5e-3, "adapter": 1e-3, "prefix": 1e-2}
 
 
 def main(

@@ -28,7 +28,7 @@ _ENDS = {"cls_token": "[CLS]", "sep_token": "[SEP]"}
 
 
 def encoder_type(folder: Path) -> Path:
-    """BERT: WordPiece, two layers, 16 wide."""
+    """BERT: WordPiece, one layer, 16 wide."""
     tokenizer = _train(models.WordPiece(**_UNKNOWN), trainers.WordPieceTrainer)
     ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, ids)
@@ -38,7 +38,7 @@ def encoder_type(folder: Path) -> Path:
 
 
 def decoder_type(folder: Path) -> Path:
-    """Llama: BPE, two layers, 16 wide, keys and values shared by two heads, padding on the left."""
+    """Llama: BPE, one layer, 16 wide, keys and values shared by two heads, padding on the left."""
     tokenizer = _train(models.BPE(**_UNKNOWN), trainers.BpeTrainer)
     config = LlamaConfig(**_sizes(tokenizer), num_key_value_heads=1, eos_token_id=2, bos_token_id=1)
     names = {"eos_token": "[SEP]", "unk_token": "[UNK]", "padding_side": "left"}
@@ -55,7 +55,7 @@ def _train(model: models.Model, trainer: type) -> Tokenizer:
 
 
 def _sizes(tokenizer: Tokenizer) -> dict[str, int]:
-    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
     return {**shape, "num_attention_heads": 2, "vocab_size": tokenizer.get_vocab_size()}
 
 
