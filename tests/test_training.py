@@ -155,7 +155,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path) -> None:
     settings = TextConfig(lora_rank=2)
     encoder, _ = load_encoder(resolve_base("minilm"), settings)
     checkpoint.save_encoder(tmp_path / "encoder.safetensors", encoder)
-    frozen, _ = load_encoder(resolve_base("minilm"), TextConfig(lora_rank=0))
+    frozen, _ = load_encoder(resolve_base("minilm"), TextConfig(tuning="frozen"))
     with pytest.raises(ValueError, match="does not fit"):
         checkpoint.load_encoder_weights(tmp_path / "encoder.safetensors", frozen)
 

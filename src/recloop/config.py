@@ -17,7 +17,17 @@ Block = TypeVar("Block", bound=BaseModel)
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
     (
-        *("snapshot", "validate", "split", "train", "baselines", "export", "evaluate", "reference"),
+        *(
+            "snapshot",
+            "validate",
+            "split",
+            "pretrain",
+            "train",
+            "baselines",
+            "export",
+            "evaluate",
+            "reference",
+        ),
         *("decide", "schedules"),
     )
 )
@@ -89,6 +99,11 @@ class Home:
     @property
     def cache(self) -> Path:
         return self.root / "dvc" / "cache"
+
+    @property
+    def bases(self) -> Path:
+        """Base models unpacked from their wheels."""
+        return self.root / "bases"
 
     @property
     def remote(self) -> Path:

@@ -1,4 +1,4 @@
-"""The text encoder: any Hugging Face model, encoder or decoder type, with LoRA adapters on it.
+"""The text encoder: any Hugging Face model, encoder or decoder type, ready to be tuned.
 
 Knows texts and vectors, nothing of users, items or losses: whoever trains it hands in the gradient
 of its loss with respect to the vectors.
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from recloop.models.bases import TextConfig
+from recloop.models.tuning import add_tuning
 
 
 class TextEncoder(nn.Module):
@@ -35,15 +35,13 @@ class TextEncoder(nn.Module):
 def load_encoder(
     folder: Path | str, config: TextConfig
 ) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
-    """Load a base model from a local folder or a Hugging Face id, and add LoRA to it.
+    """Load a base model from a local folder or a Hugging Face id, and make it tunable.
 
     Only safetensors weights are read: nothing is unpickled and no remote code runs.
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]
     local = Path(folder).is_dir()  # then the hub is not asked for anything
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer = load_tokenizer(folder)
     backbone: PreTrainedModel = AutoModel.from_pretrained(
         folder,
         local_files_only=local,
@@ -51,10 +49,21 @@ def load_encoder(
         dtype=torch.float32,
         attn_implementation="sdpa",
     )
-    if config.lora_rank == 0:
-        return TextEncoder(backbone.requires_grad_(requires_grad=False)), tokenizer
-    lora = LoraConfig(r=config.lora_rank, lora_alpha=config.lora_alpha, target_modules="all-linear")
-    return TextEncoder(get_peft_model(backbone, lora)), tokenizer
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.register_module("pooler", None)  # unused: no gradient would ever reach it
+    return TextEncoder(add_tuning(backbone, config)), tokenizer
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a base model, padding behind the text."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, local_files_only=Path(folder).is_dir()
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    # There it moves no position, and nothing that only looks back ever sees it.
+    tokenizer.padding_side = "right"
+    return tokenizer
 
 
 class Texts:

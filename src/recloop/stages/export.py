@@ -12,7 +12,6 @@ from recloop.config import Settings, read_block
 from recloop.data.catalogue import Catalogue, counts
 from recloop.evaluation.offline import Requests
 from recloop.logs import get_log
-from recloop.models.bases import resolve_base
 from recloop.models.blend import (
     COLLABORATIVE,
     CONTENT,
@@ -29,6 +28,7 @@ from recloop.models.sequential import Sequential
 from recloop.models.text import load_encoder
 from recloop.registry.payload import Card, Payload, user_table
 from recloop.stages import files
+from recloop.stages.base import current_base
 from recloop.training import baselines, checkpoint
 from recloop.training.export import export_encoder, export_tower
 from recloop.training.finetune import TrainConfig
@@ -104,7 +104,7 @@ def _payload(
 ) -> Payload:
     tower = train_config.tower
     model, text = checkpoint.load_sequence_model(files.CHECKPOINT / "final.safetensors", tower)
-    encoder, tokenizer = load_encoder(resolve_base(train_config.text.base), train_config.text)
+    encoder, tokenizer = load_encoder(current_base(train_config.text), train_config.text)
     checkpoint.load_encoder_weights(files.CHECKPOINT / "encoder.safetensors", encoder)
     facts = files.read_json(files.SNAPSHOT_FACTS)
     return Payload(

@@ -21,6 +21,7 @@ VALID_REQUESTS = SPLIT / "valid_requests.parquet"
 TEST_REQUESTS = SPLIT / "test_requests.parquet"
 
 ARTIFACTS = Path("artifacts")
+BASE = ARTIFACTS / "base"
 CHECKPOINT = ARTIFACTS / "checkpoint"
 BASELINES = ARTIFACTS / "baselines"
 MODEL = ARTIFACTS / "model"
@@ -31,6 +32,7 @@ REFERENCE = ARTIFACTS / "reference"
 REPORTS = Path("reports")
 VALIDATION = REPORTS / "validation.json"
 DATA_DOCS = REPORTS / "data-docs"
+PRETRAINING = REPORTS / "pretraining.json"
 TRAINING = REPORTS / "training.json"
 EPOCHS = REPORTS / "epochs.csv"
 METRICS = REPORTS / "metrics.json"

@@ -12,9 +12,9 @@ from recloop.config import read_block
 from recloop.data.catalogue import Catalogue, sequences
 from recloop.evaluation.offline import Requests
 from recloop.logs import get_log
-from recloop.models.bases import resolve_base
 from recloop.models.text import Texts, load_encoder
 from recloop.stages import files
+from recloop.stages.base import current_base
 from recloop.stages.files import CHECKPOINT
 from recloop.training import checkpoint
 from recloop.training.device import choose
@@ -31,9 +31,10 @@ def main() -> None:
     started, compute = time.monotonic(), choose(config.device)
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     torch.manual_seed(config.seed)
-    encoder, tokenizer = load_encoder(resolve_base(config.text.base), config.text)
+    encoder, tokenizer = load_encoder(current_base(config.text), config.text)
     texts = Texts(catalogue.texts(), tokenizer, config.text)
-    text = TunedText(encoder, texts, config.text_learning_rate, compute)
+    passes = len(config.text_passes)
+    text = TunedText(encoder, texts, config.text_learning_rate, compute, passes)
     before = text.vectors
     log.info("items encoded", device=str(compute.device), bf16=compute.bf16, items=len(catalogue))
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from recloop.models.text import TextEncoder
 from recloop.models.tower import ItemVectors, TowerConfig, UserTower
+from recloop.models.tuning import tuned_weights
 from recloop.training.finetune import SequenceModel
 
 _TEXT = "text_vectors"
@@ -36,19 +37,22 @@ def load_sequence_model(path: Path, config: TowerConfig) -> tuple[SequenceModel,
 
 def save_encoder(path: Path, encoder: TextEncoder) -> None:
     """The tuned weights of the encoder alone; the base model stays where it is."""
-    tuned = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
-    save_file({name: p.detach().cpu().contiguous() for name, p in tuned.items()}, path)
+    tuned = tuned_weights(encoder)
+    save_file({name: value.cpu().contiguous() for name, value in tuned.items()}, path)
 
 
 def load_encoder_weights(path: Path, encoder: TextEncoder) -> None:
     """Put what `save_encoder` wrote into an encoder built from the same settings.
 
     Raises:
-        ValueError: the file holds weights that this encoder does not have.
+        ValueError: the file's weights are not those that this encoder's way of tuning has.
     """
-    unknown = encoder.load_state_dict(load_file(path), strict=False).unexpected_keys
-    if unknown:
-        raise ValueError(f"{path} does not fit the encoder: {unknown[:3]}")
+    stored, own = load_file(path), tuned_weights(encoder)
+    shapes = [{name: value.shape for name, value in part.items()} for part in (stored, own)]
+    if shapes[0] != shapes[1]:
+        unlike = sorted(name for name, _ in shapes[0].items() ^ shapes[1].items())
+        raise ValueError(f"{path} does not fit the encoder: {unlike[:3]}")
+    encoder.load_state_dict(stored, strict=False)
 
 
 def tuned_change(
@@ -56,5 +60,5 @@ def tuned_change(
 ) -> dict[str, float]:
     """How far training moved the language model: parameters tuned, and mean cosine of its vectors."""
     cosine = torch.nn.functional.cosine_similarity(texts_before, texts_after).mean()
-    tuned = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    tuned = sum(value.numel() for value in tuned_weights(encoder).values())
     return {"tuned_parameters": float(tuned), "mean_cosine_to_base": float(cosine)}

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from peft import PeftModel
 from torch import nn
 
 from recloop.models.text import TextEncoder
 from recloop.models.tower import UserTower
+from recloop.models.tuning import merged
 
 _OPSET = 18
 
@@ -29,12 +29,19 @@ def export_tower(tower: UserTower, dim: int, window: int) -> bytes:
 
 def export_encoder(encoder: TextEncoder) -> bytes:
     """ONNX, int8 per channel: `input_ids`, `attention_mask` `(batch, tokens)` → unit vectors."""
-    merged = copy.deepcopy(encoder).cpu().eval()
-    if isinstance(merged.backbone, PeftModel):
-        merged = TextEncoder(merged.backbone.merge_and_unload())
+    return quantised(encoder_in_full(encoder))
+
+
+def encoder_in_full(encoder: TextEncoder) -> bytes:
+    """The same in float32. Low-rank changes are merged; adapters and prefix stay parts of the graph."""
+    served = TextEncoder(merged(copy.deepcopy(encoder.backbone).cpu().eval()))
     example = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=512)}
-    full = _export(merged, example, ["input_ids", "attention_mask"], ["vectors"], (dims, dims))
+    return _export(served, example, ["input_ids", "attention_mask"], ["vectors"], (dims, dims))
+
+
+def quantised(full: bytes) -> bytes:
+    """Weights in int8, per channel; activations follow at run time."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "full.onnx"), Path(folder, "int8.onnx")
         source.write_bytes(full)

@@ -1,0 +1,38 @@
+"""Continued pretraining of the base model on the catalogue's text, where it is asked for."""
+
+import time
+
+import polars as pl
+
+from recloop.config import read_block
+from recloop.data.catalogue import Catalogue
+from recloop.logs import get_log
+from recloop.models.bases import resolve_base
+from recloop.stages import files
+from recloop.training.device import choose
+from recloop.training.finetune import TrainConfig
+from recloop.training.pretrain import PretrainConfig, pretrain
+
+log = get_log("pretrain")
+
+
+def main() -> None:
+    """data/snapshot/items.parquet → artifacts/base (empty where off), reports/pretraining.json."""
+    config, train_config = read_block("pretrain", PretrainConfig), read_block("train", TrainConfig)
+    target, started = files.fresh(files.BASE), time.monotonic()
+    if config.epochs == 0:
+        files.write_json(files.PRETRAINING, {"epochs": 0})
+        return
+    texts = Catalogue(pl.read_parquet(files.ITEMS)).texts()
+    base, compute = resolve_base(train_config.text.base), choose(train_config.device)
+    report = pretrain(base, texts, target, config, compute, progress=_say)
+    seconds = round(time.monotonic() - started, 1)
+    files.write_json(files.PRETRAINING, {"epochs": config.epochs, **report, "seconds": seconds})
+
+
+def _say(entry: dict[str, float]) -> None:
+    log.info("pretrain", **{name: round(value, 4) for name, value in entry.items()})
+
+
+if __name__ == "__main__":
+    main()
