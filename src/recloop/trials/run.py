@@ -120,7 +120,7 @@ def _text_vectors(data: DataSet, past: Timeline, say: Say) -> NDArray[np.float32
     if not len(rows):
         return _no_text(len(texts))
     say(f"encoding {len(rows)} texts")
-    config = TextConfig(lora_rank=0)
+    config = TextConfig(tuning="frozen")
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
     compute = choose("auto")
     chosen = Texts([texts[row] for row in rows], tokenizer, config)
