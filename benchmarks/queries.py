@@ -35,7 +35,7 @@ from recloop.models.ranking import top_k
 from recloop.models.scorer import Scores, standardise
 
 FILE = Path(__file__).with_name("queries.json")
-REACHES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+REACHES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 3.0)
 PEOPLE = 50
 PAST = 0.8
 Scoring = Callable[[Side, list[Rows], list[str]], Scores]

@@ -44,10 +44,10 @@ def frozen(name: str, catalogue: Catalogue) -> Side:
 
 
 def tuned(model: Path, catalogue: Catalogue) -> Side:
-    """The fine-tuned encoder of a packaged model, over the items of this catalogue that it has."""
+    """The fine-tuned encoder of a packaged model."""
     payload = Payload.load(model)
-    own = Catalogue(payload.items)
-    if own.ids != catalogue.ids:
-        raise ValueError(f"{model} has other items than the benchmark")
+    places = Catalogue(payload.items).rows(catalogue.ids)
+    if len(places) != len(catalogue):
+        raise ValueError(f"{model} lacks items of the benchmark")
     encoder = open_encoder(payload.card.query, payload.encoder, payload.tokenizer)
-    return Side(encoder, payload.text, catalogue.items[c.TITLE].to_list())
+    return Side(encoder, payload.text[places], catalogue.items[c.TITLE].to_list())

@@ -63,7 +63,7 @@ class QueryMix(Settings):
     `reach`: how far the history moves an item at most. `title_weight`: what an exact title adds.
     """
 
-    reach: float = 1.0
+    reach: float = 0.75
     title_weight: float = 10.0
 
 

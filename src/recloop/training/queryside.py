@@ -58,11 +58,20 @@ def frozen_query(config: QueryConfig, catalogue: Catalogue) -> QueryFiles:
 
 
 def passages(catalogue: Catalogue) -> list[str]:
-    """What is searched: title, text, and the categories where there is no text."""
+    """What is searched: title, text, and the categories where there is no text.
+
+    A title in capitals is read as a sentence: to an encoder that knows case, capitals are other words.
+    """
+    title = pl.col(c.TITLE)
+    calm = pl.when(title == title.str.to_uppercase()).then(_sentence(title)).otherwise(title)
     categories = pl.col(c.CATEGORIES).list.join(", ")
     text = pl.coalesce(c.TEXT, pl.when(categories != "").then(categories))
-    parts = pl.concat_str([c.TITLE, text], separator=". ", ignore_nulls=True)
+    parts = pl.concat_str([calm, text], separator=". ", ignore_nulls=True)
     return catalogue.items.select(parts).to_series().to_list()
+
+
+def _sentence(title: pl.Expr) -> pl.Expr:
+    return title.str.slice(0, 1) + title.str.slice(1).str.to_lowercase()
 
 
 def _mix(config: QueryConfig) -> QueryMix:
