@@ -36,7 +36,8 @@ class TitleIndex:
         for word in asked & self._places.keys():
             common[self._places[word]] += self._weight(word)
         size = sum(map(self._weight, asked))
-        return common**2 / np.maximum(self._sizes * size, 1e-9)
+        shared: NDArray[np.float32] = common**2 / np.maximum(self._sizes * size, 1e-9)
+        return shared
 
     def _weight(self, word: str) -> np.float32:
         # A word that no title has is as rare as can be: it makes the rest of the query count less.
