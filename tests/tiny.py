@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from recloop import columns as c
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, BlendWeights
+from recloop.models.query import QueryCard, QueryMix
 from recloop.registry.payload import Card, Payload
 
 IDS = ["east1", "east2", "north1", "north2", "both"]
@@ -50,8 +51,7 @@ def payload() -> Payload:
             window=10,
             content_last=3,
             decay=0.9,
-            query_weight=10.0,
-            max_tokens=16,
+            query=QueryCard(kind="onnx", mix=QueryMix(), max_tokens=16),
             trained_until=datetime(2024, 1, 1, tzinfo=UTC),
             feedback_until=0,
         ),

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from recloop.config import Home
+from recloop.models.nano import EncoderMissingError
 from recloop.recommender.recommender import Request
 from recloop.recommender.state import UserState
 from recloop.registry.manifest import CorruptModelError
@@ -69,7 +70,11 @@ def recommend(
     if champion is None:
         _fail("there is no champion yet: `make run` trains one")
         return
-    recommender = registry.load(champion.version)
+    try:
+        recommender = registry.load(champion.version)
+    except (CorruptModelError, EncoderMissingError) as error:
+        _fail(str(error.args[0]))
+        return
     state = recommender.states.of(user) if user else UserState.empty()
     state = state.after([(item_id, "click") for item_id in item or []], recommender.catalogue)
     titles = dict(recommender.catalogue.items.select("item_id", "title").iter_rows())

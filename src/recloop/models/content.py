@@ -28,19 +28,20 @@ class Content:
 
 
 class QueryEncoder:
-    """The fine-tuned text encoder as it serves: ONNX, int8."""
+    """A text encoder as it serves: ONNX, int8. `prefix` is put before each query."""
 
     def __init__(
-        self, session: ort.InferenceSession, tokenizer: Tokenizer, max_tokens: int
+        self, session: ort.InferenceSession, tokenizer: Tokenizer, max_tokens: int, prefix: str = ""
     ) -> None:
         self._session = session
+        self._prefix = prefix
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
 
     def encode(self, query: str) -> NDArray[np.float32]:
-        """A unit vector `(width,)` in the space of the items' text vectors."""
-        encoding = self._tokenizer.encode(query)
+        """A unit vector `(width,)` in the space of the items' vectors."""
+        encoding = self._tokenizer.encode(self._prefix + query)
         inputs = {
             "input_ids": np.array([encoding.ids], np.int64),
             "attention_mask": np.array([encoding.attention_mask], np.int64),

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
-from recloop.models.blend import QUERY, Blend, combine
-from recloop.models.content import QueryEncoder
+from recloop.models.blend import Blend, combine
+from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
-from recloop.models.scorer import Scores, standardise
+from recloop.models.scorer import Scores
 from recloop.recommender.state import UserState, UserStates
 
 
@@ -48,17 +48,13 @@ class Recommender:
         self,
         catalogue: Catalogue,
         blend: Blend,
-        text: NDArray[np.float32],
-        encoder: QueryEncoder,
+        query: QuerySide,
         states: UserStates,
-        query_weight: float,
     ) -> None:
         self.catalogue = catalogue
         self.states = states
         self._blend = blend
-        self._text = text
-        self._encoder = encoder
-        self._query_weight = query_weight
+        self._query = query
         self._categories = [frozenset(own) for own in catalogue.items[c.CATEGORIES].to_list()]
         self._available = catalogue.items[c.AVAILABLE].to_numpy()
         self._from = _moments(catalogue, c.PUBLISHED, np.datetime64("0001-01-01", "us"))
@@ -84,20 +80,12 @@ class Recommender:
 
     def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
         parts = self._blend.parts([request.state.history for request in requests])
-        if any(request.query for request in requests):
-            parts[QUERY] = self._query_weight * standardise(self._match(requests))
-        scores = combine(parts, self._blend.weights, self._blend.known)
+        history = combine(parts, self._blend.weights, self._blend.known)
+        queries = [request.query for request in requests]
+        parts, scores = self._query.lead(parts, history, queries)
         forbidden = [self._forbidden(request) for request in requests]
         ranked, values = top_k(scores, forbidden, requests[0].k)
         return ranked, values, parts
-
-    def _match(self, requests: Sequence[Request]) -> Scores:
-        width = self._text.shape[1]
-        vectors = [
-            self._encoder.encode(request.query) if request.query else np.zeros(width, np.float32)
-            for request in requests
-        ]
-        return np.stack(vectors) @ self._text.T
 
     def _forbidden(self, request: Request) -> Rows:
         rules = [request.state.seen, self.catalogue.rows(request.exclude)]

@@ -10,17 +10,18 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from safetensors.numpy import load_file, save_file
-from tokenizers import Tokenizer
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.data.split import HISTORY
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
-from recloop.models.content import Content, QueryEncoder
+from recloop.models.content import Content
+from recloop.models.encoders import open_encoder
 from recloop.models.item_item import ItemItem
 from recloop.models.popularity import Popularity
+from recloop.models.query import QueryCard, QuerySide
 from recloop.models.scorer import Scorer
-from recloop.models.sequential import Sequential, open_session
+from recloop.models.sequential import Sequential
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.state import UserStates
 
@@ -36,15 +37,18 @@ class Card(BaseModel):
     window: int
     content_last: int
     decay: float
-    query_weight: float
-    max_tokens: int
+    query: QueryCard
     trained_until: datetime
     feedback_until: int
 
 
 @dataclass(frozen=True)
 class Payload:
-    """A model in memory, in the form in which it is stored."""
+    """A model in memory, in the form in which it is stored.
+
+    `search`: the items in the space of the query's encoder, where that is not the text's.
+    `encoder` and `tokenizer` are there where the card says that queries are read by ONNX.
+    """
 
     card: Card
     items: pl.DataFrame
@@ -56,8 +60,9 @@ class Payload:
     collaborative: NDArray[np.float32]
     collaborative_rows: NDArray[np.int64]
     tower: bytes
-    encoder: bytes
-    tokenizer: str
+    encoder: bytes | None
+    tokenizer: str | None
+    search: NDArray[np.float16] | None = None
 
     def save(self, folder: Path) -> None:
         """Write the files into `folder`, which must be there and empty."""
@@ -73,23 +78,28 @@ class Payload:
                 "counts",
                 "collaborative",
                 "collaborative_rows",
+                "search",
             )
+            if getattr(self, name) is not None
         }
         save_file(tensors, folder / TENSORS)
         folder.joinpath(TOWER).write_bytes(self.tower)
-        folder.joinpath(ENCODER).write_bytes(self.encoder)
-        folder.joinpath(TOKENIZER).write_text(self.tokenizer, encoding="utf-8")
+        if self.encoder is not None and self.tokenizer is not None:
+            folder.joinpath(ENCODER).write_bytes(self.encoder)
+            folder.joinpath(TOKENIZER).write_text(self.tokenizer, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Payload":
         """Read what `save` wrote. Raises OSError, ValueError where a file is missing or unfit."""
+        card = Card.model_validate_json(folder.joinpath(CARD).read_bytes())
+        onnx = card.query.kind == "onnx"
         return cls(
-            card=Card.model_validate_json(folder.joinpath(CARD).read_bytes()),
+            card=card,
             items=pl.read_parquet(folder / ITEMS),
             users=pl.read_parquet(folder / USERS),
             tower=folder.joinpath(TOWER).read_bytes(),
-            encoder=folder.joinpath(ENCODER).read_bytes(),
-            tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8"),
+            encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
+            tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8") if onnx else None,
             **load_file(folder / TENSORS),
         )
 
@@ -107,20 +117,20 @@ class Payload:
         return Blend(channels, self.card.weights, self.known)
 
     def recommender(self) -> Recommender:
-        """The model, ready to answer."""
-        tokenizer = Tokenizer.from_str(self.tokenizer)
+        """The model, ready to answer. Raises EncoderMissingError without the wheel that it needs."""
+        vectors = self.text if self.search is None else self.search
+        titles = self.items[c.TITLE].to_list()
+        encoder = open_encoder(self.card.query, self.encoder, self.tokenizer)
         return Recommender(
             Catalogue(self.items),
             self.blend(),
-            self.text.astype(np.float32),
-            QueryEncoder(open_session(self.encoder), tokenizer, self.card.max_tokens),
+            QuerySide(encoder, vectors.astype(np.float32), titles, self.card.query.mix),
             UserStates(
                 self.users[c.USER].to_list(),
                 _rows(self.users[HISTORY]),
                 _rows(self.users[SEEN]),
                 self.card.feedback_until,
             ),
-            self.card.query_weight,
         )
 
 

@@ -23,6 +23,7 @@ from recloop.models.blend import (
 from recloop.models.content import Content
 from recloop.models.item_item import ItemItem
 from recloop.models.popularity import Popularity
+from recloop.models.query import TUNED, QueryConfig
 from recloop.models.scorer import Scorer, standardise
 from recloop.models.sequential import Sequential
 from recloop.models.text import load_encoder
@@ -30,17 +31,18 @@ from recloop.registry.payload import Card, Payload, user_table
 from recloop.stages import files
 from recloop.stages.base import current_base
 from recloop.training import baselines, checkpoint
-from recloop.training.export import export_encoder, export_tower
+from recloop.training.export import export_tower
 from recloop.training.finetune import TrainConfig
+from recloop.training.queryside import QueryFiles, frozen_query, tuned_query
 
 
 class ExportConfig(Settings):
-    """How the channels beside the sequence model are built, and what a query weighs."""
+    """How the channels beside the sequence model are built, and how queries are read."""
 
     ease_l2: list[float] = [300.0, 600.0, 1200.0]
     decays: list[float] = [0.95, 0.9, 0.85, 0.8]
     content_last: int = 5
-    query_weight: float = 2.0
+    query: QueryConfig = QueryConfig()
     blend_requests: int = 2_000
 
 
@@ -104,8 +106,7 @@ def _payload(
 ) -> Payload:
     tower = train_config.tower
     model, text = checkpoint.load_sequence_model(files.CHECKPOINT / "final.safetensors", tower)
-    encoder, tokenizer = load_encoder(current_base(train_config.text), train_config.text)
-    checkpoint.load_encoder_weights(files.CHECKPOINT / "encoder.safetensors", encoder)
+    query = _query(catalogue, config.query, train_config)
     facts = files.read_json(files.SNAPSHOT_FACTS)
     return Payload(
         card=Card(
@@ -113,8 +114,7 @@ def _payload(
             window=tower.window,
             content_last=config.content_last,
             decay=ease.decay,
-            query_weight=config.query_weight,
-            max_tokens=train_config.text.max_tokens,
+            query=query.card,
             trained_until=past.select(pl.col(c.TIME).max()).item(),
             feedback_until=facts["feedback_until"],
         ),
@@ -127,9 +127,19 @@ def _payload(
         collaborative=ease.weights,
         collaborative_rows=ease.rows,
         tower=export_tower(model.tower, tower.dim, tower.window),
-        encoder=export_encoder(encoder),
-        tokenizer=tokenizer.backend_tokenizer.to_str(),
+        encoder=query.encoder,
+        tokenizer=query.tokenizer,
+        search=query.vectors,
     )
+
+
+def _query(catalogue: Catalogue, config: QueryConfig, train_config: TrainConfig) -> QueryFiles:
+    if config.encoder != TUNED:
+        return frozen_query(config, catalogue)
+    text = train_config.text
+    encoder, tokenizer = load_encoder(current_base(text), text)
+    checkpoint.load_encoder_weights(files.CHECKPOINT / "encoder.safetensors", encoder)
+    return tuned_query(encoder, tokenizer, text.max_tokens, config)
 
 
 if __name__ == "__main__":
