@@ -12,6 +12,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from peft import PeftModel
 from torch import nn
 
+from recloop.models.ranker import CrossEncoder
 from recloop.models.text import TextEncoder
 from recloop.models.tower import UserTower
 
@@ -34,7 +35,44 @@ def export_encoder(encoder: TextEncoder) -> bytes:
         merged = TextEncoder(merged.backbone.merge_and_unload())
     example = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=512)}
-    full = _export(merged, example, ["input_ids", "attention_mask"], ["vectors"], (dims, dims))
+    return _int8(
+        _export(merged, example, ["input_ids", "attention_mask"], ["vectors"], (dims, dims))
+    )
+
+
+def export_ranker(model: CrossEncoder) -> bytes:
+    """ONNX, int8 per channel: the tokenizer's inputs `(batch, tokens)` → `logits` `(batch, 1)`.
+
+    Raises:
+        ValueError: the form is `yes-no`; a decoder does not serve this way.
+    """
+    if model.config.form != "classification":
+        raise ValueError("only the classification form is exported")
+    backbone = copy.deepcopy(model.backbone).cpu().eval()
+    if isinstance(backbone, PeftModel):
+        backbone = backbone.merge_and_unload()
+    names = list(model.pad(model.tokens(["a"], ["b"]), torch.device("cpu")))
+    dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=512)}
+    example = tuple(torch.ones(2, 8, dtype=torch.long) for _ in names)
+    return _int8(
+        _export(_Named(backbone, names), example, names, ["logits"], tuple(dims for _ in names))
+    )
+
+
+class _Named(nn.Module):
+    """A model of keyword inputs as one of positional inputs."""
+
+    def __init__(self, backbone: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self._backbone = backbone
+        self._names = names
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self._backbone(**dict(zip(self._names, inputs, strict=True))).logits
+        return logits
+
+
+def _int8(full: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "full.onnx"), Path(folder, "int8.onnx")
         source.write_bytes(full)
