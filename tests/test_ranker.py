@@ -167,7 +167,8 @@ def test_what_is_served_agrees_with_torch(bases) -> None:
 
 
 def test_serving_the_ranker_needs_no_torch() -> None:
-    code = "import sys, recloop.models.ranker_onnx, recloop.models.rerank; assert 'torch' not in sys.modules"
+    code = "import sys, recloop.models.ranker_onnx as _, recloop.models.rerank as _"
+    code += "; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -180,7 +181,7 @@ def test_behaviour_is_the_query_and_then_the_newest_first() -> None:
 def test_examples_are_relevant_items_with_hard_and_random_negatives() -> None:
     requests = Requests([np.array([0, 1])], [np.array([2])])
     settings = RankerConfig(shown=1, hard_negatives=5, random_negatives=3)
-    made = make_examples(requests, TITLES, np.array([[2, 4, 1, 6, -1]]), settings)
+    made = make_examples(requests, TITLES, TITLES, np.array([[2, 4, 1, 6, -1]]), settings)
     assert made.behaviours == ["comedy 0"] * len(made)
     assert made.labels.tolist() == [1] + [0] * (len(made) - 1)
     assert made.candidates[0] == TITLES[2]

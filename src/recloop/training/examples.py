@@ -43,6 +43,7 @@ class Examples:
 
 def make_examples(
     requests: Requests,
+    titles: Sequence[str],
     texts: Sequence[str],
     candidates: Ranked,
     config: RankerConfig,
@@ -51,7 +52,8 @@ def make_examples(
     """Each relevant item with its negatives: high in the fast path's list, and random.
 
     `candidates` `(requests, depth)` are the fast path's best rows, -1 where there is none: leave out
-    what the user engages with later, for it is no negative. `texts` are the catalogue's.
+    what the user engages with later, for it is no negative. Behaviour is told in the catalogue's
+    `titles`, candidates in its `texts`.
     """
     rng = np.random.default_rng(config.seed)
     asked = queries or [None] * len(requests.histories)
@@ -62,7 +64,7 @@ def make_examples(
     for number, (history, relevant, query) in enumerate(
         zip(requests.histories, requests.relevant, asked, strict=True)
     ):
-        read = [texts[row] for row in history[-config.shown :]]
+        read = [titles[row] for row in history[-config.shown :]]
         behaviour = behaviour_text(read, query, config.shown)
         taken = np.concatenate([history, relevant])
         for positive in relevant:
