@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import onnxruntime as ort
 import torch
 import typer
 from tokenizers import Tokenizer
@@ -53,7 +54,7 @@ DEPTH, L2, DECAY, EARLIEST = 20, 300.0, 0.9, 5
 TOWER = TrainConfig(tower=TowerConfig(layers=1), judge_every=4)
 
 
-Say = Callable[[str, Any], None]
+Say = Callable[[str, object], None]
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def main(
         "config": config.model_dump(),
     }
 
-    def say(name: str, part: Any) -> None:
+    def say(name: str, part: object) -> None:
         document[name] = part
         print(json.dumps({name: part}), file=sys.stderr, flush=True)
         if out:
@@ -192,7 +193,7 @@ def _train(
     return served
 
 
-def _latency(session: Any, words: Tokenizer, world: World) -> dict[str, float]:
+def _latency(session: ort.InferenceSession, words: Tokenizer, world: World) -> dict[str, float]:
     """Milliseconds for 20 candidates of 64 tokens, tokenisation included, one thread."""
     ranker, taken = OnnxRanker(session, words, 50, 64), []
     for _ in range(15):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from scipy.special import expit
 from tokenizers import Tokenizer
 
 from recloop.models.pairs import behaviour_text
@@ -50,7 +51,5 @@ class OnnxRanker:
         self, behaviour: Sequence[str], query: str | None, candidates: Sequence[str]
     ) -> NDArray[np.float32]:
         """Probabilities of engagement `(candidates,)`."""
-        probabilities: NDArray[np.float32] = 1 / (
-            1 + np.exp(-self.logits(behaviour, query, candidates))
-        )
+        probabilities: NDArray[np.float32] = expit(self.logits(behaviour, query, candidates))
         return probabilities

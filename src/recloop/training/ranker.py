@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from scipy.special import expit
 from scipy.stats import rankdata
 from torch.nn import functional as F
 
@@ -74,7 +75,10 @@ class Ranker:
     ) -> NDArray[np.float32]:
         """Probabilities `(candidates,)`; `behaviour`: texts of the history's items, oldest first."""
         text = behaviour_text(behaviour, query, self.config.shown)
-        return _probabilities(self.logits([text] * len(candidates), candidates))
+        probabilities: NDArray[np.float32] = expit(
+            self.logits([text] * len(candidates), candidates)
+        )
+        return probabilities
 
     def logits(self, behaviours: Sequence[str], candidates: Sequence[str]) -> NDArray[np.float32]:
         """Logits `(pairs,)` of pairs of texts, the first as `behaviour_text` makes them."""
@@ -177,8 +181,3 @@ def _auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
         return math.nan
     rank_sum = float(rankdata(scores)[positive].sum())
     return (rank_sum - ones * (ones + 1) / 2) / (ones * zeros)
-
-
-def _probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    probabilities: NDArray[np.float32] = 1 / (1 + np.exp(-logits))
-    return probabilities
