@@ -51,7 +51,7 @@ from recloop.training.judge import judge_on
 from recloop.training.ranker import Ranker
 
 DEPTH, L2, DECAY, EARLIEST = 20, 300.0, 0.9, 5
-TOWER = TrainConfig(tower=TowerConfig(layers=1), judge_every=4)
+TOWER = TrainConfig(tower=TowerConfig(layers=1))
 
 
 Say = Callable[[str, object], None]

@@ -64,12 +64,12 @@ def config(bases, form, **changes) -> RankerConfig:
 
 
 def examples() -> Examples:
-    """Who saw two films of a kind wants that kind: every pair of films against every kind."""
+    """Whoever saw two films of a kind wants comedy, and no horror."""
     pairs = [pair for kind in (0, 1) for pair in itertools.combinations(TITLES[kind::2], 2)]
     return Examples(
         [behaviour_text(pair, None, 2) for pair in pairs for _ in KINDS],
         [kind for _ in pairs for kind in KINDS],
-        np.array([pair[0].startswith(kind) for pair in pairs for kind in KINDS], np.float32),
+        np.tile(np.array([0, 1], np.float32), len(pairs)),
         np.repeat(np.arange(len(pairs)), len(KINDS)),
     )
 
@@ -222,16 +222,16 @@ def test_distillation_moves_the_student_to_the_teacher() -> None:
     tower = TowerConfig(dim=16, layers=1, window=8, dropout=0.1, id_dropout=0.1)
     text = torch.eye(12)
     model, _ = fit(ring, FrozenText(text), TrainConfig(tower=tower, epochs=4), CPU)
-    model.known[11] = False  # an item new since training is no target of the softmax
     requests = Requests([path[:8] for path in ring], [path[8:] for path in ring])
     candidates = np.stack([np.append((path[8] + np.arange(3)) % 12, -1) for path in ring])
     scores = np.tile(np.array([0, 0, 1, 5], np.float32), (20, 1))  # two places further on
-    settings = DistilConfig(epochs=30, learning_rate=1e-2, teacher_weight=1.0)
+    settings = DistilConfig(epochs=60, learning_rate=1e-2, teacher_weight=1.0)
     losses = distil(model, text, requests, candidates, scores, settings, CPU)
     assert losses[-1]["kl"] < losses[0]["kl"] / 2
-    vectors = model.vectors(text)
-    states = model.tower(vectors[torch.from_numpy(np.stack(requests.histories))])[:, -1]
-    offered = torch.take_along_dim(states @ vectors.T, torch.from_numpy(candidates[:, :3]), 1)
+    with torch.inference_mode():
+        vectors = model.vectors(text)
+        states = model.tower(vectors[torch.from_numpy(np.stack(requests.histories))])[:, -1]
+        offered = torch.take_along_dim(states @ vectors.T, torch.from_numpy(candidates[:, :3]), 1)
     assert (offered.argmax(1) == 2).float().mean() > 0.8
     with pytest.raises(ValueError, match="exactly one"):
         distil(model, text, Requests([ring[0]], [ring[1]]), candidates, scores, settings, CPU)

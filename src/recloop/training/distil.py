@@ -47,7 +47,7 @@ def distil(
     config: DistilConfig,
     compute: Compute,
 ) -> list[dict[str, float]]:
-    """Tune `model` in place on requests with one relevant item that training has seen.
+    """Tune `model` in place, on requests with one relevant item each.
 
     `candidates` and `teacher_scores` are `(requests, depth)`: rows of the catalogue, -1 where there is
     none, and the teacher's scores of them. Text vectors `(items, width)` stay as they are.
@@ -56,10 +56,10 @@ def distil(
         Mean `kl` (in nats, to the teacher) and `softmax` loss of each epoch.
 
     Raises:
-        ValueError: a request has no history or not exactly one relevant item.
+        ValueError: a request has no history, no candidate, or not exactly one relevant item, which
+            training has seen.
     """
-    if any(len(rows) != 1 for rows in requests.relevant) or not all(map(len, requests.histories)):
-        raise ValueError("each request needs a history and exactly one relevant item")
+    _check(model, requests, candidates)
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     teacher = _distributions(candidates, teacher_scores, config.temperature)
@@ -72,17 +72,27 @@ def distil(
         losses = []
         for batch in _batches(model, requests, candidates, teacher, config.batch, rng):
             kl, softmax = _losses(model, text_vectors, batch.to(compute.device), compute)
-            loss = config.teacher_weight * kl + (1 - config.teacher_weight) * softmax
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
+            _step(model, optimizer, kl.lerp(softmax, 1 - config.teacher_weight))
             losses.append((kl.item(), softmax.item()))
-        kl_mean, softmax_mean = np.mean(losses, axis=0)
-        epochs.append({"kl": float(kl_mean), "softmax": float(softmax_mean)})
+        epochs.append(dict(zip(("kl", "softmax"), np.mean(losses, axis=0).tolist(), strict=True)))
     model.items.eval()
     model.tower.eval()
     return epochs
+
+
+def _check(model: SequenceModel, requests: Requests, candidates: Ranked) -> None:
+    if not all(map(len, requests.histories)) or not (candidates >= 0).any(1).all():
+        raise ValueError("each request needs a history and a candidate")
+    known = model.known.cpu().numpy()
+    if not all(len(rows) == 1 and known[rows[0]] for rows in requests.relevant):
+        raise ValueError("each request needs exactly one relevant item, known to the model")
+
+
+def _step(model: SequenceModel, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
 
 
 @dataclass(frozen=True)
@@ -137,9 +147,7 @@ def _losses(
     student = student.masked_fill(batch.candidates < 0, 0.0)
     kl = F.kl_div(student, batch.teacher, reduction="batchmean")
     place = model.known.cumsum(0) - 1
-    seen = model.known[batch.targets]
-    targets = place[batch.targets[seen]]
-    return kl, full_softmax(users[seen], vectors[model.known], targets)
+    return kl, full_softmax(users, vectors[model.known], place[batch.targets])
 
 
 def _distributions(candidates: Ranked, scores: Scores, temperature: float) -> Scores:

@@ -17,6 +17,7 @@ from recloop.models.text import TextEncoder
 from recloop.models.tower import UserTower
 
 _OPSET = 18
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def export_tower(tower: UserTower, dim: int, window: int) -> bytes:
@@ -51,24 +52,30 @@ def export_ranker(model: CrossEncoder) -> bytes:
     backbone = copy.deepcopy(model.backbone).cpu().eval()
     if isinstance(backbone, PeftModel):
         backbone = backbone.merge_and_unload()
-    names = list(model.pad(model.tokens(["a"], ["b"]), torch.device("cpu")))
+    read = model.pad(model.tokens(["a"], ["b"]), torch.device("cpu"))
+    names = [name for name in _INPUTS if name in read]
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=512)}
     example = tuple(torch.ones(2, 8, dtype=torch.long) for _ in names)
-    return _int8(
-        _export(_Named(backbone, names), example, names, ["logits"], tuple(dims for _ in names))
-    )
+    shapes = tuple(dims for _ in names)
+    return _int8(_export(_Logits(backbone), example, names, ["logits"], shapes))
 
 
-class _Named(nn.Module):
-    """A model of keyword inputs as one of positional inputs."""
+class _Logits(nn.Module):
+    """A classification model's logits; not every model knows token types."""
 
-    def __init__(self, backbone: nn.Module, names: list[str]) -> None:
+    def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self._backbone = backbone
-        self._names = names
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self._backbone(**dict(zip(self._names, inputs, strict=True))).logits
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        answer = self._backbone(input_ids=input_ids, attention_mask=attention_mask, **types)
+        logits: torch.Tensor = answer.logits
         return logits
 
 

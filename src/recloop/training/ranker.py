@@ -25,7 +25,10 @@ _WARM_UP = 0.1
 
 
 class Ranker:
-    """`P(engage | behaviour, query, candidate)` of a tuned language model."""
+    """`P(engage | behaviour, query, candidate)` of a tuned language model.
+
+    The probability is of the world of the examples: with four negatives to a positive, it is high.
+    """
 
     def __init__(self, config: RankerConfig, compute: Compute) -> None:
         torch.manual_seed(config.seed)  # a new head starts alike each time
@@ -82,6 +85,8 @@ class Ranker:
 
     def logits(self, behaviours: Sequence[str], candidates: Sequence[str]) -> NDArray[np.float32]:
         """Logits `(pairs,)` of pairs of texts, the first as `behaviour_text` makes them."""
+        if not behaviours:
+            return np.empty(0, np.float32)
         self.model.eval()
         tokens = self.model.tokens(behaviours, candidates)
         order = np.argsort([len(entry["input_ids"]) for entry in tokens], kind="stable")
