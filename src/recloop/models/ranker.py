@@ -30,6 +30,10 @@ Batch = dict[str, Tensor]
 _HEADS = {"classification": AutoModelForSequenceClassification, "yes-no": AutoModelForCausalLM}
 
 
+# A head for another number of classes gives way to a new one.
+_ONE_LOGIT = {"num_labels": 1, "ignore_mismatched_sizes": True}
+
+
 class RankerConfig(Settings):
     """Base model, what it reads, and how it is tuned.
 
@@ -144,7 +148,7 @@ def load_cross_encoder(folder: Path | str, config: RankerConfig) -> CrossEncoder
         use_safetensors=True,
         dtype=torch.float32,
         attn_implementation="sdpa",
-        **({"num_labels": 1} if config.form == "classification" else {}),
+        **(_ONE_LOGIT if config.form == "classification" else {}),
     )
     backbone.config.pad_token_id = tokenizer.pad_token_id
     return CrossEncoder(_tunable(backbone, config), tokenizer, config)
