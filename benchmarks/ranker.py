@@ -143,7 +143,9 @@ def main(
     """Run and print."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
     world, compute = World(sources, seed), choose("auto")
-    config = RankerConfig(shown=5, max_tokens=48, max_seconds=seconds, judge_every=50, seed=seed)
+    config = RankerConfig(
+        shown=5, max_tokens=48, epochs=1, judge_every=50, max_seconds=seconds, seed=seed
+    )
     document: dict[str, Any] = {
         "command": " ".join(sys.argv),
         "machine": {
