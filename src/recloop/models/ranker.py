@@ -106,12 +106,13 @@ class CrossEncoder(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """`(batch,)` logits of engagement, in float32."""
         if self._answers is None:
-            logits: Tensor = self.backbone(**batch).logits[:, 0]
-            return logits.float()
+            logits: Tensor = self.backbone(**batch).logits[:, 0].float()
+            return logits
         places = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)
         answer = self.backbone(**batch, position_ids=places, logits_to_keep=1, use_cache=False)
         yes, no = self._answers
-        return (answer.logits[:, -1, yes] - answer.logits[:, -1, no]).float()
+        odds: Tensor = (answer.logits[:, -1, yes] - answer.logits[:, -1, no]).float()
+        return odds
 
     def _prompt(self, behaviour: str, candidate: str) -> dict[str, Any]:
         before, offer, question = (

@@ -6,6 +6,7 @@ Arrays only; where the logits come from does not matter here.
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recloop.models.ranking import Ranked
 from recloop.models.scorer import Scores, standardise
@@ -52,7 +53,7 @@ def tune_weight(
     return best, best_quality
 
 
-def _among(values: Scores, real: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Scores:
+def _among(values: Scores, real: NDArray[np.bool_]) -> Scores:
     """Standardised over the real entries of each row; the others are 0."""
     scaled = np.zeros(values.shape, np.float32)
     for row, mask in enumerate(real):
