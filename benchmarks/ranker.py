@@ -147,7 +147,7 @@ def main(
         shown=5, max_tokens=48, epochs=1, judge_every=50, max_seconds=seconds, seed=seed
     )
     document: dict[str, Any] = {
-        "command": " ".join(sys.argv),
+        "command": " ".join("SOURCES" if part == str(sources) else part for part in sys.argv),
         "machine": {
             "cpus": os.cpu_count(),
             "threads": torch.get_num_threads(),
