@@ -24,7 +24,7 @@ def export_tower(tower: UserTower, dim: int, window: int) -> bytes:
     example = torch.zeros(2, min(4, window), dim)
     length = torch.export.Dim("length", max=window)
     shapes = ({0: torch.export.Dim("batch"), 1: length},)
-    return _export(tower, (example,), ["history"], ["users"], shapes)
+    return to_onnx(tower, (example,), ["history"], ["users"], shapes)
 
 
 def export_encoder(encoder: TextEncoder) -> bytes:
@@ -37,7 +37,7 @@ def encoder_in_full(encoder: TextEncoder) -> bytes:
     served = TextEncoder(merged(copy.deepcopy(encoder.backbone).cpu().eval()))
     example = (torch.ones(2, 8, dtype=torch.long), torch.ones(2, 8, dtype=torch.long))
     dims = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=512)}
-    return _export(served, example, ["input_ids", "attention_mask"], ["vectors"], (dims, dims))
+    return to_onnx(served, example, ["input_ids", "attention_mask"], ["vectors"], (dims, dims))
 
 
 def quantised(full: bytes) -> bytes:
@@ -49,13 +49,14 @@ def quantised(full: bytes) -> bytes:
         return target.read_bytes()
 
 
-def _export(
+def to_onnx(
     module: nn.Module,
     example: tuple[torch.Tensor, ...],
     inputs: list[str],
     outputs: list[str],
     shapes: tuple[dict[int, Any], ...],
 ) -> bytes:
+    """A module as ONNX; `shapes` names each input's dynamic dimensions."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations

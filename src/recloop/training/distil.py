@@ -1,0 +1,166 @@
+"""Distillation: the fast path learns from the slow ranker, and costs nothing more when it serves.
+
+The sequence model is tuned towards the teacher's distribution over a request's candidates, mixed
+with its own loss (after Hinton et al. 2015; listwise as in Cao et al. 2007, ListNet).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recloop.config import Settings
+from recloop.data.catalogue import Rows
+from recloop.evaluation.offline import Requests
+from recloop.models.ranking import Ranked
+from recloop.models.scorer import Scores
+from recloop.models.tower import PooledDropout
+from recloop.training.device import Compute
+from recloop.training.finetune import SequenceModel
+from recloop.training.losses import full_softmax
+
+
+class DistilConfig(Settings):
+    """`teacher_weight` in [0, 1] is the listwise loss's share; the rest is the full softmax's.
+
+    `temperature` divides the teacher's scores: the smaller, the surer the teacher.
+    """
+
+    epochs: int = 3
+    batch: int = 64
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    teacher_weight: float = 0.5
+    temperature: float = 0.5
+    seed: int = 42
+
+
+def distil(
+    model: SequenceModel,
+    text_vectors: Tensor,
+    requests: Requests,
+    candidates: Ranked,
+    teacher_scores: Scores,
+    config: DistilConfig,
+    compute: Compute,
+) -> list[dict[str, float]]:
+    """Tune `model` in place, on requests with one relevant item each.
+
+    `candidates` and `teacher_scores` are `(requests, depth)`: rows of the catalogue, -1 where there is
+    none, and the teacher's scores of them. Text vectors `(items, width)` stay as they are.
+
+    Returns:
+        Mean `kl` (in nats, to the teacher) and `softmax` loss of each epoch.
+
+    Raises:
+        ValueError: a request has no history, no candidate, or not exactly one relevant item, which
+            training has seen.
+    """
+    _check(model, requests, candidates)
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng(config.seed)
+    teacher = _distributions(candidates, teacher_scores, config.temperature)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), config.learning_rate, weight_decay=config.weight_decay
+    )
+    epochs = []
+    for _ in range(config.epochs):
+        _train_mode(model, compute.device)
+        losses = []
+        for batch in _batches(model, requests, candidates, teacher, config.batch, rng):
+            kl, softmax = _losses(model, text_vectors, batch.to(compute.device), compute)
+            _step(model, optimizer, kl.lerp(softmax, 1 - config.teacher_weight))
+            losses.append((kl.item(), softmax.item()))
+        epochs.append(dict(zip(("kl", "softmax"), np.mean(losses, axis=0).tolist(), strict=True)))
+    model.items.eval()
+    model.tower.eval()
+    return epochs
+
+
+def _check(model: SequenceModel, requests: Requests, candidates: Ranked) -> None:
+    if not all(map(len, requests.histories)) or not (candidates >= 0).any(1).all():
+        raise ValueError("each request needs a history and a candidate")
+    known = model.known.cpu().numpy()
+    if not all(len(rows) == 1 and known[rows[0]] for rows in requests.relevant):
+        raise ValueError("each request needs exactly one relevant item, known to the model")
+
+
+def _step(model: SequenceModel, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+
+@dataclass(frozen=True)
+class _Batch:
+    histories: Tensor  # (batch, length), padded with 0 at the end
+    last: Tensor  # (batch,): the place of the newest item
+    targets: Tensor  # (batch,)
+    candidates: Tensor  # (batch, depth)
+    teacher: Tensor  # (batch, depth), sums to 1; 0 where there is no candidate
+
+    def to(self, device: torch.device) -> "_Batch":
+        return _Batch(*(value.to(device) for value in vars(self).values()))
+
+
+def _batches(
+    model: SequenceModel,
+    requests: Requests,
+    candidates: Ranked,
+    teacher: Scores,
+    size: int,
+    rng: np.random.Generator,
+) -> Iterator[_Batch]:
+    window = model.tower.positions.shape[0]
+    order = rng.permutation(len(requests.histories))
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        histories, last = _padded([requests.histories[row][-window:] for row in rows])
+        targets = torch.tensor([int(requests.relevant[row][0]) for row in rows])
+        offered, wanted = torch.from_numpy(candidates[rows]), torch.from_numpy(teacher[rows])
+        yield _Batch(histories, last, targets, offered, wanted)
+
+
+def _padded(histories: Sequence[Rows]) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(history) for history in histories])
+    batch = torch.zeros(len(histories), int(lengths.max()), dtype=torch.long)
+    for row, history in enumerate(histories):
+        batch[row, : len(history)] = torch.from_numpy(history)
+    return batch, lengths - 1
+
+
+def _losses(
+    model: SequenceModel, text: Tensor, batch: _Batch, compute: Compute
+) -> tuple[Tensor, Tensor]:
+    with compute.autocast():
+        vectors = model.items(text, model.known)
+        states = model.tower(vectors[batch.histories])
+    users = states[torch.arange(len(batch.last), device=states.device), batch.last].float()
+    vectors = vectors.float()
+    offered = (vectors[batch.candidates.clamp(min=0)] @ users.unsqueeze(2)).squeeze(2)
+    student = F.log_softmax(offered.masked_fill(batch.candidates < 0, -torch.inf), dim=1)
+    # An empty rank has no probability on either side and adds nothing.
+    student = student.masked_fill(batch.candidates < 0, 0.0)
+    kl = F.kl_div(student, batch.teacher, reduction="batchmean")
+    place = model.known.cumsum(0) - 1
+    return kl, full_softmax(users, vectors[model.known], place[batch.targets])
+
+
+def _distributions(candidates: Ranked, scores: Scores, temperature: float) -> Scores:
+    real = candidates >= 0
+    logits = np.where(real, scores / temperature, -np.inf)
+    raised = np.exp(logits - logits.max(1, keepdims=True))
+    probabilities: Scores = (raised / raised.sum(1, keepdims=True)).astype(np.float32)
+    return probabilities
+
+
+def _train_mode(model: SequenceModel, device: torch.device) -> None:
+    model.items.train()
+    model.tower.train()
+    for module in model.tower.modules():
+        if isinstance(module, PooledDropout):
+            module.refresh(device)

@@ -1,0 +1,248 @@
+"""The ranker on tiny models made here, with random weights."""
+
+import dataclasses
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from transformers import (
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
+
+from recloop.evaluation.offline import Requests
+from recloop.models.bases import resolve_base
+from recloop.models.pairs import behaviour_text
+from recloop.models.ranker import RankerConfig
+from recloop.models.ranker_onnx import OnnxRanker
+from recloop.models.rerank import mix, rerank, tune_weight
+from recloop.models.sequential import open_session
+from recloop.models.tower import TowerConfig
+from recloop.training.device import Compute
+from recloop.training.distil import DistilConfig, distil
+from recloop.training.examples import Examples, make_examples
+from recloop.training.export_ranker import export_ranker
+from recloop.training.finetune import FrozenText, TrainConfig, fit
+from recloop.training.ranker import Ranker
+
+CPU = Compute(torch.device("cpu"), bf16=False)
+KINDS = ("horror", "comedy")
+TITLES = [f"{kind} {n}" for n in range(8) for kind in KINDS]
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory) -> dict[str, str]:
+    """A tiny BERT and a tiny Llama, each with MiniLM's tokenizer."""
+    torch.manual_seed(0)
+    words = AutoTokenizer.from_pretrained(resolve_base("minilm"))
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    shape |= {"num_attention_heads": 2, "vocab_size": 30522, "initializer_range": 0.1}
+    models = {
+        "classification": BertForSequenceClassification(BertConfig(**shape, num_labels=2)),
+        "yes-no": LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=1)),
+    }
+    folders = {}
+    for form, model in models.items():
+        folders[form] = str(tmp_path_factory.mktemp(form))
+        model.save_pretrained(folders[form])
+        words.save_pretrained(folders[form])
+    return folders
+
+
+def config(bases, form, **changes) -> RankerConfig:
+    settings = {"max_tokens": 64 if form == "yes-no" else 24, "learning_rate": 1e-2}
+    settings |= {"shown": 2, "epochs": 12, "batch": 16, "judge_every": 20, "held_out": 0.2}
+    return RankerConfig(base=bases[form], form=form, **(settings | changes))
+
+
+def examples() -> Examples:
+    """Whoever saw two films of a kind wants comedy, and no horror."""
+    pairs = [pair for kind in (0, 1) for pair in itertools.combinations(TITLES[kind::2], 2)]
+    return Examples(
+        [behaviour_text(pair, None, 2) for pair in pairs for _ in KINDS],
+        [kind for _ in pairs for kind in KINDS],
+        np.tile(np.array([0, 1], np.float32), len(pairs)),
+        np.repeat(np.arange(len(pairs)), len(KINDS)),
+    )
+
+
+def test_it_reads_both_texts_together(bases) -> None:
+    """Who saw two films of a kind wants that kind: neither text alone tells anything."""
+    made = examples()
+    same = [b.startswith(c) for b, c in zip(made.behaviours, made.candidates, strict=True)]
+    made = dataclasses.replace(made, labels=np.array(same, np.float32))
+    ranker = Ranker(config(bases, "classification", epochs=60, learning_rate=3e-3), CPU)
+    ranker.fit(made)
+    assert ranker.evaluate(made)["auc"] > 0.95
+
+
+@pytest.mark.parametrize("form", ["classification", "yes-no"])
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_fit_learns_an_obvious_pattern_and_comes_back_from_disk(
+    bases, form, tuning, tmp_path
+) -> None:
+    rate = {"full": 1e-2, "lora": 3e-2}[tuning]
+    settings = config(bases, form, tuning=tuning, learning_rate=rate)
+    ranker = Ranker(settings, CPU)
+    before = ranker.evaluate(examples())
+    looks = ranker.fit(examples())
+    after = ranker.evaluate(examples())
+    assert after["log_loss"] < before["log_loss"] / 2
+    assert after["auc"] > 0.95
+    assert looks[-1]["loss"] < looks[0]["loss"]
+    likely = ranker.predict(["horror 1", "horror 2"], None, ["horror", "comedy"])
+    assert likely[1] > 0.5 > likely[0]
+
+    ranker.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ranker.json", "ranker.safetensors"]
+    again = Ranker.load(tmp_path, CPU)
+    assert again.config == settings
+    same = again.predict(["horror 1", "horror 2"], None, ["horror", "comedy"])
+    np.testing.assert_array_equal(same, likely)
+
+
+def test_weights_of_another_tuning_are_refused(bases, tmp_path) -> None:
+    settings = config(bases, "classification", tuning="lora")
+    Ranker(settings, CPU).save(tmp_path)
+    other = settings.model_copy(update={"tuning": "full"})
+    tmp_path.joinpath("ranker.json").write_text(other.model_dump_json(), encoding="utf-8")
+    with pytest.raises(ValueError, match="do not fit"):
+        Ranker.load(tmp_path, CPU)
+
+
+def test_padding_changes_no_logit(bases) -> None:
+    for form in bases:
+        ranker = Ranker(config(bases, form), CPU)
+        together = ranker.logits(["horror 1", " ; ".join(TITLES[:3])], ["comedy 1", "horror"])
+        alone = ranker.logits(["horror 1"], ["comedy 1"])
+        assert together[0] == pytest.approx(alone[0], abs=1e-5)
+
+
+def test_a_long_behaviour_leaves_candidate_and_question_whole(bases) -> None:
+    for form in bases:
+        model = Ranker(config(bases, form), CPU).model
+        first, second = model.tokens(["horror " * 99] * 2, ["one", "two"])
+        assert len(first["input_ids"]) == model.config.max_tokens
+        assert first["input_ids"] != second["input_ids"]
+    with pytest.raises(ValueError, match="max_tokens"):
+        Ranker(config(bases, "yes-no", max_tokens=16), CPU)
+
+
+def test_time_and_patience_end_training(bases) -> None:
+    ticks = itertools.count()
+    ranker = Ranker(config(bases, "classification", max_seconds=5), CPU)
+    assert ranker.fit(examples(), clock=lambda: float(next(ticks)))[-1]["step"] < 10
+    stuck = Ranker(config(bases, "classification", learning_rate=0, patience=2, judge_every=1), CPU)
+    assert len(stuck.fit(examples())) == 3
+
+
+def test_an_early_stop_brings_the_best_back(bases) -> None:
+    ranker = Ranker(config(bases, "classification", judge_every=5, patience=100), CPU)
+    looks = ranker.fit(examples())
+    _, held = examples().hold_out(0.2, np.random.default_rng(42))
+    best = min(look["log_loss"] for look in looks)
+    assert ranker.evaluate(held)["log_loss"] == pytest.approx(best, rel=1e-5)
+
+
+def test_auc_counts_ties_half_and_log_loss_is_its_formula(bases, monkeypatch) -> None:
+    ranker = Ranker(config(bases, "classification"), CPU)
+    logits = np.array([2.0, 0.0, 0.0, -1.0], np.float32)
+    monkeypatch.setattr(ranker, "logits", lambda *_: logits)
+    labels = np.array([1, 1, 0, 0], np.float32)
+    found = ranker.evaluate(Examples([""] * 4, [""] * 4, labels, np.arange(4)))
+    probabilities = 1 / (1 + np.exp(-logits))
+    expected = -np.log(np.where(labels > 0, probabilities, 1 - probabilities)).mean()
+    assert found == {"log_loss": pytest.approx(expected), "auc": pytest.approx(3.5 / 4)}
+
+
+def test_what_is_served_agrees_with_torch(bases) -> None:
+    ranker = Ranker(config(bases, "classification", tuning="lora"), CPU)
+    ranker.fit(examples())
+    words = Tokenizer.from_file(f"{bases['classification']}/tokenizer.json")
+    served = OnnxRanker(open_session(export_ranker(ranker.model)), words, 2, 24)
+    for query in (None, "something funny"):
+        ours = ranker.predict(TITLES[:5], query, TITLES)
+        np.testing.assert_allclose(served.predict(TITLES[:5], query, TITLES), ours, atol=0.03)
+    assert served.predict(["horror 1"], None, []).shape == (0,)
+    with pytest.raises(ValueError, match="classification"):
+        export_ranker(Ranker(config(bases, "yes-no"), CPU).model)
+
+
+def test_serving_the_ranker_needs_no_torch() -> None:
+    code = "import sys, recloop.models.ranker_onnx as _, recloop.models.rerank as _"
+    code += "; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_behaviour_is_the_query_and_then_the_newest_first() -> None:
+    assert behaviour_text(["a", "b", "c"], None, 2) == "c ; b"
+    assert behaviour_text(["a"], "funny", 2) == "funny | a"
+    assert behaviour_text(["a"], None, 0) == behaviour_text([], None, 2) == ""
+
+
+def test_examples_are_relevant_items_with_hard_and_random_negatives() -> None:
+    requests = Requests([np.array([0, 1])], [np.array([2])])
+    settings = RankerConfig(shown=1, hard_negatives=5, random_negatives=3)
+    made = make_examples(requests, TITLES, TITLES, np.array([[2, 4, 1, 6, -1]]), settings)
+    assert made.behaviours == ["comedy 0"] * len(made)
+    assert made.labels.tolist() == [1] + [0] * (len(made) - 1)
+    assert made.candidates[0] == TITLES[2]
+    assert {TITLES[4], TITLES[6]} <= set(made.candidates[1:])
+    assert not {TITLES[0], TITLES[1], TITLES[2]} & set(made.candidates[1:])
+
+
+RANKED = np.array([[7, 3, 5], [1, 2, -1]])
+SCORES = np.array([[3, 2, 1], [2, 1, -np.inf]], np.float32)
+
+
+def test_the_ranker_reorders_by_standardised_score_and_logit() -> None:
+    logits = np.array([[0, 0, 9], [0, 5, 0]], np.float32)
+    ranked, mixed = rerank(RANKED, SCORES, logits, 1.0)
+    third = mix(RANKED, SCORES, logits, 1.0)[0, 2]
+    assert third == pytest.approx(-np.sqrt(1.5) + np.sqrt(2), abs=1e-5)
+    assert ranked.tolist() == [[7, 5, 3], [1, 2, -1]]  # a draw keeps its order: 1 - 1 = 0
+    assert mixed[1, 2] == -np.inf
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=6, max_size=6), st.floats(0, 5))
+def test_reranking_shows_the_same_items(logits, weight) -> None:
+    given_logits = np.array(logits, np.float32).reshape(2, 3)
+    ranked, _ = rerank(RANKED, SCORES, given_logits, weight)
+    assert np.sort(ranked).tolist() == np.sort(RANKED).tolist()
+    assert ranked[1, 2] == -1
+    assert rerank(RANKED, SCORES, given_logits, 0.0)[0].tolist() == RANKED.tolist()
+
+
+def test_the_weight_is_zero_unless_validation_gains() -> None:
+    logits = np.array([[0, 0, 9], [0, 0, 0]], np.float32)
+    assert tune_weight(RANKED, SCORES, logits, lambda ranked: float(ranked[0, 0] == 5))[0] > 0
+    assert tune_weight(RANKED, SCORES, logits, lambda _: 1.0) == (0.0, 1.0)
+
+
+def test_distillation_moves_the_student_to_the_teacher() -> None:
+    ring = [(np.arange(9) + start) % 12 for start in range(20)]
+    tower = TowerConfig(dim=16, layers=1, window=8, dropout=0.1, id_dropout=0.1)
+    text = torch.eye(12)
+    model, _ = fit(ring, FrozenText(text), TrainConfig(tower=tower, epochs=4), CPU)
+    requests = Requests([path[:8] for path in ring], [path[8:] for path in ring])
+    candidates = np.stack([np.append((path[8] + np.arange(3)) % 12, -1) for path in ring])
+    scores = np.tile(np.array([0, 0, 1, 5], np.float32), (20, 1))  # two places further on
+    settings = DistilConfig(epochs=15, batch=4, learning_rate=1e-2, teacher_weight=1.0)
+    losses = distil(model, text, requests, candidates, scores, settings, CPU)
+    assert losses[-1]["kl"] < losses[0]["kl"] / 2
+    with torch.inference_mode():
+        vectors = model.vectors(text)
+        states = model.tower(vectors[torch.from_numpy(np.stack(requests.histories))])[:, -1]
+        offered = torch.take_along_dim(states @ vectors.T, torch.from_numpy(candidates[:, :3]), 1)
+    assert (offered.argmax(1) == 2).float().mean() > 0.8
+    with pytest.raises(ValueError, match="exactly one"):
+        distil(model, text, Requests([ring[0]], [ring[1]]), candidates, scores, settings, CPU)
