@@ -28,8 +28,9 @@ from recloop.models.text import Texts, load_encoder
 from recloop.stages import files
 from recloop.training.checkpoint import tuned_change
 from recloop.training.device import choose
-from recloop.training.finetune import TrainConfig, fit
+from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
+from recloop.training.sequence import TrainConfig
 from recloop.training.textside import TunedText
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -28,11 +28,11 @@ from recloop.data.contract import conform_interactions, conform_items
 from recloop.data.sources.movielens import MovieLens100K
 from recloop.evaluation.offline import Requests
 from recloop.models.blend import COLLABORATIVE, POPULARITY, Blend, BlendWeights
-from recloop.models.item_item import fit_ease, interaction_matrix
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryMix
 from recloop.models.ranking import top_k
 from recloop.models.scorer import Scores, standardise
+from recloop.training.item_item import fit_ease, interaction_matrix
 
 FILE = Path(__file__).with_name("queries.json")
 REACHES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 3.0)

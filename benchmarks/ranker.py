@@ -46,9 +46,10 @@ from recloop.training.device import Compute, choose
 from recloop.training.distil import DistilConfig, distil
 from recloop.training.examples import make_examples
 from recloop.training.export_ranker import export_ranker
-from recloop.training.finetune import FrozenText, TrainConfig, fit
+from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
 from recloop.training.ranker import Ranker
+from recloop.training.sequence import FrozenText, TrainConfig
 
 DEPTH, L2, DECAY, EARLIEST = 20, 300.0, 0.9, 5
 TOWER = TrainConfig(tower=TowerConfig(layers=1))

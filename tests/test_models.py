@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recloop.models.blend import POPULARITY, SEQUENTIAL, Blend, BlendWeights, combine, tune
+from recloop.evaluation.offline import Requests
+from recloop.models.blend import POPULARITY, SEQUENTIAL, Blend, BlendWeights
 from recloop.models.content import Content
-from recloop.models.item_item import fit_ease, fit_item_knn
 from recloop.models.popularity import Popularity
 from recloop.models.ranking import top_k
 from recloop.models.scorer import recency_weights, standardise
+from recloop.training.item_item import fit_ease, fit_item_knn
+from recloop.training.mixing import fit_mix
 
 # Three users: {0, 1}, {0, 1}, {1, 2}; item 3 is nobody's.
 MATRIX = sparse.csr_matrix(np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]], np.float32))
@@ -73,16 +75,31 @@ def test_blend_adds_weighted_channels_and_the_cold_offset() -> None:
     assert list(blend.parts([NOTHING])) == [SEQUENTIAL]  # a channel without weight costs nothing
 
 
-def test_tuning_finds_the_channel_that_helps() -> None:
-    wrong = np.array([[1, 0, 0]], np.float32)
-    right = np.array([[0, 0, 1]], np.float32)
-    channels = {SEQUENTIAL: standardise(wrong), POPULARITY: standardise(right)}
-    known = np.ones(3, bool)
-    weights, quality = tune(channels, known, lambda scores: float(scores[0].argmax() == 2))
-    assert quality == 1
-    assert weights.channels[POPULARITY] > weights.channels[SEQUENTIAL]
-    parts = {name: weights.channels[name] * scores for name, scores in channels.items()}
-    assert combine(parts, weights, known)[0].argmax() == 2
+def test_the_mix_trusts_the_channel_that_helps() -> None:
+    rng = np.random.default_rng(0)
+    wanted = rng.integers(6, size=200)
+    asked = Requests([NOTHING] * 200, [np.array([row]) for row in wanted])
+    scores = {
+        "right": rng.normal(size=(200, 6)).astype(np.float32),
+        "noise": rng.normal(size=(200, 6)).astype(np.float32),
+    }
+    scores["right"][np.arange(200), wanted] += 2
+    channels = {name: lambda _, name=name: scores[name] for name in scores}
+    weights = fit_mix(channels, np.ones(6, bool), asked, seed=0)
+    assert weights.channels["right"] > 1
+    assert 0 <= weights.channels["noise"] < 0.3
+
+
+@pytest.mark.parametrize(("share", "sign"), [(0.6, 1), (0.05, -1)])
+def test_the_mix_learns_how_likely_new_items_are(share, sign) -> None:
+    rng = np.random.default_rng(0)
+    wanted = np.where(rng.random(300) < share, 5, rng.integers(5, size=300))
+    asked = Requests([NOTHING] * 300, [np.array([row]) for row in wanted])
+    flat = np.zeros((300, 6), np.float32)
+    known = np.arange(6) < 5
+    weights = fit_mix({"flat": lambda _: flat}, known, asked, seed=0)
+    assert np.sign(weights.cold_offset) == sign
+    assert abs(weights.cold_offset) <= 2
 
 
 def test_top_k_orders_and_breaks_ties_by_catalogue_order() -> None:

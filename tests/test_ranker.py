@@ -31,8 +31,9 @@ from recloop.training.device import Compute
 from recloop.training.distil import DistilConfig, distil
 from recloop.training.examples import Examples, make_examples
 from recloop.training.export_ranker import export_ranker
-from recloop.training.finetune import FrozenText, TrainConfig, fit
+from recloop.training.finetune import fit
 from recloop.training.ranker import Ranker
+from recloop.training.sequence import FrozenText, TrainConfig
 
 CPU = Compute(torch.device("cpu"), bf16=False)
 KINDS = ("horror", "comedy")

@@ -18,9 +18,10 @@ from recloop.training import checkpoint
 from recloop.training.batches import PAD_TARGET, batches, cut_windows
 from recloop.training.device import Compute, choose
 from recloop.training.export import export_encoder, export_tower
-from recloop.training.finetune import FrozenText, TrainConfig, fit
+from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
-from recloop.training.losses import full_softmax
+from recloop.training.losses import full_softmax, sampled_softmax
+from recloop.training.sequence import FrozenText, TrainConfig, copied
 from recloop.training.textside import TunedText
 
 CPU = Compute(torch.device("cpu"), bf16=False)
@@ -41,6 +42,33 @@ def test_full_softmax_is_cross_entropy_in_value_and_gradient() -> None:
     assert ours.item() == pytest.approx(reference.item(), rel=1e-5)
     torch.testing.assert_close(gradients[0], users.grad)
     torch.testing.assert_close(gradients[1], items.grad)
+
+
+def test_bf16_products_are_close_to_those_of_fp32() -> None:
+    torch.manual_seed(0)
+    users, items = torch.randn(300, 8, requires_grad=True), torch.randn(9, 8, requires_grad=True)
+    targets = torch.randint(9, (300,))
+    gradients = []
+    for bf16 in (False, True):
+        loss = full_softmax(users, items, targets, bf16=bf16)
+        gradients.append(torch.autograd.grad(loss, [users, items]))
+    for exact, rounded in zip(*gradients, strict=True):
+        assert torch.nn.functional.cosine_similarity(exact, rounded, dim=1).min() > 0.999
+
+
+def test_sampled_softmax_is_right_on_average() -> None:
+    torch.manual_seed(0)
+    users, items = torch.randn(5, 4), torch.randn(50, 4)
+    targets, share = torch.randint(50, (5,)), torch.rand(50) + 0.5
+    share /= share.sum()
+    losses = []
+    for _ in range(30):
+        drawn = torch.multinomial(share, 4000, replacement=True)
+        hit = targets[:, None] == drawn
+        expected = 4000 * share[drawn]
+        losses.append(sampled_softmax(users, items[targets], items[drawn], expected, hit))
+    exact = torch.nn.functional.cross_entropy(users @ items.T, targets)
+    assert torch.stack(losses).mean().item() == pytest.approx(exact.item(), abs=0.02)
 
 
 def test_windows_hold_every_transition_once() -> None:
@@ -96,16 +124,23 @@ def sequences() -> list[np.ndarray]:
     return [(np.arange(9) + start) % 12 for start in range(20)]
 
 
-def config(**changes: object) -> TrainConfig:
+def config(epochs: int = 30, **changes: object) -> TrainConfig:
     tower = TowerConfig(dim=16, layers=1, window=8, dropout=0.0, id_dropout=0.1)
-    return TrainConfig(tower=tower, epochs=30, batch=8, learning_rate=1e-2, **changes)
+    return TrainConfig(tower=tower, epochs=epochs, batch=8, learning_rate=1e-2, **changes)
 
 
-def test_training_learns_the_ring_and_the_judge_sees_it() -> None:
+ASKED = Requests([np.arange(4), np.arange(5, 9)], [np.array([4]), np.array([9])])
+
+
+def words() -> FrozenText:
     rng = np.random.default_rng(0)
-    text = FrozenText(torch.tensor(rng.normal(size=(12, 5)), dtype=torch.float32))
-    asked = Requests([np.arange(4), np.arange(5, 9)], [np.array([4]), np.array([9])])
-    model, history = fit(sequences(), text, config(), CPU, judge=judge_on(asked, window=8))
+    return FrozenText(torch.tensor(rng.normal(size=(12, 5)), dtype=torch.float32))
+
+
+@pytest.mark.parametrize("negatives", [0, 6])
+def test_training_learns_the_ring_and_the_judge_sees_it(negatives) -> None:
+    text, settings = words(), config(negatives=negatives)
+    model, history = fit(sequences(), text, settings, CPU, judge=judge_on(ASKED, window=8))
     assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
     assert history.best_quality() == 1.0
     exported = Sequential(export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy(), 8)
@@ -114,9 +149,24 @@ def test_training_learns_the_ring_and_the_judge_sees_it() -> None:
     assert scores[1].tolist() == [0.0] * 12
 
 
+def test_a_model_is_continued_on_newer_items_and_stays_as_it_was() -> None:
+    text, judge = words(), judge_on(ASKED, window=8)
+    old = [sequence[sequence != 11] for sequence in sequences()]
+    start, history = fit(old, text, config(), CPU, judge=judge)
+    before = copied(start.items.state_dict())
+    newer = config().continuing(history.best_epochs())
+    model, _ = fit(sequences(), text, newer, CPU, start=start)
+    assert newer.epochs < 10
+    assert (int(start.known.sum()), int(model.known.sum())) == (11, 12)
+    assert all(torch.equal(before[n], p) for n, p in start.items.state_dict().items())
+    ring = Requests([np.arange(7, 11), np.arange(4)], [np.array([11]), np.array([4])])
+    assert judge_on(ring, window=8)(model, text.vectors) == 1.0
+    assert not torch.equal(model.vectors(text.vectors)[11], start.vectors(text.vectors)[11])
+
+
 def test_a_seed_gives_the_same_model_twice() -> None:
     text = torch.ones(12, 5)
-    runs = [fit(sequences(), FrozenText(text), config(), CPU, stop_after=2)[0] for _ in range(2)]
+    runs = [fit(sequences(), FrozenText(text), config(2), CPU)[0] for _ in range(2)]
     first, second = (run.items.state_dict() for run in runs)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -127,7 +177,7 @@ def test_the_language_model_is_tuned_and_comes_back_from_disk(tmp_path) -> None:
     text = TunedText(encoder, Texts(TITLES, tokenizer, settings), 1e-3, CPU)
     before = text.vectors
     base = {n: p.clone() for n, p in encoder.named_parameters() if not p.requires_grad}
-    model, _ = fit(sequences(), text, config(text_passes=(1, 2)), CPU, stop_after=3)
+    model, _ = fit(sequences(), text, config(3, text_passes=(1, 2)), CPU)
     assert not torch.allclose(before, text.vectors, atol=1e-4)
     assert all(torch.equal(p, base[n]) for n, p in encoder.named_parameters() if n in base)
 

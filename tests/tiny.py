@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 
 from recloop import columns as c
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, BlendWeights
+from recloop.models.low_rank import IalsConfig
 from recloop.models.query import QueryCard, QueryMix
 from recloop.registry.payload import Card, Payload
 
@@ -51,6 +52,8 @@ def payload() -> Payload:
             window=10,
             content_last=3,
             decay=0.9,
+            low_rank=IalsConfig(dim=2),
+            low_rank_decay=0.9,
             query=QueryCard(kind="onnx", mix=QueryMix(), max_tokens=16),
             trained_until=datetime(2024, 1, 1, tzinfo=UTC),
             feedback_until=0,
@@ -66,6 +69,8 @@ def payload() -> Payload:
         counts=COUNTS,
         collaborative=identity,
         collaborative_rows=np.arange(5),
+        factors=VECTORS,
+        trends=COUNTS[None],
         tower=_identity_tower(),
         encoder=_constant_encoder(),
         tokenizer=_tokenizer(),

@@ -95,7 +95,7 @@ def evaluate(
         bool | None,
         typer.Option("--mask-seen/--keep-seen", help="By default the data decides."),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Bound of one run of the sequence model.")] = 420.0,
+    seconds: Annotated[float, typer.Option(help="Bound of training one sequence model.")] = 900.0,
     seed: int = 42,
     out: Annotated[
         Path | None, typer.Option(help="Where the JSON goes; by default into reports/.")

@@ -1,6 +1,6 @@
 """Requests as arrays, and how well ranked lists answer them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from recloop.models.scorer import Scorer, Scores
 
 # Stands where there is no relevant item; an empty rank is another number.
 _NO_ROW = -2
+# Scores that are in memory at once, of each channel: 32 MB.
+_CELLS = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,12 @@ class Requests:
             None if self.at is None else self.at[chosen],
             self.masked,
         )
+
+    def parts(self, items: int) -> Iterator["Requests"]:
+        """In turn, as many as have scores over so many `items` that fit in memory."""
+        size = max(1, _CELLS // items)
+        for start in range(0, len(self.histories), size):
+            yield self.take(np.arange(start, min(start + size, len(self.histories))))
 
     def forbidden(self) -> list[Rows]:
         """What may not be answered, per request."""

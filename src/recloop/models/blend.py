@@ -1,22 +1,20 @@
-"""The blend: standardised channels, weighted; weights and decays chosen on validation data."""
+"""The blend: standardised channels, weighted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from recloop.models.popularity import Popularity
 from recloop.models.scorer import History, Scorer, Scores, standardise
 
 SEQUENTIAL = "sequential"
 COLLABORATIVE = "collaborative"
+LOW_RANK = "low-rank"
 CONTENT = "content"
 POPULARITY = "popularity"
 QUERY = "query"
-
-_GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
-_OFFSETS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-_SWEEPS = 2
 
 
 class BlendWeights(BaseModel):
@@ -54,34 +52,6 @@ def combine(parts: Mapping[str, Scores], weights: BlendWeights, known: NDArray[n
     return np.where(known, total, total + np.float32(weights.cold_offset))
 
 
-def tune(
-    standardised: Mapping[str, Scores],
-    known: NDArray[np.bool_],
-    quality: Callable[[Scores], float],
-) -> tuple[BlendWeights, float]:
-    """Coordinate search over weights and cold offset for the best `quality` of the blended scores.
-
-    Popularity never falls to zero: it is what an empty history is answered with.
-    """
-    weights = BlendWeights(channels=dict.fromkeys(standardised, 0.5))
-    weights.channels[SEQUENTIAL] = 1.0
-    weights.channels[POPULARITY] = 0.05
-
-    def judge(candidate: BlendWeights) -> float:
-        parts = {name: candidate.channels[name] * scores for name, scores in standardised.items()}
-        return quality(combine(parts, candidate, known))
-
-    best = judge(weights)
-    for _ in range(_SWEEPS):
-        for name in (n for n in standardised if n != SEQUENTIAL):
-            for value in _GRID if name != POPULARITY else _GRID[1:]:
-                candidate = weights.model_copy(
-                    update={"channels": {**weights.channels, name: value}}
-                )
-                if (score := judge(candidate)) > best:
-                    weights, best = candidate, score
-        for offset in _OFFSETS:
-            candidate = weights.model_copy(update={"cold_offset": offset})
-            if (score := judge(candidate)) > best:
-                weights, best = candidate, score
-    return weights, best
+def trend_channels(trends: NDArray[np.float32]) -> dict[str, Scorer]:
+    """Popularity of the moment, a channel for each half-life."""
+    return {f"trend-{n}": Popularity(counts) for n, counts in enumerate(trends)}

@@ -36,6 +36,7 @@ class LowRank:
         self.factors = factors
         self.config = config
         self.decay = decay
+        self._everything = _weigh_all(factors, config)
 
     def score(self, histories: Sequence[History]) -> Scores:
         weights = [recency_weights(len(history), self.decay) for history in histories]
@@ -44,7 +45,8 @@ class LowRank:
         data = np.concatenate([*weights, np.empty(0, np.float32)])
         shape = (len(histories), len(self.factors))
         matrix = sparse.csr_matrix((data, flat, ends), shape=shape)
-        scores: Scores = _solve(matrix, self.factors, self.config) @ self.factors.T
+        users = _solve(matrix, self.factors, self._everything, self.config)
+        scores: Scores = users @ self.factors.T
         return scores
 
 
@@ -55,16 +57,23 @@ def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig, decay: float) -> Low
     items = rng.normal(0, scale, (matrix.shape[1], config.dim)).astype(np.float32)
     rows, columns = matrix.tocsr(), matrix.T.tocsr()
     for _ in range(config.rounds):
-        users = _solve(rows, items, config)
-        items = _solve(columns, users, config)
+        users = _solve(rows, items, _weigh_all(items, config), config)
+        items = _solve(columns, users, _weigh_all(users, config), config)
     return LowRank(items, config, decay)
 
 
-def _solve(matrix: sparse.csr_matrix, fixed: Factors, config: IalsConfig) -> Factors:
+def _weigh_all(fixed: Factors, config: IalsConfig) -> Factors:
+    """`(dim, dim)`: what all columns, met or not, ask of a vector."""
+    everything: Factors = config.unobserved * (fixed.T @ fixed)
+    return everything
+
+
+def _solve(
+    matrix: sparse.csr_matrix, fixed: Factors, everything: Factors, config: IalsConfig
+) -> Factors:
     """The vector of each row that explains it best, given the `fixed` factors of its columns."""
     count, dim = matrix.shape[0], fixed.shape[1]
     solved = np.zeros((count, dim), np.float32)
-    everything = config.unobserved * (fixed.T @ fixed)
     sizes = np.diff(matrix.indptr)
     order = np.argsort(sizes, kind="stable")
     order = order[sizes[order] > 0]

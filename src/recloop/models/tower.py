@@ -36,14 +36,20 @@ class ItemVectors(nn.Module):
         self.id_dropout = config.id_dropout
         self.use_text = config.use_text
 
-    def forward(self, text: Tensor, known: Tensor) -> Tensor:
-        """`known` (items,) is false for items that training has not seen: text alone."""
+    def forward(self, text: Tensor, known: Tensor, rows: Tensor | None = None) -> Tensor:
+        """`known` (items,) is false for items that training has not seen: text alone.
+
+        `rows`: only these items, `(rows, dim)`.
+        """
+        ids: Tensor = self.ids
+        if rows is not None:
+            ids, text, known = ids[rows], text[rows], known[rows]
         if not self.use_text:
-            return self.ids * known.unsqueeze(1)
-        keep = known.to(self.ids.dtype)
+            return ids * known.unsqueeze(1)
+        keep = known.to(ids.dtype)
         if self.training:
             keep = keep * (torch.rand_like(keep) >= self.id_dropout)
-        vectors: Tensor = self.ids * keep.unsqueeze(1) + self.adapter(text)
+        vectors: Tensor = ids * keep.unsqueeze(1) + self.adapter(text)
         return vectors
 
 

@@ -33,9 +33,15 @@ class Trend:
             old = self._table[row] * 0.5 ** ((edge - before) / half_life)
             self._table[row + 1] = old + np.bincount(items[start:end], fresh, catalogue)
             before, start = edge, end
-        self._table = np.log1p(self._table)
+
+    def latest(self) -> NDArray[np.float32]:
+        """`(items,)`: the counts once all that is known has happened."""
+        counts: NDArray[np.float32] = self._table[-1]
+        return counts
 
     def score(self, at: NDArray[np.float64]) -> Scores:
         """`(requests,)` moments in seconds → `(requests, items)`."""
         last = np.where(np.isnan(at), np.inf, at)
-        return self._table[np.searchsorted(self._edges, last, side="right")]
+        rows = np.searchsorted(self._edges, last, side="right")
+        scores: Scores = np.log1p(self._table[rows])
+        return scores

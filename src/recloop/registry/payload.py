@@ -14,10 +14,20 @@ from safetensors.numpy import load_file, save_file
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.data.split import HISTORY
-from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
+from recloop.models.blend import (
+    COLLABORATIVE,
+    CONTENT,
+    LOW_RANK,
+    POPULARITY,
+    SEQUENTIAL,
+    Blend,
+    BlendWeights,
+    trend_channels,
+)
 from recloop.models.content import Content
 from recloop.models.encoders import open_encoder
 from recloop.models.item_item import ItemItem
+from recloop.models.low_rank import IalsConfig, LowRank
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryCard, QuerySide
 from recloop.models.scorer import Scorer
@@ -37,6 +47,8 @@ class Card(BaseModel):
     window: int
     content_last: int
     decay: float
+    low_rank: IalsConfig
+    low_rank_decay: float
     query: QueryCard
     trained_until: datetime
     feedback_until: int
@@ -46,6 +58,8 @@ class Card(BaseModel):
 class Payload:
     """A model in memory, in the form in which it is stored.
 
+    `factors` `(items, dim)` are those of the low-rank model; `trends` `(half-lives, items)` count
+    interactions that fade until the moment of packaging.
     `search`: the items in the space of the query's encoder, where that is not the text's.
     `encoder` and `tokenizer` are there where the card says that queries are read by ONNX.
     """
@@ -59,6 +73,8 @@ class Payload:
     counts: NDArray[np.float32]
     collaborative: NDArray[np.float32]
     collaborative_rows: NDArray[np.int64]
+    factors: NDArray[np.float32]
+    trends: NDArray[np.float32]
     tower: bytes
     encoder: bytes | None
     tokenizer: str | None
@@ -78,6 +94,8 @@ class Payload:
                 "counts",
                 "collaborative",
                 "collaborative_rows",
+                "factors",
+                "trends",
                 "search",
             )
             if getattr(self, name) is not None
@@ -111,8 +129,10 @@ class Payload:
             COLLABORATIVE: ItemItem(
                 self.collaborative, self.collaborative_rows, items, self.card.decay
             ),
+            LOW_RANK: LowRank(self.factors, self.card.low_rank, self.card.low_rank_decay),
             CONTENT: Content(self.text.astype(np.float32), self.card.content_last),
             POPULARITY: Popularity(self.counts),
+            **trend_channels(self.trends),
         }
         return Blend(channels, self.card.weights, self.known)
 

@@ -1,5 +1,7 @@
 """What a user would take instead: tuned baselines, their answers to the test requests."""
 
+from typing import Any
+
 import polars as pl
 import torch
 
@@ -8,6 +10,7 @@ from recloop.data.catalogue import Catalogue, sequences
 from recloop.evaluation.offline import Requests
 from recloop.evaluation.report import DEPTH, predictions
 from recloop.logs import get_log
+from recloop.models.item_item import ItemItem
 from recloop.models.ranking import top_k
 from recloop.models.scorer import Scorer
 from recloop.models.sequential import Sequential
@@ -15,8 +18,9 @@ from recloop.stages import files
 from recloop.training import baselines
 from recloop.training.device import choose
 from recloop.training.export import export_tower
-from recloop.training.finetune import FrozenText, TrainConfig, fit
+from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
+from recloop.training.sequence import FrozenText, TrainConfig
 
 log = get_log("baselines")
 _BATCH = 256
@@ -36,10 +40,11 @@ def main() -> None:
     past_matrix = baselines.user_item_matrix(past, catalogue)
     models: dict[str, Scorer] = {"popularity": baselines.popularity(past, catalogue)}
     chosen: dict[str, object] = {}
-    for name, make, grid in (
-        ("item-knn", baselines.item_knn, config.knn_neighbours),
-        ("ease", baselines.ease, config.ease_l2),
-    ):
+    grids: dict[str, tuple[baselines.Fit[float, ItemItem[Any]], list[float]]] = {
+        "item-knn": (baselines.item_knn, [float(n) for n in config.knn_neighbours]),
+        "ease": (baselines.ease, config.ease_l2),
+    }
+    for name, (make, grid) in grids.items():
         tuned = baselines.tune(make, train_matrix, grid, config.decays, valid.judge)
         models[name] = make(past_matrix, tuned.setting, tuned.decay)
         chosen[name] = {
@@ -76,10 +81,11 @@ def _ids_only(
     compute = choose(config.device)
     no_text = FrozenText(torch.zeros(len(catalogue), 1, device=compute.device))
     judge = judge_on(valid, tower.window)
-    _, history = fit(sequences(train, catalogue), no_text, config, compute, judge=judge)
+    tuned, history = fit(sequences(train, catalogue), no_text, config, compute, judge=judge)
     epochs = history.best_epochs()
     log.info("tuned", model="ids-only", epochs=epochs)
-    model, _ = fit(sequences(past, catalogue), no_text, config, compute, stop_after=epochs)
+    newer = config.continuing(epochs)
+    model, _ = fit(sequences(past, catalogue), no_text, newer, compute, start=tuned)
     vectors = model.vectors(no_text.vectors).cpu().numpy()
     scorer = Sequential(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
     return scorer, {"epochs": epochs, "valid_ndcg@10": history.best_quality()}

@@ -1,7 +1,7 @@
-"""From checkpoint to what serves: ONNX and tables, with the blend tuned on validation data.
+"""From checkpoint to what serves: ONNX and tables, mixed by weights learned on validation data.
 
-The blend is chosen with the model that saw no validation data, through the channels that serve;
-its weights then join the refitted model.
+The weights are learned with the models that saw no validation data, through the channels that serve;
+they then join the refitted models.
 """
 
 import numpy as np
@@ -9,38 +9,33 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import Settings, read_block
-from recloop.data.catalogue import Catalogue, counts
+from recloop.data.catalogue import Catalogue
 from recloop.evaluation.offline import Requests
 from recloop.logs import get_log
-from recloop.models.blend import (
-    COLLABORATIVE,
-    CONTENT,
-    POPULARITY,
-    SEQUENTIAL,
-    BlendWeights,
-    tune,
-)
+from recloop.models.blend import CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
 from recloop.models.content import Content
-from recloop.models.item_item import ItemItem
-from recloop.models.popularity import Popularity
 from recloop.models.query import TUNED, QueryConfig
-from recloop.models.scorer import Scorer, standardise
+from recloop.models.scorer import Scorer
 from recloop.models.sequential import Sequential
 from recloop.models.text import load_encoder
 from recloop.registry.payload import Card, Payload, user_table
 from recloop.stages import files
 from recloop.stages.base import current_base
-from recloop.training import baselines, checkpoint
+from recloop.training import checkpoint
+from recloop.training.beside import Beside, BesideConfig, tune_beside
 from recloop.training.export import export_tower
-from recloop.training.finetune import TrainConfig
+from recloop.training.mixing import Channel, fit_mix
 from recloop.training.queryside import QueryFiles, frozen_query, tuned_query
+from recloop.training.sequence import TrainConfig
+
+# Of popularity, which an empty history is answered with.
+_LEAST = 0.01
 
 
 class ExportConfig(Settings):
     """How the channels beside the sequence model are built, and how queries are read."""
 
-    ease_l2: list[float] = [300.0, 600.0, 1200.0]
-    decays: list[float] = [0.95, 0.9, 0.85, 0.8]
+    beside: BesideConfig = BesideConfig()
     content_last: int = 5
     query: QueryConfig = QueryConfig()
     blend_requests: int = 2_000
@@ -56,49 +51,41 @@ def main() -> None:
     valid = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue)
     valid = valid.sample(config.blend_requests, train_config.seed)
 
-    train = pl.read_parquet(files.TRAIN)
-    matrix = baselines.user_item_matrix(train, catalogue)
-    ease = baselines.tune(baselines.ease, matrix, config.ease_l2, config.decays, valid.judge)
-    weights = _tune_blend(train, catalogue, ease.model, valid, config, train_config)
-    log.info("blend tuned", **weights.channels, cold_offset=weights.cold_offset)
-
-    past = files.past()
-    final_matrix = baselines.user_item_matrix(past, catalogue)
-    final = baselines.ease(final_matrix, ease.setting, ease.decay)
+    train, past = pl.read_parquet(files.TRAIN), files.past()
+    tuned = tune_beside(train, catalogue, valid, config.beside)
+    weights = _weigh(tuned, valid, config, train_config)
+    log.info("weighed", **weights.channels, cold_offset=weights.cold_offset)
+    final = tuned.refitted(past, catalogue)
     payload = _payload(catalogue, final, weights, past, config, train_config)
     payload.save(files.fresh(files.MODEL))
 
 
-def _tune_blend(
-    train: pl.DataFrame,
-    catalogue: Catalogue,
-    ease: ItemItem,
-    valid: Requests,
-    config: ExportConfig,
-    train_config: TrainConfig,
+def _weigh(
+    beside: Beside, valid: Requests, config: ExportConfig, train_config: TrainConfig
 ) -> BlendWeights:
     tower = train_config.tower
-    path = files.CHECKPOINT / "tuned.safetensors"
-    model, text = checkpoint.load_sequence_model(path, tower)
+    model, text = checkpoint.load_sequence_model(files.CHECKPOINT / "tuned.safetensors", tower)
     exported = export_tower(model.tower, tower.dim, tower.window)
-    vectors = model.vectors(text).numpy()
-    channels: dict[str, Scorer] = {
-        SEQUENTIAL: Sequential(exported, vectors, tower.window),
-        COLLABORATIVE: ease,
+    scorers: dict[str, Scorer] = {
+        SEQUENTIAL: Sequential(exported, model.vectors(text).numpy(), tower.window),
         CONTENT: Content(text.numpy(), config.content_last),
-        POPULARITY: Popularity(counts(train, catalogue)),
+        **beside.channels(),
     }
-    standardised = {
-        name: standardise(channel.score(valid.histories)) for name, channel in channels.items()
-    }
-    weights, quality = tune(standardised, model.known.numpy(), valid.ndcg_at_10)
-    log.info("validation", ndcg10=round(quality, 4))
+    channels = {name: _asked(scorer) for name, scorer in scorers.items()}
+    weights = fit_mix(channels, model.known.numpy(), valid, train_config.seed)
+    weights.channels[POPULARITY] = max(weights.channels[POPULARITY], _LEAST)
+    mixed = Blend(scorers, weights, model.known.numpy())
+    log.info("validation", ndcg10=round(valid.judge(mixed), 4))
     return weights
+
+
+def _asked(scorer: Scorer) -> Channel:
+    return lambda requests: scorer.score(requests.histories)
 
 
 def _payload(
     catalogue: Catalogue,
-    ease: ItemItem,
+    beside: Beside,
     weights: BlendWeights,
     past: pl.DataFrame,
     config: ExportConfig,
@@ -113,7 +100,9 @@ def _payload(
             weights=weights,
             window=tower.window,
             content_last=config.content_last,
-            decay=ease.decay,
+            decay=beside.ease.decay,
+            low_rank=beside.low_rank.config,
+            low_rank_decay=beside.low_rank.decay,
             query=query.card,
             trained_until=past.select(pl.col(c.TIME).max()).item(),
             feedback_until=facts["feedback_until"],
@@ -123,9 +112,11 @@ def _payload(
         vectors=model.vectors(text).numpy(),
         text=text.numpy().astype(np.float16),
         known=model.known.numpy(),
-        counts=counts(past, catalogue),
-        collaborative=ease.weights,
-        collaborative_rows=ease.rows,
+        counts=beside.counts,
+        collaborative=beside.ease.weights,
+        collaborative_rows=beside.ease.rows,
+        factors=beside.low_rank.factors,
+        trends=beside.trends,
         tower=export_tower(model.tower, tower.dim, tower.window),
         encoder=query.encoder,
         tokenizer=query.tokenizer,

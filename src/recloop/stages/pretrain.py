@@ -10,8 +10,8 @@ from recloop.logs import get_log
 from recloop.models.bases import resolve_base
 from recloop.stages import files
 from recloop.training.device import choose
-from recloop.training.finetune import TrainConfig
 from recloop.training.pretrain import PretrainConfig, pretrain
+from recloop.training.sequence import TrainConfig
 
 log = get_log("pretrain")
 

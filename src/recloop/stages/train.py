@@ -18,8 +18,9 @@ from recloop.stages.base import current_base
 from recloop.stages.files import CHECKPOINT
 from recloop.training import checkpoint
 from recloop.training.device import choose
-from recloop.training.finetune import FrozenText, Progress, TrainConfig, fit
+from recloop.training.finetune import Progress, fit
 from recloop.training.judge import judge_on
+from recloop.training.sequence import FrozenText, TrainConfig
 from recloop.training.textside import TunedText
 
 log = get_log("train")
@@ -49,9 +50,9 @@ def main() -> None:
     final, _ = fit(
         sequences(files.past(), catalogue),
         FrozenText(text.vectors),
-        config,
+        config.continuing(history.best_epochs()),
         compute,
-        stop_after=history.best_epochs(),
+        start=tuned,
         progress=_say("refit"),
     )
     checkpoint.save_sequence_model(CHECKPOINT / "final.safetensors", final, text.vectors)

@@ -11,10 +11,19 @@ from scipy import sparse
 
 from recloop import columns as c
 from recloop.config import Settings
-from recloop.data.catalogue import Catalogue, counts
-from recloop.models.item_item import ItemItem, fit_ease, fit_item_knn, interaction_matrix
+from recloop.data.catalogue import Catalogue, Rows, counts
+from recloop.models.item_item import Dense, ItemItem
+from recloop.models.low_rank import IalsConfig
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scorer
+from recloop.training.item_item import fit_ease, fit_item_knn, interaction_matrix
+
+# Of implicit matrix factorisation.
+IALS = tuple(
+    IalsConfig(unobserved=unobserved, l2=l2)
+    for unobserved, l2 in ((0.1, 0.01), (0.3, 0.01), (0.3, 0.003), (1.0, 0.003), (0.1, 0.003))
+)
+_HALF_LIVES = (1 / 200, 1 / 30, 1 / 5)
 
 
 class BaselinesConfig(Settings):
@@ -52,28 +61,37 @@ def tune(
     settings: Iterable[Setting],
     decays: Iterable[float],
     quality: Callable[[Model], float],
+    *,
+    along: bool = False,
 ) -> Tuned[Model, Setting]:
-    """The best of `settings` × `decays` by `quality`; decay changes no fitted weight."""
+    """The best of `settings` × `decays` by `quality`; decay changes no fitted weight.
+
+    `along`: the settings lie on one slope, so the first that is no better than the one before ends it.
+    """
     best: Tuned[Model, Setting] | None = None
     for setting in settings:
-        model = fit(matrix, setting, 1.0)
+        before, model = best, fit(matrix, setting, 1.0)
         for decay in decays:
             model.decay = decay
             found = quality(model)
             if best is None or found > best.quality:
                 best = Tuned(model, setting, decay, found)
+        if along and best is before:
+            break
     if best is None:
         raise ValueError("nothing to choose from: settings or decays are empty")
     best.model.decay = best.decay
     return best
 
 
-def ease(matrix: sparse.csr_matrix, l2: float, decay: float) -> ItemItem:
+def ease(matrix: sparse.csr_matrix, l2: float, decay: float) -> ItemItem[Dense]:
     """EASE with these settings."""
     return fit_ease(matrix, l2, decay)
 
 
-def item_knn(matrix: sparse.csr_matrix, neighbours: float, decay: float) -> ItemItem:
+def item_knn(
+    matrix: sparse.csr_matrix, neighbours: float, decay: float
+) -> ItemItem[sparse.csc_matrix]:
     """Item-kNN with these settings."""
     return fit_item_knn(matrix, int(neighbours), decay)
 
@@ -83,9 +101,28 @@ def popularity(interactions: pl.DataFrame, catalogue: Catalogue) -> Popularity:
     return Popularity(counts(interactions, catalogue))
 
 
+def half_lives(times: NDArray[np.float64]) -> list[float]:
+    """Of popularity of the moment, in seconds: shares of the span of `times`; none without times."""
+    if np.isnan(times).all():
+        return []
+    span = float(np.nanmax(times) - np.nanmin(times)) or 1.0
+    return [share * span for share in _HALF_LIVES]
+
+
+def moments(interactions: pl.DataFrame, catalogue: Catalogue) -> tuple[Rows, NDArray[np.float64]]:
+    """Item and time in seconds of each positive event."""
+    positive = _positive(interactions, catalogue)
+    seconds = positive[c.TIME].dt.epoch("us").to_numpy() / 1e6
+    return catalogue.rows(positive[c.ITEM]), seconds
+
+
 def user_item_matrix(interactions: pl.DataFrame, catalogue: Catalogue) -> sparse.csr_matrix:
     """Users × items of the positive events; a user number is of no use outside this matrix."""
-    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    positive = positive.filter(pl.col(c.ITEM).is_in(catalogue.items[c.ITEM].implode()))
+    positive = _positive(interactions, catalogue)
     users: NDArray[np.int64] = np.unique(positive[c.USER].to_numpy(), return_inverse=True)[1]
     return interaction_matrix(users, catalogue.rows(positive[c.ITEM]), len(catalogue))
+
+
+def _positive(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
+    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    return positive.filter(pl.col(c.ITEM).is_in(catalogue.items[c.ITEM].implode()))

@@ -9,7 +9,7 @@ from torch import Tensor
 from recloop.models.text import TextEncoder
 from recloop.models.tower import ItemVectors, TowerConfig, UserTower
 from recloop.models.tuning import tuned_weights
-from recloop.training.finetune import SequenceModel
+from recloop.training.sequence import SequenceModel
 
 _TEXT = "text_vectors"
 _KNOWN = "known"

@@ -19,8 +19,8 @@ from recloop.models.ranking import Ranked
 from recloop.models.scorer import Scores
 from recloop.models.tower import PooledDropout
 from recloop.training.device import Compute
-from recloop.training.finetune import SequenceModel
 from recloop.training.losses import full_softmax
+from recloop.training.sequence import SequenceModel
 
 
 class DistilConfig(Settings):

@@ -6,91 +6,19 @@ text side, which sends it through its encoder (gradient caching, Gao et al. 2021
 not files, and no language model.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from recloop.config import Settings
 from recloop.data.catalogue import Rows
-from recloop.models.bases import TextConfig
-from recloop.models.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
-from recloop.training.batches import PAD_TARGET, batches, cut_windows
-from recloop.training.device import Compute, DeviceName
-from recloop.training.losses import full_softmax
-
-
-class TrainConfig(Settings):
-    """Everything that a training run depends on, besides the data.
-
-    `text_passes` are the epochs at whose end the language model takes its steps.
-    """
-
-    seed: int = 42
-    device: DeviceName = "auto"
-    text: TextConfig = TextConfig()
-    tower: TowerConfig = TowerConfig()
-    epochs: int = 16
-    batch: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    judge_every: int = 2
-    text_passes: tuple[int, ...] = (3, 7)
-    text_learning_rate: float = 2e-4
-
-
-class TextSide(Protocol):
-    """Where text vectors `(items, width)` come from, and what a gradient does to them."""
-
-    vectors: Tensor
-
-    def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
-        """Take steps along `gradient` `(items, width)` and renew `vectors`."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Copies of what `tune` changes."""
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Go back to a state."""
-
-
-class FrozenText:
-    """Vectors that stay as they are."""
-
-    def __init__(self, vectors: Tensor) -> None:
-        self.vectors = vectors
-
-    def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
-        del gradient, rng
-
-    def state(self) -> dict[str, Tensor]:
-        return {}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        del state
-
-
-@dataclass
-class SequenceModel:
-    """The two trained modules, and which items they have seen `(items,)`."""
-
-    items: ItemVectors
-    tower: UserTower
-    known: Tensor
-
-    def vectors(self, text: Tensor) -> Tensor:
-        """Vectors of all items for serving, `(items, dim)`."""
-        self.items.eval()
-        with torch.inference_mode():
-            vectors: Tensor = self.items(text, self.known)
-        return vectors
-
-    def parameters(self) -> list[nn.Parameter]:
-        """All that the sequence loss trains, text side excepted."""
-        return [*self.items.parameters(), *self.tower.parameters()]
+from recloop.models.tower import ItemVectors, UserTower
+from recloop.training.batches import batches, cut_windows
+from recloop.training.device import Compute
+from recloop.training.sequence import SequenceModel, TextSide, TrainConfig, copied
+from recloop.training.steps import Steps
 
 
 @dataclass
@@ -120,25 +48,26 @@ def fit(
     config: TrainConfig,
     compute: Compute,
     *,
-    stop_after: int | None = None,
+    start: SequenceModel | None = None,
     judge: Judge | None = None,
     progress: Progress = lambda _: None,
 ) -> tuple[SequenceModel, History]:
     """Train on users' item sequences.
 
     With `judge`, the model and the text side end as they were at the best judged epoch.
-    `stop_after` ends the same schedule early, to repeat a run that judged best there.
+    `start` is a model to continue from; it stays as it is.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    model = _build(sequences, text, config, compute.device)
+    model = _build(sequences, text, config, compute.device, start)
     windows = cut_windows(sequences, config.tower.window)
-    step = _Step(model, len(windows), config, compute)
+    total = config.epochs * -(-len(windows) // config.batch)
+    steps = Steps(model, sequences, config, compute, total)
     history, best, restore = History(), -1.0, None
-    for epoch in range(1, (stop_after or config.epochs) + 1):
+    for epoch in range(1, config.epochs + 1):
         tunes_text = epoch in config.text_passes
         leaf = text.vectors.detach().requires_grad_(tunes_text)
-        loss = step.epoch(leaf, batches(windows, config.batch, rng))
+        loss = steps.epoch(leaf, batches(windows, config.batch, rng))
         if leaf.grad is not None:
             text.tune(leaf.grad, rng)
         entry = {"epoch": float(epoch), "loss": loss}
@@ -154,63 +83,22 @@ def fit(
 
 
 def _build(
-    sequences: Sequence[Rows], text: TextSide, config: TrainConfig, device: torch.device
+    sequences: Sequence[Rows],
+    text: TextSide,
+    config: TrainConfig,
+    device: torch.device,
+    start: SequenceModel | None,
 ) -> SequenceModel:
     count, width = text.vectors.shape
     known = torch.zeros(count, dtype=torch.bool)
     known[np.unique(np.concatenate(sequences))] = True
-    items = ItemVectors(count, width, config.tower).to(device)
-    return SequenceModel(items, UserTower(config.tower).to(device), known.to(device))
-
-
-class _Step:
-    """One epoch after another, with the optimiser's state between them."""
-
-    def __init__(
-        self, model: SequenceModel, windows: int, config: TrainConfig, compute: Compute
-    ) -> None:
-        self._model = model
-        self._compute = compute
-        self._optimizer = torch.optim.AdamW(
-            model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer,
-            config.learning_rate,
-            total_steps=config.epochs * -(-windows // config.batch),
-            pct_start=0.1,
-        )
-        # Items that do not exist yet stay out of the softmax.
-        self._softmax_rows = model.known.nonzero()[:, 0]
-        self._place = torch.full_like(model.known, PAD_TARGET, dtype=torch.long)
-        self._place[self._softmax_rows] = torch.arange(
-            len(self._softmax_rows), device=compute.device
-        )
-
-    def epoch(self, text: Tensor, data: Iterable[tuple[Tensor, Tensor]]) -> float:
-        """Mean loss of one pass over the data."""
-        self._model.items.train()
-        self._model.tower.train()
-        for module in self._model.tower.modules():
-            if isinstance(module, PooledDropout):
-                module.refresh(self._compute.device)
-        losses = [self._batch(text, inputs, targets) for inputs, targets in data]
-        return float(np.mean(losses))
-
-    def _batch(self, text: Tensor, inputs: Tensor, targets: Tensor) -> float:
-        device = self._compute.device
-        inputs, targets = inputs.to(device), targets.to(device)
-        with self._compute.autocast():
-            vectors = self._model.items(text, self._model.known)
-            users = self._model.tower(vectors[inputs])
-        real = targets != PAD_TARGET
-        loss = full_softmax(users[real], vectors[self._softmax_rows], self._place[targets[real]])
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
-        self._optimizer.step()
-        self._schedule.step()
-        return loss.item()
+    items = ItemVectors(count, width, config.tower)
+    tower = UserTower(config.tower)
+    if start is not None:
+        items.load_state_dict(start.items.state_dict())
+        tower.load_state_dict(start.tower.state_dict())
+        known |= start.known.cpu()
+    return SequenceModel(items.to(device), tower.to(device), known.to(device))
 
 
 def _remember(model: SequenceModel, text: TextSide) -> Callable[[], None]:
@@ -225,8 +113,3 @@ def _remember(model: SequenceModel, text: TextSide) -> Callable[[], None]:
         text.vectors = vectors
 
     return restore
-
-
-def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of their own, apart from any graph."""
-    return {name: value.detach().clone() for name, value in state.items()}

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from recloop.evaluation.offline import Requests
-from recloop.training.finetune import Judge, SequenceModel
+from recloop.training.finetune import Judge
+from recloop.training.sequence import SequenceModel
 
 _BATCH = 512
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
-_CHUNK = 1024
+_CHUNK = 256
 
 
 class _ChunkedSoftmax(Function):
@@ -16,14 +16,18 @@ class _ChunkedSoftmax(Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, users: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, users: Tensor, items: Tensor, targets: Tensor, precision: torch.dtype
+    ) -> Tensor:
         grad_users = torch.empty_like(users)
         grad_items = torch.zeros_like(items)
         loss = users.new_zeros(())
+        table = items.to(precision)
         for users_part, targets_part, grad_part in zip(
             *(torch.split(part, _CHUNK) for part in (users, targets, grad_users)), strict=True
         ):
-            logits = users_part @ items.T
+            states = users_part.to(precision)
+            logits = (states @ table.T).float()
             rows = torch.arange(len(targets_part), device=logits.device)
             logits -= logits.amax(1, keepdim=True)
             target_logits = logits[rows, targets_part]
@@ -32,21 +36,47 @@ class _ChunkedSoftmax(Function):
             loss += (total.log() - target_logits).sum()
             probabilities /= total.unsqueeze(1)
             probabilities[rows, targets_part] -= 1
-            torch.mm(probabilities, items, out=grad_part)
-            grad_items.addmm_(probabilities.T, users_part)
+            gradient = probabilities.to(precision)
+            grad_part.copy_(gradient @ table)
+            grad_items += gradient.T @ states
         ctx.save_for_backward(grad_users / len(targets), grad_items / len(targets))
         return loss / len(targets)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_users, grad_items = ctx.saved_tensors  # type: ignore[attr-defined]
-        return grad_users * grads[0], grad_items * grads[0], None
+        return grad_users * grads[0], grad_items * grads[0], None, None
 
 
-def full_softmax(users: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy of `targets` `(n,)` under `users` `(n, d)` times all `items` `(m, d)`."""
+def full_softmax(users: Tensor, items: Tensor, targets: Tensor, *, bf16: bool = False) -> Tensor:
+    """Mean cross-entropy of `targets` `(n,)` under `users` `(n, d)` times all `items` `(m, d)`.
+
+    `bf16`: the matrix products are; sums and exponentials are not.
+    """
     with torch.autocast(users.device.type, enabled=False):
         loss: Tensor = _ChunkedSoftmax.apply(  # type: ignore[no-untyped-call]
-            users.float(), items.float(), targets
+            users.float(), items.float(), targets, torch.bfloat16 if bf16 else torch.float32
         )
     return loss
+
+
+def sampled_softmax(
+    users: Tensor, chosen: Tensor, drawn: Tensor, expected: Tensor, hit: Tensor
+) -> Tensor:
+    """Mean cross-entropy of the chosen items, the sum over the catalogue estimated from a sample.
+
+    Each drawn item counts as often as it stands for others, `1 / expected`: importance sampling
+    (Bengio & Senecal 2008), which is the logQ correction with the chosen item known to be there.
+
+    Args:
+        users: `(n, d)`.
+        chosen: `(n, d)`, the item that each user vector should find.
+        drawn: `(s, d)`, shared by all; an item may be there twice.
+        expected: `(s,)`, how often each of them is drawn on average.
+        hit: `(n, s)`, whether a drawn item is the chosen one, which counts once.
+    """
+    with torch.autocast(users.device.type, enabled=False):
+        users, chosen, drawn = users.float(), chosen.float(), drawn.float()
+        right = (users * chosen).sum(1)
+        others = (users @ drawn.T - expected.log()).masked_fill(hit, -torch.inf)
+        return (torch.cat([right[:, None], others], 1).logsumexp(1) - right).mean()

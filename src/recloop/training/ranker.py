@@ -18,7 +18,8 @@ from recloop.models.pairs import behaviour_text
 from recloop.models.ranker import CrossEncoder, RankerConfig, load_cross_encoder
 from recloop.training.device import Compute
 from recloop.training.examples import Examples
-from recloop.training.finetune import Progress, copied
+from recloop.training.finetune import Progress
+from recloop.training.sequence import copied
 
 _WEIGHTS, _SETTINGS = "ranker.safetensors", "ranker.json"
 _WARM_UP = 0.1

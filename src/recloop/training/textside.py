@@ -7,7 +7,7 @@ from torch import Tensor
 from recloop.models.text import TextEncoder, Texts, encode_all
 from recloop.models.tuning import RankBudget, tuned_weights
 from recloop.training.device import Compute
-from recloop.training.finetune import copied
+from recloop.training.sequence import copied
 
 
 class TunedText:

@@ -1,6 +1,6 @@
 """What people would pick instead, each tuned on validation requests and refitted."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,27 +11,29 @@ from scipy import sparse
 
 from recloop.evaluation.offline import Requests
 from recloop.models.content import Content
-from recloop.models.item_item import interaction_matrix
-from recloop.models.low_rank import IalsConfig, fit_ials
+from recloop.models.low_rank import fit_ials
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scores
 from recloop.models.trend import Trend
 from recloop.recommender.state import last_places
 from recloop.training import baselines as training
-from recloop.training.baselines import BaselinesConfig, Decayed, Fit, Model, Setting, tune
+from recloop.training.baselines import (
+    IALS,
+    BaselinesConfig,
+    Decayed,
+    Fit,
+    Model,
+    Setting,
+    half_lives,
+    tune,
+)
+from recloop.training.item_item import interaction_matrix
+from recloop.training.mixing import Channel
 from recloop.trials.timeline import Timeline
 
-Channel = Callable[[Requests], Scores]
 _GRIDS = BaselinesConfig()
-IALS = tuple(
-    IalsConfig(unobserved=unobserved, l2=l2)
-    for unobserved, l2 in ((0.1, 0.01), (0.3, 0.01), (0.3, 0.003), (1.0, 0.003), (0.1, 0.003))
-)
-# Half-lives as shares of the time that training spans.
-HALF_LIVES = (1 / 200, 1 / 30, 1 / 5)
-
-# Scores that are in memory at once: 256 MB.
-CELLS = 1 << 26
+# Items from which a fit of EASE takes a minute, and what is tried there.
+_LARGE, _FEW_L2 = 8_000, (50.0, 200.0, 800.0)
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,9 @@ class Fitted:
     setting: dict[str, Any]
 
 
-def batches(requests: Requests, catalogue: int) -> Iterable[Requests]:
-    """Requests in parts whose scores fit in memory."""
-    size = max(1, CELLS // (8 * catalogue))
-    for start in range(0, len(requests.histories), size):
-        yield requests.take(np.arange(start, min(start + size, len(requests.histories))))
-
-
 def quality(channel: Channel, requests: Requests, catalogue: int) -> float:
     """Mean NDCG@10 over the whole catalogue."""
-    parts = list(batches(requests, catalogue))
+    parts = requests.parts(catalogue)
     values = [part.ndcg_at_10(channel(part)) * len(part.histories) for part in parts]
     return sum(values) / len(requests.histories)
 
@@ -93,16 +88,9 @@ def recent_popularity(task: Task) -> Fitted:
 
 def trends(task: Task) -> list[Fitted]:
     """Popularity of the moment for each half-life; none where the data has no times."""
-    if np.isnan(task.train.times).all():
-        return []
-    span = float(np.nanmax(task.train.times) - np.nanmin(task.train.times)) or 1.0
     return [
-        Fitted(
-            _trend(task.train, share * span),
-            _trend(task.past, share * span),
-            {"half_life_days": round(share * span / 86_400, 3)},
-        )
-        for share in HALF_LIVES
+        Fitted(_trend(task.train, life), _trend(task.past, life), {"half_life_days": life / 86_400})
+        for life in half_lives(task.train.times)
     ]
 
 
@@ -117,13 +105,14 @@ def _trend(timeline: Timeline, half_life: float) -> Channel:
 
 
 def item_knn(task: Task) -> Fitted:
-    """Cosine item-kNN on the 10,000 most popular items."""
+    """Cosine item-kNN on the 100,000 most popular items."""
     return _tuned(task, "neighbours", _GRIDS.knn_neighbours, training.item_knn)
 
 
 def ease(task: Task) -> Fitted:
-    """EASE on the 10,000 most popular items."""
-    return _tuned(task, "l2", _GRIDS.ease_l2, training.ease)
+    """EASE on the 20,000 most popular items."""
+    large = task.train.catalogue > _LARGE
+    return _tuned(task, "l2", _FEW_L2 if large else _GRIDS.ease_l2, training.ease, along=large)
 
 
 def ials(task: Task) -> Fitted:
@@ -143,14 +132,21 @@ def text(task: Task) -> Fitted:
     return Fitted(channel(last), channel(last), {"last": last})
 
 
-def _tuned(task: Task, name: str, settings: Iterable[Setting], fit: Fit[Setting, Model]) -> Fitted:
+def _tuned(
+    task: Task,
+    name: str,
+    settings: Iterable[Setting],
+    fit: Fit[Setting, Model],
+    *,
+    along: bool = False,
+) -> Fitted:
     """The best setting × recency decay on validation, refitted on all before the test."""
 
     def judged(model: Model) -> float:
         return quality(_of(model), task.valid, task.train.catalogue)
 
     decays = _GRIDS.decays if task.train.ordered else [1.0]
-    best = tune(fit, matrix(task.train), settings, decays, judged)
+    best = tune(fit, matrix(task.train), settings, decays, judged, along=along)
     final = fit(matrix(task.past), best.setting, best.decay)
     said = best.setting.model_dump() if isinstance(best.setting, BaseModel) else best.setting
     return Fitted(_of(best.model), _of(final), {name: said, "decay": best.decay})

@@ -13,7 +13,7 @@ Say = Callable[[str], None]
 class TrialConfig(Settings):
     """What is run, and within which bounds.
 
-    `seconds` bounds one run of the sequence model on about two cores; a model trains it twice.
+    `seconds` bounds the training of one sequence model on about two cores.
     `repeats`: whether seen items may be recommended; None lets the data decide. Requests times items
     are at most about `valid_scores` and `test_scores`; beyond, a random part of the requests is asked.
     """
@@ -21,7 +21,7 @@ class TrialConfig(Settings):
     models: tuple[str, ...]
     protocol: Protocol = "next-item"
     repeats: bool | None = None
-    seconds: float = 420.0
+    seconds: float = 900.0
     seed: int = 42
     valid_scores: float = 2e8
     test_scores: float = 1e10

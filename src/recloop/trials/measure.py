@@ -11,7 +11,7 @@ from recloop.evaluation.metrics import METRICS, Values, coverage, ndcg
 from recloop.evaluation.offline import Requests, hits
 from recloop.evaluation.report import DEPTH, HEADLINE, EvaluateConfig, K
 from recloop.models.ranking import Ranked, top_k
-from recloop.trials.baselines import Channel, batches
+from recloop.training.mixing import Channel
 
 _USUAL = EvaluateConfig()
 # Users times draws: 400 MB.
@@ -23,7 +23,7 @@ def answer(channel: Channel, requests: Requests, catalogue: int) -> Ranked:
     """`(requests, DEPTH)` rows of the catalogue, best first, -1 where there is nothing left."""
     lists = np.full((len(requests.histories), DEPTH), -1, np.int64)
     start = 0
-    for part in batches(requests, catalogue):
+    for part in requests.parts(catalogue):
         ranked, _ = top_k(channel(part), part.forbidden(), DEPTH)
         lists[start : start + len(ranked), : ranked.shape[1]] = ranked
         start += len(ranked)

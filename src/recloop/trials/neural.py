@@ -10,40 +10,55 @@ from recloop.models.sequential import Sequential
 from recloop.models.tower import TowerConfig
 from recloop.training.device import choose
 from recloop.training.export import export_tower
-from recloop.training.finetune import FrozenText, SequenceModel, TrainConfig, fit
+from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
-from recloop.trials.baselines import Channel, Fitted, Task
+from recloop.training.mixing import Channel
+from recloop.training.sequence import FrozenText, SequenceModel, TrainConfig
+from recloop.trials.baselines import Fitted, Task
 from recloop.trials.config import Say
 from recloop.trials.timeline import Timeline
 
 # Items beyond the most popular ones are left to the other channels.
 HEAD = 50_000
-# Interactions from which the vectors are wider.
-_LARGE = 2_000_000
-# Interactions per item below which more is dropped.
-_SPARSE = 30
-# Floating-point operations a second that a training step reaches on two cores, roughly.
-_RATE = 4e10
+# Interactions per item below which more is dropped, and from which less is.
+_SPARSE, _DENSE = 30, 150
+# Items beyond which each step draws this many alternatives, instead of asking about all.
+_CATALOGUE, _NEGATIVES = 4_096, 1_024
+# Interactions from which the vectors are wider, and from which there is a second layer.
+_WIDE, _DEEP = 2_000_000, 500_000
+# Seconds of a training step for one position: per alternative and dimension, and beside them.
+_PER_CELL, _PER_POSITION, _PER_SAMPLED = 7e-11, 7e-6, 2.5e-5
+# How much longer it takes to train and then to continue with newer data, than to train.
+_BOTH = 1.25
 
 
 def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -> TrainConfig:
     """Sizes, regularisation and epochs from the numbers of interactions, items and users.
 
-    `seconds` bounds one training run: the epochs are what fits, between 4 and 48.
+    `seconds` bounds training: the epochs are what fits on about two cores, between 4 and 72.
     """
     lengths = np.diff(timeline.starts)
-    interactions, items = len(timeline.items), min(timeline.catalogue, HEAD)
+    interactions, items = len(timeline.items), len(np.unique(timeline.items))
+    density = interactions / max(items, 1)
     tower = TowerConfig(
-        dim=64 if interactions < _LARGE else 128,
-        layers=1,
+        dim=64 if interactions < _WIDE else 128,
+        layers=1 if interactions < _DEEP else 2,
         window=int(np.clip(np.percentile(lengths[lengths > 0], 90), 10, 50)),
-        dropout=0.4 if interactions < _SPARSE * items else 0.3,
+        dropout=0.4 if density < _SPARSE else 0.3 if density < _DENSE else 0.2,
         id_dropout=0.3 if use_text else 0.0,
         use_text=use_text,
     )
-    cost = 6.0 * interactions * tower.dim * (items + 12 * tower.dim + 2 * tower.window)
-    epochs = int(np.clip(seconds * _RATE / cost, 4, 48))
-    return TrainConfig(seed=seed, tower=tower, epochs=epochs, judge_every=max(1, epochs // 12))
+    sampled = items > _CATALOGUE
+    alternatives = _NEGATIVES if sampled else items
+    position = alternatives * tower.dim * _PER_CELL + (_PER_SAMPLED if sampled else _PER_POSITION)
+    epochs = int(np.clip(seconds / (_BOTH * interactions * position), 4, 72))
+    return TrainConfig(
+        seed=seed,
+        tower=tower,
+        epochs=epochs,
+        negatives=_NEGATIVES if sampled else 0,
+        judge_every=max(1, epochs // 12),
+    )
 
 
 def sequential(task: Task, *, use_text: bool, seconds: float, seed: int, say: Say) -> Fitted:
@@ -65,7 +80,7 @@ def sequential(task: Task, *, use_text: bool, seconds: float, seed: int, say: Sa
     train, past = (head.sequences(timeline) for timeline in (task.train, task.past))
     tuned, history = fit(train, side, config, compute, judge=judge, progress=progress)
     epochs = history.best_epochs()
-    final, _ = fit(past, side, config, compute, stop_after=epochs, progress=progress)
+    final, _ = fit(past, side, config.continuing(epochs), compute, start=tuned, progress=progress)
     said = {"epochs": epochs, **config.tower.model_dump()}
     return Fitted(channel(tuned), channel(final), said)
 

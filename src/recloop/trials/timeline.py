@@ -64,6 +64,10 @@ class Timeline:
             self.catalogue,
         )
 
+    def known(self) -> NDArray[np.bool_]:
+        """`(items,)`: which of them occur."""
+        return np.bincount(self.items, minlength=self.catalogue) > 0
+
     def users(self) -> Rows:
         """The user of each row."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))

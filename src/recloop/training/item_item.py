@@ -1,0 +1,67 @@
+"""Fitting item-item models: EASE and item-kNN on a users × items matrix."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recloop.models.item_item import Dense, ItemItem
+from recloop.models.scorer import History
+
+# Of EASE: 4.8 GB while fitting, 1.6 GB fitted.
+MAX_ITEMS = 20_000
+# Of item-kNN, whose weights are sparse.
+_KNN_ITEMS = 100_000
+# Similarities that are in memory at once: 256 MB.
+_CELLS = 1 << 26
+
+
+def interaction_matrix(users: History, items: History, catalogue: int) -> sparse.csr_matrix:
+    """Binary users × items matrix from parallel arrays of row numbers."""
+    ones = np.ones(len(users), np.float32)
+    matrix = sparse.csr_matrix((ones, (users, items)), shape=(int(users.max()) + 1, catalogue))
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def fit_ease(
+    matrix: sparse.csr_matrix, l2: float, decay: float, max_items: int = MAX_ITEMS
+) -> ItemItem[Dense]:
+    """EASE in closed form (Steck 2019), over the `max_items` most popular items.
+
+    Memory is about 12 bytes times the square of the items covered, while it is fitted.
+    """
+    rows = _most_popular(matrix, max_items)
+    gram = torch.from_numpy((matrix[:, rows].T @ matrix[:, rows]).toarray().astype(np.float32))
+    gram.diagonal().add_(l2)
+    torch.linalg.cholesky(gram, out=gram)
+    weights = torch.cholesky_inverse(gram)
+    weights /= -weights.diagonal()
+    weights.fill_diagonal_(0.0)
+    return ItemItem(weights.numpy(), rows, matrix.shape[1], decay)
+
+
+def fit_item_knn(
+    matrix: sparse.csr_matrix, neighbours: int, decay: float, max_items: int = _KNN_ITEMS
+) -> ItemItem[sparse.csc_matrix]:
+    """Cosine item-kNN: each candidate keeps its `neighbours` most similar items."""
+    rows = _most_popular(matrix, max_items)
+    chosen = matrix[:, rows].tocsc()
+    norms = np.sqrt(np.asarray(chosen.sum(0)).ravel())
+    unit = sparse.csc_matrix(chosen @ sparse.diags(1 / np.maximum(norms, 1e-9)))
+    kept, width = min(neighbours, len(rows)), max(1, _CELLS // len(rows))
+    parts = []
+    for start in range(0, len(rows), width):
+        similarity = (unit.T @ unit[:, start : start + width]).toarray()
+        own = np.arange(similarity.shape[1])
+        similarity[start + own, own] = 0.0
+        weakest = np.partition(similarity, -kept, axis=0)[-kept]
+        parts.append(sparse.csc_matrix(np.where(similarity >= weakest, similarity, 0.0)))
+    return ItemItem(sparse.hstack(parts, "csc", np.float32), rows, matrix.shape[1], decay)
+
+
+def _most_popular(matrix: sparse.csr_matrix, count: int) -> NDArray[np.int64]:
+    popularity = np.asarray(matrix.sum(0)).ravel()
+    seen = int((popularity > 0).sum())
+    order = np.argsort(-popularity, kind="stable")
+    return np.sort(order[: min(count, seen)])

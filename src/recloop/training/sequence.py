@@ -1,0 +1,94 @@
+"""What is trained: the sequence model, its settings, and where its text vectors come from."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recloop.config import Settings
+from recloop.models.bases import TextConfig
+from recloop.models.tower import ItemVectors, TowerConfig, UserTower
+from recloop.training.device import DeviceName
+
+
+class TrainConfig(Settings):
+    """Everything that a training run depends on, besides the data.
+
+    `text_passes` are the epochs at whose end the language model takes its steps. `negatives`: drawn
+    for each batch in place of the whole catalogue; 0 is the full softmax.
+    """
+
+    seed: int = 42
+    device: DeviceName = "auto"
+    text: TextConfig = TextConfig()
+    tower: TowerConfig = TowerConfig()
+    epochs: int = 16
+    batch: int = 64
+    negatives: int = 0
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    judge_every: int = 2
+    text_passes: tuple[int, ...] = (3, 7)
+    text_learning_rate: float = 2e-4
+
+    def continuing(self, epochs: int) -> "TrainConfig":
+        """Settings for a model that `epochs` have trained, when newer interactions join the old."""
+        return self.model_copy(update={"epochs": max(3, round(epochs / 4)), "text_passes": ()})
+
+
+class TextSide(Protocol):
+    """Where text vectors `(items, width)` come from, and what a gradient does to them."""
+
+    vectors: Tensor
+
+    def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
+        """Take steps along `gradient` `(items, width)` and renew `vectors`."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies of what `tune` changes."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go back to a state."""
+
+
+class FrozenText:
+    """Vectors that stay as they are."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        self.vectors = vectors
+
+    def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
+        del gradient, rng
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        del state
+
+
+@dataclass
+class SequenceModel:
+    """The two trained modules, and which items they have seen `(items,)`."""
+
+    items: ItemVectors
+    tower: UserTower
+    known: Tensor
+
+    def vectors(self, text: Tensor) -> Tensor:
+        """Vectors of all items for serving, `(items, dim)`."""
+        self.items.eval()
+        with torch.inference_mode():
+            vectors: Tensor = self.items(text, self.known)
+        return vectors
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that the sequence loss trains, text side excepted."""
+        return [*self.items.parameters(), *self.tower.parameters()]
+
+
+def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of their own, apart from any graph."""
+    return {name: value.detach().clone() for name, value in state.items()}

@@ -1,0 +1,96 @@
+"""The sequence model's training steps: one epoch after another, the optimiser's state between them."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recloop.data.catalogue import Rows
+from recloop.models.tower import PooledDropout
+from recloop.training.batches import PAD_TARGET
+from recloop.training.device import Compute
+from recloop.training.losses import full_softmax, sampled_softmax
+from recloop.training.sequence import SequenceModel, TrainConfig
+
+
+class Steps:
+    """`total`: all steps that will be taken, which the learning rate's schedule spans."""
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        sequences: Sequence[Rows],
+        config: TrainConfig,
+        compute: Compute,
+        total: int,
+    ) -> None:
+        self._model = model
+        self._compute = compute
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimizer, config.learning_rate, total_steps=total, pct_start=0.1
+        )
+        # Items that do not exist yet stay out of the softmax.
+        self._rows = model.known.nonzero()[:, 0]
+        self._place = torch.full_like(model.known, PAD_TARGET, dtype=torch.long)
+        self._place[self._rows] = torch.arange(len(self._rows), device=compute.device)
+        self._negatives = config.negatives if config.negatives < len(self._rows) else 0
+        if self._negatives:
+            self._share = _shares(sequences, model.known).to(compute.device)
+
+    def epoch(self, text: Tensor, data: Iterable[tuple[Tensor, Tensor]]) -> float:
+        """Mean loss of one pass over the data."""
+        self._model.items.train()
+        self._model.tower.train()
+        for module in self._model.tower.modules():
+            if isinstance(module, PooledDropout):
+                module.refresh(self._compute.device)
+        losses = [self._take(text, inputs, targets) for inputs, targets in data]
+        return float(np.mean(losses))
+
+    def _take(self, text: Tensor, inputs: Tensor, targets: Tensor) -> float:
+        inputs, targets = inputs.to(self._compute.device), targets.to(self._compute.device)
+        loss = (self._sampled if self._negatives else self._full)(text, inputs, targets)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.item()
+
+    def _full(self, text: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        with self._compute.autocast():
+            vectors = self._model.items(text, self._model.known)
+            users = self._model.tower(vectors[inputs])
+        real = targets != PAD_TARGET
+        places = self._place[targets[real]]
+        return full_softmax(users[real], vectors[self._rows], places, bf16=self._compute.bf16)
+
+    def _sampled(self, text: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        real = targets != PAD_TARGET
+        chosen = targets[real]
+        drawn = torch.multinomial(self._share, self._negatives, replacement=True)
+        # Only these items' vectors are needed, each once.
+        every = torch.cat([inputs.flatten(), chosen, drawn])
+        rows, places = torch.unique(every, return_inverse=True)
+        sizes = [inputs.numel(), len(chosen), len(drawn)]
+        read, right, others = torch.split(places, sizes)
+        with self._compute.autocast():
+            vectors = self._model.items(text, self._model.known, rows)
+            users = self._model.tower(vectors[read].view(*inputs.shape, -1))
+        return sampled_softmax(
+            users[real],
+            vectors[right],
+            vectors[others],
+            self._negatives * self._share[drawn],
+            chosen[:, None] == drawn,
+        )
+
+
+def _shares(sequences: Sequence[Rows], known: Tensor) -> Tensor:
+    """How likely each item is drawn: half by popularity, half alike for all that are known."""
+    counts = torch.from_numpy(np.bincount(np.concatenate(sequences), minlength=len(known)))
+    return 0.5 * counts / counts.sum() + 0.5 * known.cpu() / known.sum().cpu()
