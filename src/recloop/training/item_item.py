@@ -38,7 +38,7 @@ def fit_ease(
     weights = torch.cholesky_inverse(gram)
     weights /= -weights.diagonal()
     weights.fill_diagonal_(0.0)
-    return ItemItem(weights.numpy(), rows, matrix.shape[1], decay)
+    return ItemItem(weights.contiguous().numpy(), rows, matrix.shape[1], decay)
 
 
 def fit_item_knn(
