@@ -86,6 +86,17 @@ def test_batches_pad_at_the_end() -> None:
     assert rows == {(5, 0): [6, PAD_TARGET], (1, 2): [2, 3]}
 
 
+def test_an_epoch_may_pass_over_a_part_of_the_data() -> None:
+    windows = [np.array([n, n + 1]) for n in range(10)]
+    rng = np.random.default_rng(0)
+    seen = [
+        {int(row[0]) for inputs, _ in batches(windows, 2, rng, 3) for row in inputs}
+        for _ in range(20)
+    ]
+    assert {len(part) for part in seen} == {3}
+    assert set().union(*seen) == set(range(10))
+
+
 def test_tower_does_not_look_ahead() -> None:
     tower = UserTower(TowerConfig(dim=8, window=5)).eval()
     history = torch.randn(1, 5, 8)

@@ -24,7 +24,7 @@ class IalsConfig(Settings):
 
     dim: int = 64
     unobserved: float = 0.3
-    l2: float = 0.01
+    l2: float = 0.003
     rounds: int = 8
     seed: int = 42
 

@@ -24,10 +24,13 @@ def cut_windows(sequences: Sequence[Rows], length: int) -> list[Rows]:
 
 
 def batches(
-    windows: Sequence[Rows], size: int, rng: np.random.Generator
+    windows: Sequence[Rows], size: int, rng: np.random.Generator, at_most: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled `(inputs, targets)`, `(batch, length)` each; padded inputs are 0, targets -1."""
-    order = rng.permutation(len(windows))
+    """Shuffled `(inputs, targets)`, `(batch, length)` each; padded inputs are 0, targets -1.
+
+    `at_most`: so many windows, drawn at random.
+    """
+    order = rng.permutation(len(windows))[:at_most]
     for start in range(0, len(order), size):
         chosen = [windows[i] for i in order[start : start + size]]
         length = max(len(window) for window in chosen) - 1

@@ -6,6 +6,7 @@ text side, which sends it through its encoder (gradient caching, Gao et al. 2021
 not files, and no language model.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -61,13 +62,14 @@ def fit(
     rng = np.random.default_rng(config.seed)
     model = _build(sequences, text, config, compute.device, start)
     windows = cut_windows(sequences, config.tower.window)
-    total = config.epochs * -(-len(windows) // config.batch)
+    drawn = math.ceil(config.share * len(windows))
+    total = config.epochs * -(-drawn // config.batch)
     steps = Steps(model, sequences, config, compute, total)
     history, best, restore = History(), -1.0, None
     for epoch in range(1, config.epochs + 1):
         tunes_text = epoch in config.text_passes
         leaf = text.vectors.detach().requires_grad_(tunes_text)
-        loss = steps.epoch(leaf, batches(windows, config.batch, rng))
+        loss = steps.epoch(leaf, batches(windows, config.batch, rng, drawn))
         if leaf.grad is not None:
             text.tune(leaf.grad, rng)
         entry = {"epoch": float(epoch), "loss": loss}

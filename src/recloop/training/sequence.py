@@ -17,7 +17,8 @@ class TrainConfig(Settings):
     """Everything that a training run depends on, besides the data.
 
     `text_passes` are the epochs at whose end the language model takes its steps. `negatives`: drawn
-    for each batch in place of the whole catalogue; 0 is the full softmax.
+    for each batch in place of the whole catalogue; 0 is the full softmax. `share` of the data is what
+    an epoch passes over, drawn anew for each.
     """
 
     seed: int = 42
@@ -27,6 +28,7 @@ class TrainConfig(Settings):
     epochs: int = 16
     batch: int = 64
     negatives: int = 0
+    share: float = 1.0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     judge_every: int = 2

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from recloop.evaluation.offline import Requests
 from recloop.models.content import Content
-from recloop.models.low_rank import fit_ials
+from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scores
 from recloop.models.trend import Trend
@@ -32,8 +32,9 @@ from recloop.training.mixing import Channel
 from recloop.trials.timeline import Timeline
 
 _GRIDS = BaselinesConfig()
-# Items from which a fit of EASE takes a minute, and what is tried there.
-_LARGE, _FEW_L2 = 8_000, (50.0, 200.0, 800.0)
+# Items and interactions from which fits take minutes, and what is tried there.
+_MANY_ITEMS, _FEW_L2, _FEW_NEIGHBOURS = 8_000, (100.0, 400.0), (50, 200)
+_MANY_ROWS, _ONE_IALS = 2_000_000, (IalsConfig(),)
 
 
 @dataclass(frozen=True)
@@ -106,18 +107,21 @@ def _trend(timeline: Timeline, half_life: float) -> Channel:
 
 def item_knn(task: Task) -> Fitted:
     """Cosine item-kNN on the 100,000 most popular items."""
-    return _tuned(task, "neighbours", _GRIDS.knn_neighbours, training.item_knn)
+    large = task.train.catalogue > _MANY_ITEMS
+    neighbours = _FEW_NEIGHBOURS if large else _GRIDS.knn_neighbours
+    return _tuned(task, "neighbours", neighbours, training.item_knn)
 
 
 def ease(task: Task) -> Fitted:
     """EASE on the 20,000 most popular items."""
-    large = task.train.catalogue > _LARGE
+    large = task.train.catalogue > _MANY_ITEMS
     return _tuned(task, "l2", _FEW_L2 if large else _GRIDS.ease_l2, training.ease, along=large)
 
 
 def ials(task: Task) -> Fitted:
     """Implicit matrix factorisation."""
-    return _tuned(task, "config", IALS, fit_ials)
+    large = len(task.train.items) > _MANY_ROWS
+    return _tuned(task, "config", _ONE_IALS if large else IALS, fit_ials)
 
 
 def text(task: Task) -> Fitted:

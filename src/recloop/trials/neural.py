@@ -28,6 +28,7 @@ _CATALOGUE, _NEGATIVES = 4_096, 1_024
 _WIDE, _DEEP = 2_000_000, 500_000
 # Seconds of a training step for one position: per alternative and dimension, and beside them.
 _PER_CELL, _PER_POSITION, _PER_SAMPLED = 7e-11, 7e-6, 2.5e-5
+_LEAST = 4
 # How much longer it takes to train and then to continue with newer data, than to train.
 _BOTH = 1.25
 
@@ -35,7 +36,8 @@ _BOTH = 1.25
 def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -> TrainConfig:
     """Sizes, regularisation and epochs from the numbers of interactions, items and users.
 
-    `seconds` bounds training: the epochs are what fits on about two cores, between 4 and 72.
+    `seconds` bounds training: the epochs are what fits on about two cores, at most 72. Where fewer
+    than four fit, they pass over a part of the users each.
     """
     lengths = np.diff(timeline.starts)
     interactions, items = len(timeline.items), len(np.unique(timeline.items))
@@ -51,12 +53,14 @@ def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -
     sampled = items > _CATALOGUE
     alternatives = _NEGATIVES if sampled else items
     position = alternatives * tower.dim * _PER_CELL + (_PER_SAMPLED if sampled else _PER_POSITION)
-    epochs = int(np.clip(seconds / (_BOTH * interactions * position), 4, 72))
+    fitting = seconds / (_BOTH * interactions * position)
+    epochs = int(np.clip(fitting, _LEAST, 72))
     return TrainConfig(
         seed=seed,
         tower=tower,
         epochs=epochs,
         negatives=_NEGATIVES if sampled else 0,
+        share=min(1.0, fitting / _LEAST),
         judge_every=max(1, epochs // 12),
     )
 

@@ -48,7 +48,7 @@ def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
     train, past = whole.until(VALID_PART), whole.until(TEST_PART)
     started = time.monotonic()
     reads = {OURS, "text"} & set(config.models)
-    text = _text_vectors(data, past, say) if reads else _no_text(whole.catalogue)
+    text = text_vectors(data, past, say) if reads else _no_text(whole.catalogue)
     task = Task(train, past, valid.sample(tuning, config.seed), text)
     facts = {
         "seen_masked": not again,
@@ -111,7 +111,7 @@ def _fit(
     return mix(channels | repeats(task), task, config.seed)
 
 
-def _text_vectors(data: DataSet, past: Timeline, say: Say) -> NDArray[np.float32]:
+def text_vectors(data: DataSet, past: Timeline, say: Say) -> NDArray[np.float32]:
     """Frozen vectors `(items, width)` of the most popular items' texts; zeros where there is none."""
     texts = data.texts()
     counts = np.bincount(past.items, minlength=len(texts))

@@ -1,0 +1,93 @@
+"""New items: a tenth of the catalogue is hidden until the test, another tenth until validation.
+
+`python benchmarks/cold.py DIR --seed 1` takes a folder of `recloop evaluate`. The hidden items stay in
+the catalogue that is ranked. `warm_only` is the same model on the same training data in a world without
+the hidden items: what it costs the others that new ones may be recommended at all.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import polars as pl
+import typer
+
+from recloop.evaluation.report import HEADLINE, OURS
+from recloop.trials.config import TrialConfig
+from recloop.trials.folder import ITEM, read_folder
+from recloop.trials.run import evaluate
+from recloop.trials.timeline import Protocol
+
+SHARE = 0.1
+_INTERACTIONS, _ITEMS = "interactions.parquet", "items.parquet"
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
+    protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "temporal",
+    seconds: Annotated[float, typer.Option(help="Bound of training one sequence model.")] = 900,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
+) -> None:
+    """Run and print."""
+    runs = [_run(folder, protocol, number, seconds) for number in seed or [1]]
+    command = " ".join(["python", "benchmarks/cold.py", *sys.argv[1:]])
+    text = json.dumps({"command": command, "data": folder.name, "runs": runs}, indent=2)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def _run(folder: Path, protocol: Protocol, seed: int, seconds: float) -> dict[str, Any]:
+    rows, items = pl.read_parquet(folder / _INTERACTIONS), pl.read_parquet(folder / _ITEMS)
+    order = np.random.default_rng(seed).permutation(items.height)
+    size = round(SHARE * items.height)
+    late = items[ITEM].gather(order[:size].tolist()).implode()
+    recent = items[ITEM].gather(order[size : 2 * size].tolist()).implode()
+    split, item = pl.col("split"), pl.col(ITEM)
+    shown = rows.filter(~(item.is_in(late) & (split != "test")))
+    shown = shown.filter(~(item.is_in(recent) & (split == "train")))
+    hidden = item.is_in(late)
+    without = shown.filter(~hidden & ~(item.is_in(recent) & (split == "valid")))
+    config = TrialConfig(
+        models=(OURS, "text", "popularity"),
+        protocol=protocol,
+        repeats=False,
+        seed=seed,
+        seconds=seconds,
+    )
+    both = _slices(shown, items, config)
+    warm_only = _slices(without, items.filter(~hidden), config)
+    warm = {name: slices["warm items"][HEADLINE] for name, slices in both.items()}
+    return {
+        "seed": seed,
+        "hidden_items": size,
+        "models": both,
+        "warm_only": warm_only,
+        "warm_kept": round(warm[OURS] / warm_only[OURS]["warm items"][HEADLINE], 4),
+        "cold_over_text": round(
+            both[OURS]["cold items"][HEADLINE] / both["text"]["cold items"][HEADLINE], 3
+        ),
+    }
+
+
+def _slices(rows: pl.DataFrame, items: pl.DataFrame, config: TrialConfig) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        rows.write_parquet(Path(folder, _INTERACTIONS))
+        items.write_parquet(Path(folder, _ITEMS))
+        document = evaluate(read_folder(Path(folder)), config, _say)
+    return {
+        name: {**model["slices"], HEADLINE: model[HEADLINE], "setting": model["setting"]}
+        for name, model in document["models"].items()
+    }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,127 @@
+"""Warm start on the last tenth of the events, against training from scratch: time, accuracy, forgetting.
+
+`python benchmarks/warm.py DIR --seed 1 --seed 2` takes a folder of `recloop evaluate`. The champion is
+trained on everything before its validation part, which is the last tenth of what the challengers know.
+Both answer the test requests; the forgetting check asks, of users who were not there in that tenth,
+for the last item that the champion had learned from them, with what came before as history.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from recloop.data.catalogue import Rows
+from recloop.evaluation.bootstrap import UserBootstrap
+from recloop.evaluation.metrics import Values, ndcg
+from recloop.evaluation.offline import Requests, hits
+from recloop.models.ranking import top_k
+from recloop.models.sequential import Sequential
+from recloop.training.device import choose
+from recloop.training.export import export_tower
+from recloop.training.finetune import fit
+from recloop.training.judge import judge_on
+from recloop.training.sequence import FrozenText, SequenceModel, TrainConfig
+from recloop.trials.folder import read_folder
+from recloop.trials.neural import settings
+from recloop.trials.run import text_vectors
+from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
+    protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "temporal",
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
+) -> None:
+    """Run and print."""
+    data = read_folder(folder)
+    whole = Timeline.of(data, repeats=False)
+    side = FrozenText(torch.from_numpy(text_vectors(data, whole.until(TEST_PART), _say)))
+    runs = [_run(whole, side, protocol, number) for number in seed or [1]]
+    command = " ".join(["python", "benchmarks/warm.py", *sys.argv[1:]])
+    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
+    document = {"command": command, "machine": machine, "data": folder.name, "runs": runs}
+    text = json.dumps(document, indent=2)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> dict[str, Any]:
+    train, past = whole.until(VALID_PART), whole.until(TEST_PART)
+    test = whole.requests(TEST_PART, protocol, repeats=False)
+    valid = whole.requests(VALID_PART, protocol, repeats=False).sample(2_000, seed)
+    old = _remembered(train, past)
+    config, compute = settings(train, use_text=True, seconds=900, seed=seed), choose("auto")
+    judge = judge_on(valid, config.tower.window)
+    champion, history = fit(train.sequences(), side, config, compute, judge=judge)
+    epochs = history.best_epochs()
+
+    def scratch() -> SequenceModel:
+        again = config.model_copy(update={"epochs": epochs})
+        return fit(past.sequences(), side, again, compute)[0]
+
+    def warm() -> SequenceModel:
+        newer = config.continuing(epochs)
+        return fit(past.sequences(), side, newer, compute, start=champion)[0]
+
+    models = {"champion": champion}
+    seconds: dict[str, float] = {}
+    for name, train_one in (("scratch", scratch), ("warm", warm)):
+        models[name], seconds[name] = _timed(train_one)
+    scorers = {name: _scorer(model, side, config) for name, model in models.items()}
+    new = {name: _values(scorer, test) for name, scorer in scorers.items()}
+    kept = {name: _values(scorer, old) for name, scorer in scorers.items()}
+    users = UserBootstrap(np.asarray(test.users).astype(str).tolist(), 1_000, seed)
+    before = UserBootstrap(np.arange(len(old.histories)).astype(str).tolist(), 1_000, seed)
+    return {
+        "seed": seed,
+        "epochs": {"scratch": epochs, "warm": config.continuing(epochs).epochs},
+        "seconds": seconds,
+        "times_faster": round(seconds["scratch"] / seconds["warm"], 2),
+        "test_ndcg@10": {name: vars(users.interval(values)) for name, values in new.items()},
+        "warm_minus_scratch": vars(users.interval(new["warm"] - new["scratch"])),
+        "old_ndcg@10": {name: vars(before.interval(values)) for name, values in kept.items()},
+        "old_warm_minus_champion": vars(before.interval(kept["warm"] - kept["champion"])),
+    }
+
+
+def _timed(train: Callable[[], SequenceModel]) -> tuple[SequenceModel, float]:
+    started = time.monotonic()
+    return train(), round(time.monotonic() - started, 1)
+
+
+def _scorer(model: SequenceModel, side: FrozenText, config: TrainConfig) -> Sequential:
+    tower = export_tower(model.tower, config.tower.dim, config.tower.window)
+    return Sequential(tower, model.vectors(side.vectors).cpu().numpy(), config.tower.window)
+
+
+def _values(scorer: Sequential, requests: Requests) -> Values:
+    ranked, _ = top_k(scorer.score(requests.histories), requests.forbidden(), 10)
+    return ndcg(hits(ranked, requests.relevant), requests.counts(), 10)
+
+
+def _remembered(train: Timeline, past: Timeline) -> Requests:
+    same = np.diff(train.starts) == np.diff(past.starts)
+    rows: list[Rows] = [
+        train.items[train.starts[user] : train.starts[user + 1]]
+        for user in np.flatnonzero(same & (np.diff(train.starts) > 1))
+    ]
+    return Requests([row[:-1] for row in rows], [row[-1:] for row in rows])
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    typer.run(main)
