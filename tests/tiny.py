@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import polars as pl
 from onnx import TensorProto, helper
+from scipy import sparse
 
 from recloop import columns as c
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, BlendWeights
@@ -52,6 +53,7 @@ def payload() -> Payload:
             window=10,
             content_last=3,
             decay=0.9,
+            neighbours_decay=0.9,
             low_rank=IalsConfig(dim=2),
             low_rank_decay=0.9,
             query=QueryCard(kind="onnx", mix=QueryMix(), max_tokens=16),
@@ -69,6 +71,8 @@ def payload() -> Payload:
         counts=COUNTS,
         collaborative=identity,
         collaborative_rows=np.arange(5),
+        neighbours=sparse.csr_matrix(identity),
+        neighbours_rows=np.arange(5),
         factors=VECTORS,
         trends=COUNTS[None],
         tower=_identity_tower(),

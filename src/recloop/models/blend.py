@@ -12,6 +12,7 @@ from recloop.models.scorer import History, Scorer, Scores, standardise
 SEQUENTIAL = "sequential"
 COLLABORATIVE = "collaborative"
 LOW_RANK = "low-rank"
+NEIGHBOURS = "neighbours"
 CONTENT = "content"
 POPULARITY = "popularity"
 QUERY = "query"

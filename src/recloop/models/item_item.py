@@ -10,7 +10,8 @@ from scipy import sparse
 from recloop.models.scorer import History, Scores, recency_weights
 
 Dense = NDArray[np.float32]
-Weights = TypeVar("Weights", bound=Dense | sparse.csc_matrix)
+Sparse = sparse.csr_matrix
+Weights = TypeVar("Weights", bound=Dense | Sparse)
 
 
 class ItemItem(Generic[Weights]):

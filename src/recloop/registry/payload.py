@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from safetensors.numpy import load_file, save_file
+from scipy import sparse
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
@@ -18,6 +20,7 @@ from recloop.models.blend import (
     COLLABORATIVE,
     CONTENT,
     LOW_RANK,
+    NEIGHBOURS,
     POPULARITY,
     SEQUENTIAL,
     Blend,
@@ -26,7 +29,7 @@ from recloop.models.blend import (
 )
 from recloop.models.content import Content
 from recloop.models.encoders import open_encoder
-from recloop.models.item_item import ItemItem
+from recloop.models.item_item import ItemItem, Sparse
 from recloop.models.low_rank import IalsConfig, LowRank
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryCard, QuerySide
@@ -38,6 +41,8 @@ from recloop.recommender.state import UserStates
 CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
 SEEN = "seen"
+# How a sparse matrix is stored.
+_CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
 
 
 class Card(BaseModel):
@@ -47,6 +52,7 @@ class Card(BaseModel):
     window: int
     content_last: int
     decay: float
+    neighbours_decay: float
     low_rank: IalsConfig
     low_rank_decay: float
     query: QueryCard
@@ -73,6 +79,8 @@ class Payload:
     counts: NDArray[np.float32]
     collaborative: NDArray[np.float32]
     collaborative_rows: NDArray[np.int64]
+    neighbours: Sparse
+    neighbours_rows: NDArray[np.int64]
     factors: NDArray[np.float32]
     trends: NDArray[np.float32]
     tower: bytes
@@ -94,13 +102,14 @@ class Payload:
                 "counts",
                 "collaborative",
                 "collaborative_rows",
+                "neighbours_rows",
                 "factors",
                 "trends",
                 "search",
             )
             if getattr(self, name) is not None
         }
-        save_file(tensors, folder / TENSORS)
+        save_file(tensors | _packed(self.neighbours), folder / TENSORS)
         folder.joinpath(TOWER).write_bytes(self.tower)
         if self.encoder is not None and self.tokenizer is not None:
             folder.joinpath(ENCODER).write_bytes(self.encoder)
@@ -110,7 +119,7 @@ class Payload:
     def load(cls, folder: Path) -> "Payload":
         """Read what `save` wrote. Raises OSError, ValueError where a file is missing or unfit."""
         card = Card.model_validate_json(folder.joinpath(CARD).read_bytes())
-        onnx = card.query.kind == "onnx"
+        onnx, tensors = card.query.kind == "onnx", load_file(folder / TENSORS)
         return cls(
             card=card,
             items=pl.read_parquet(folder / ITEMS),
@@ -118,7 +127,8 @@ class Payload:
             tower=folder.joinpath(TOWER).read_bytes(),
             encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
             tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8") if onnx else None,
-            **load_file(folder / TENSORS),
+            neighbours=_unpacked(tensors),
+            **tensors,
         )
 
     def blend(self) -> Blend:
@@ -128,6 +138,9 @@ class Payload:
             SEQUENTIAL: Sequential(self.tower, self.vectors, self.card.window),
             COLLABORATIVE: ItemItem(
                 self.collaborative, self.collaborative_rows, items, self.card.decay
+            ),
+            NEIGHBOURS: ItemItem(
+                self.neighbours, self.neighbours_rows, items, self.card.neighbours_decay
             ),
             LOW_RANK: LowRank(self.factors, self.card.low_rank, self.card.low_rank_decay),
             CONTENT: Content(self.text.astype(np.float32), self.card.content_last),
@@ -152,6 +165,17 @@ class Payload:
                 self.card.feedback_until,
             ),
         )
+
+
+def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:
+    return {f"{_CSR}{name}": getattr(matrix, name) for name in _CSR_PARTS}
+
+
+def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
+    """The matrix, whose parts leave `tensors`."""
+    data, indices, indptr = (tensors.pop(f"{_CSR}{name}") for name in _CSR_PARTS)
+    items = len(tensors["neighbours_rows"])
+    return sparse.csr_matrix((data, indices, indptr), shape=(items, items))
 
 
 def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:

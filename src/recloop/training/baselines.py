@@ -12,7 +12,7 @@ from scipy import sparse
 from recloop import columns as c
 from recloop.config import Settings
 from recloop.data.catalogue import Catalogue, Rows, counts
-from recloop.models.item_item import Dense, ItemItem
+from recloop.models.item_item import Dense, ItemItem, Sparse
 from recloop.models.low_rank import IalsConfig
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scorer
@@ -89,9 +89,7 @@ def ease(matrix: sparse.csr_matrix, l2: float, decay: float) -> ItemItem[Dense]:
     return fit_ease(matrix, l2, decay)
 
 
-def item_knn(
-    matrix: sparse.csr_matrix, neighbours: float, decay: float
-) -> ItemItem[sparse.csc_matrix]:
+def item_knn(matrix: sparse.csr_matrix, neighbours: float, decay: float) -> ItemItem[Sparse]:
     """Item-kNN with these settings."""
     return fit_item_knn(matrix, int(neighbours), decay)
 

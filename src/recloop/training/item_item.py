@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recloop.models.item_item import Dense, ItemItem
+from recloop.models.item_item import Dense, ItemItem, Sparse
 from recloop.models.scorer import History
 
 # Of EASE: 4.8 GB while fitting, 1.6 GB fitted.
@@ -43,7 +43,7 @@ def fit_ease(
 
 def fit_item_knn(
     matrix: sparse.csr_matrix, neighbours: int, decay: float, max_items: int = _KNN_ITEMS
-) -> ItemItem[sparse.csc_matrix]:
+) -> ItemItem[Sparse]:
     """Cosine item-kNN: each candidate keeps its `neighbours` most similar items."""
     rows = _most_popular(matrix, max_items)
     chosen = matrix[:, rows].tocsc()
@@ -57,7 +57,7 @@ def fit_item_knn(
         similarity[start + own, own] = 0.0
         weakest = np.partition(similarity, -kept, axis=0)[-kept]
         parts.append(sparse.csc_matrix(np.where(similarity >= weakest, similarity, 0.0)))
-    return ItemItem(sparse.hstack(parts, "csc", np.float32), rows, matrix.shape[1], decay)
+    return ItemItem(sparse.hstack(parts, "csr", np.float32), rows, matrix.shape[1], decay)
 
 
 def _most_popular(matrix: sparse.csr_matrix, count: int) -> NDArray[np.int64]:
