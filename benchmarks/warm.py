@@ -32,7 +32,7 @@ from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, SequenceModel, TrainConfig
 from recloop.trials.folder import read_folder
 from recloop.trials.neural import settings
-from recloop.trials.run import text_vectors
+from recloop.trials.texts import text_vectors
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
 
 

@@ -15,6 +15,7 @@ from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.repeat import Repeat
 from recloop.models.trend import Trend
 from recloop.trials.folder import FolderError, read_folder
+from recloop.trials.neural import settings
 from recloop.trials.run import RANKERS, parse_models
 from recloop.trials.timeline import TEST_PART, VALID_PART, Timeline
 
@@ -67,6 +68,34 @@ def test_every_model_answers_and_the_document_has_the_agreed_form(tmp_path: Path
     # Six items are left; the next of the circle is what the neighbours of the last one say.
     assert document["models"]["item-knn"]["recall@5"]["value"] > 0.9
     assert document["models"]["recloop"]["recall@5"]["value"] > 0.9
+
+
+def test_the_language_model_may_be_tuned_too(tmp_path: Path) -> None:
+    out, folder = tmp_path / "out.json", write(tmp_path, interactions())
+    command = ["evaluate", str(folder), "--models", "recloop", "--seconds", "0.1"]
+    result = CliRunner().invoke(app, [*command, "--tuning", "lora", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    ours = json.loads(out.read_text())["models"]["recloop"]
+    assert ours["recall@5"]["value"] > 0.9
+
+    unknown = CliRunner().invoke(app, [*command, "--tuning", "guess", "--out", str(out)])
+    assert unknown.exit_code == 1
+    assert "tuning" in unknown.output
+
+
+def test_large_data_gets_settings_that_fit_the_budget() -> None:
+    def timeline(users: int, length: int, catalogue: int) -> Timeline:
+        items = np.random.default_rng(0).integers(catalogue, size=users * length)
+        starts = np.arange(0, len(items) + 1, length)
+        times, parts = np.full(len(items), np.nan), np.zeros(len(items), np.int8)
+        return Timeline(items, times, parts, starts, True, catalogue)
+
+    small = settings(timeline(500, 20, 800), use_text=False, seconds=900, seed=1)
+    assert (small.epochs, small.negatives, small.share) == (72, 0, 1.0)
+    large = settings(timeline(20_000, 50, 9_000), use_text=False, seconds=60, seed=1)
+    assert large.negatives > 0
+    assert large.epochs == 4
+    assert 0 < large.share < 1
 
 
 def test_click_through_protocol(tmp_path: Path) -> None:

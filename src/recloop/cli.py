@@ -95,6 +95,10 @@ def evaluate(
         bool | None,
         typer.Option("--mask-seen/--keep-seen", help="By default the data decides."),
     ] = None,
+    tuning: Annotated[
+        str,
+        typer.Option(help="Of the language model: frozen, lora, adalora, adapter, prefix, full."),
+    ] = "frozen",
     seconds: Annotated[float, typer.Option(help="Bound of training one sequence model.")] = 900.0,
     seed: int = 42,
     out: Annotated[
@@ -110,12 +114,15 @@ def evaluate(
 
     narrate = Console(stderr=True)
     try:
-        config = TrialConfig(
-            models=run.parse_models(models, protocol),
-            protocol=protocol,
-            repeats=None if mask_seen is None else not mask_seen,
-            seconds=seconds,
-            seed=seed,
+        config = TrialConfig.model_validate(
+            {
+                "models": run.parse_models(models, protocol),
+                "protocol": protocol,
+                "repeats": None if mask_seen is None else not mask_seen,
+                "tuning": tuning,
+                "seconds": seconds,
+                "seed": seed,
+            }
         )
         document = run.evaluate(
             read_folder(folder), config, lambda line: narrate.print(escape(line))

@@ -1,5 +1,6 @@
 """What is trained: the sequence model, its settings, and where its text vectors come from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recloop.config import Settings
+from recloop.data.catalogue import Rows
 from recloop.models.bases import TextConfig
 from recloop.models.tower import ItemVectors, TowerConfig, UserTower
 from recloop.training.device import DeviceName
@@ -53,6 +55,10 @@ class TextSide(Protocol):
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go back to a state."""
+
+
+# Of some items, by their rows: where their text vectors come from.
+MakeSide = Callable[[Rows], TextSide]
 
 
 class FrozenText:

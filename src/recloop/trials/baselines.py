@@ -1,6 +1,6 @@
 """What people would pick instead, each tuned on validation requests and refitted."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from recloop.training.baselines import (
 )
 from recloop.training.item_item import interaction_matrix
 from recloop.training.mixing import Channel
+from recloop.training.sequence import MakeSide
 from recloop.trials.timeline import Timeline
 
 _GRIDS = BaselinesConfig()
@@ -39,12 +40,16 @@ _MANY_ROWS, _ONE_IALS = 2_000_000, (IalsConfig(),)
 
 @dataclass(frozen=True)
 class Task:
-    """What a model learns from and is tuned on: training data, all before the test, validation."""
+    """What a model learns from and is tuned on: training data, all before the test, validation.
+
+    `text` `(items, width)`; `side` is None where no item has a text.
+    """
 
     train: Timeline
     past: Timeline
     valid: Requests
     text: NDArray[np.float32]
+    side: MakeSide | None
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,16 @@ def text(task: Task) -> Fitted:
 
     last = max((1, 3, 10, 30), key=lambda n: quality(channel(n), task.valid, catalogue))
     return Fitted(channel(last), channel(last), {"last": last})
+
+
+SIMPLE: dict[str, Callable[[Task], Fitted]] = {
+    "popularity": popularity,
+    "recent-popularity": recent_popularity,
+    "item-knn": item_knn,
+    "ease": ease,
+    "ials": ials,
+    "text": text,
+}
 
 
 def _tuned(

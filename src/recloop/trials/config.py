@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from recloop.config import Settings
+from recloop.models.bases import Tuning
 from recloop.trials.timeline import Protocol
 
 Say = Callable[[str], None]
@@ -13,14 +14,16 @@ Say = Callable[[str], None]
 class TrialConfig(Settings):
     """What is run, and within which bounds.
 
-    `seconds` bounds the training of one sequence model on about two cores.
-    `repeats`: whether seen items may be recommended; None lets the data decide. Requests times items
-    are at most about `valid_scores` and `test_scores`; beyond, a random part of the requests is asked.
+    `tuning`: of the language model, on the sequence model's loss. `seconds` bounds the training of one
+    sequence model on about two cores; tuning the language model comes on top. `repeats`: whether seen
+    items may be recommended; None lets the data decide. Requests times items are at most about
+    `valid_scores` and `test_scores`; beyond, a random part of the requests is asked.
     """
 
     models: tuple[str, ...]
     protocol: Protocol = "next-item"
     repeats: bool | None = None
+    tuning: Tuning = "frozen"
     seconds: float = 900.0
     seed: int = 42
     valid_scores: float = 2e8

@@ -13,11 +13,13 @@ from recloop.training.export import export_tower
 from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
 from recloop.training.mixing import Channel
-from recloop.training.sequence import FrozenText, SequenceModel, TrainConfig
+from recloop.training.sequence import FrozenText, MakeSide, SequenceModel, TrainConfig
 from recloop.trials.baselines import Fitted, Task
 from recloop.trials.config import Say
 from recloop.trials.timeline import Timeline
 
+# Epochs at whose end the language model takes its steps, where it is tuned.
+TEXT_PASSES = 2
 # Items beyond the most popular ones are left to the other channels.
 HEAD = 50_000
 # Interactions per item below which more is dropped, and from which less is.
@@ -62,30 +64,39 @@ def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -
         negatives=_NEGATIVES if sampled else 0,
         share=min(1.0, fitting / _LEAST),
         judge_every=max(1, epochs // 12),
+        text_passes=(max(1, epochs // 8), max(2, epochs // 3)),
     )
 
 
-def sequential(task: Task, *, use_text: bool, seconds: float, seed: int, say: Say) -> Fitted:
-    """Train, keep the best epoch on validation, refit for as many epochs on all before the test."""
-    config = settings(task.train, use_text=use_text, seconds=seconds, seed=seed)
+def sequential(task: Task, side: MakeSide | None, *, seconds: float, seed: int, say: Say) -> Fitted:
+    """Train, keep the best epoch on validation, continue on all before the test.
+
+    Without a `side` items are IDs only.
+    """
+    config = settings(task.train, use_text=side is not None, seconds=seconds, seed=seed)
     compute, head = choose(config.device), Head(task.past)
-    text = task.text[head.rows] if use_text else np.zeros((len(head.rows), 1), np.float32)
-    side = FrozenText(torch.from_numpy(text).to(compute.device))
+    text = (
+        side(head.rows)
+        if side
+        else FrozenText(torch.zeros(len(head.rows), 1, device=compute.device))
+    )
 
     def progress(entry: dict[str, float]) -> None:
         say(" ".join(f"{name} {value:.4g}" for name, value in entry.items()))
 
     def channel(model: SequenceModel) -> Channel:
         tower = export_tower(model.tower, config.tower.dim, config.tower.window)
-        vectors = model.vectors(side.vectors).cpu().numpy()
+        vectors = model.vectors(text.vectors).cpu().numpy()
         return head.channel(Sequential(tower, vectors, config.tower.window))
 
     judge = judge_on(head.requests(task.valid), config.tower.window)
     train, past = (head.sequences(timeline) for timeline in (task.train, task.past))
-    tuned, history = fit(train, side, config, compute, judge=judge, progress=progress)
-    epochs = history.best_epochs()
-    final, _ = fit(past, side, config.continuing(epochs), compute, start=tuned, progress=progress)
-    said = {"epochs": epochs, **config.tower.model_dump()}
+    tuned, history = fit(train, text, config, compute, judge=judge, progress=progress)
+    epochs, still = history.best_epochs(), FrozenText(text.vectors)
+    final, _ = fit(past, still, config.continuing(epochs), compute, start=tuned, progress=progress)
+    trained = [*tuned.parameters(), *text.state().values()]
+    size = sum(value.numel() for value in trained)
+    said = {"epochs": epochs, "parameters": size, **config.tower.model_dump()}
     return Fitted(channel(tuned), channel(final), said)
 
 

@@ -12,6 +12,8 @@ from recloop.training.mixing import Channel, fit_mix
 from recloop.trials.baselines import Fitted, Task
 from recloop.trials.timeline import Timeline
 
+# What is mixed, beside the sequence model, trends and repeats.
+CHANNELS = ("popularity", "item-knn", "ease", "ials", "text")
 _REPEAT_DECAYS = (1.0, 0.99, 0.9)
 
 

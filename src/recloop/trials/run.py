@@ -6,20 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from recloop.evaluation.offline import Requests
 from recloop.evaluation.report import HEADLINE, OURS
-from recloop.models.bases import TextConfig, resolve_base
-from recloop.models.text import Texts, encode_all, load_encoder
-from recloop.training.device import choose
 from recloop.trials import baselines, clicks
 from recloop.trials.baselines import Fitted, Task
 from recloop.trials.config import Say, TrialConfig, peak_memory
 from recloop.trials.folder import PART, TEST, TRAIN, VALID, DataSet, FolderError
 from recloop.trials.measure import answer, measure
-from recloop.trials.neural import HEAD, sequential
-from recloop.trials.ours import mix, repeats
+from recloop.trials.neural import sequential
+from recloop.trials.ours import CHANNELS, mix, repeats
+from recloop.trials.texts import frozen_side, no_text, text_vectors, tuned_side
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline, repeat_share
 
 RANKERS = (
@@ -48,8 +45,10 @@ def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
     train, past = whole.until(VALID_PART), whole.until(TEST_PART)
     started = time.monotonic()
     reads = {OURS, "text"} & set(config.models)
-    text = text_vectors(data, past, say) if reads else _no_text(whole.catalogue)
-    task = Task(train, past, valid.sample(tuning, config.seed), text)
+    text = text_vectors(data, past, say) if reads else no_text(whole.catalogue)
+    side = frozen_side(text) if config.tuning == "frozen" else tuned_side(data, config)
+    asked_first = valid.sample(tuning, config.seed)
+    task = Task(train, past, asked_first, text, side if text.any() else None)
     facts = {
         "seen_masked": not again,
         "requests": len(asked.histories),
@@ -90,49 +89,15 @@ def _ranking(task: Task, asked: Requests, config: TrialConfig, say: Say) -> dict
 def _fit(
     name: str, task: Task, config: TrialConfig, get: Callable[[str], Fitted], say: Say
 ) -> Fitted:
-    simple: dict[str, Callable[[Task], Fitted]] = {
-        "popularity": baselines.popularity,
-        "recent-popularity": baselines.recent_popularity,
-        "item-knn": baselines.item_knn,
-        "ease": baselines.ease,
-        "ials": baselines.ials,
-        "text": baselines.text,
-    }
-    if name in simple:
-        return simple[name](task)
+    if name in baselines.SIMPLE:
+        return baselines.SIMPLE[name](task)
     budget = config.seconds
     if name == "sasrec":
-        return sequential(task, use_text=False, seconds=budget, seed=config.seed, say=say)
-    channels = {n: get(n) for n in ("popularity", "item-knn", "ease", "ials", "text")}
-    channels["sequential"] = sequential(
-        task, use_text=bool(task.text.any()), seconds=budget, seed=config.seed, say=say
-    )
+        return sequential(task, None, seconds=budget, seed=config.seed, say=say)
+    channels = {channel: get(channel) for channel in CHANNELS}
+    channels["sequential"] = sequential(task, task.side, seconds=budget, seed=config.seed, say=say)
     channels |= {f"trend-{n}": fitted for n, fitted in enumerate(baselines.trends(task))}
     return mix(channels | repeats(task), task, config.seed)
-
-
-def text_vectors(data: DataSet, past: Timeline, say: Say) -> NDArray[np.float32]:
-    """Frozen vectors `(items, width)` of the most popular items' texts; zeros where there is none."""
-    texts = data.texts()
-    counts = np.bincount(past.items, minlength=len(texts))
-    rows = np.argsort(-counts, kind="stable")[:HEAD]
-    rows = rows[[bool(texts[row]) for row in rows]]
-    if not len(rows):
-        return _no_text(len(texts))
-    say(f"encoding {len(rows)} texts")
-    config = TextConfig(tuning="frozen")
-    encoder, tokenizer = load_encoder(resolve_base(config.base), config)
-    compute = choose("auto")
-    chosen = Texts([texts[row] for row in rows], tokenizer, config)
-    with compute.autocast():
-        encoded = encode_all(encoder.to(compute.device), chosen, compute.device)
-    vectors = np.zeros((len(texts), encoded.shape[1]), np.float32)
-    vectors[rows] = encoded.float().cpu().numpy()
-    return vectors
-
-
-def _no_text(items: int) -> NDArray[np.float32]:
-    return np.zeros((items, 1), np.float32)
 
 
 def _document(
