@@ -15,6 +15,7 @@ from recloop.models.sequential import Sequential, open_session
 from recloop.models.text import Texts, encode_all, load_encoder
 from recloop.models.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
 from recloop.training import checkpoint
+from recloop.training.augment import Augment, augmented
 from recloop.training.batches import PAD_TARGET, batches, cut_windows
 from recloop.training.device import Compute, choose
 from recloop.training.export import export_encoder, export_tower
@@ -42,6 +43,41 @@ def test_full_softmax_is_cross_entropy_in_value_and_gradient() -> None:
     assert ours.item() == pytest.approx(reference.item(), rel=1e-5)
     torch.testing.assert_close(gradients[0], users.grad)
     torch.testing.assert_close(gradients[1], items.grad)
+
+
+def test_smoothed_softmax_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    users, items = torch.randn(300, 4, requires_grad=True), torch.randn(7, 4, requires_grad=True)
+    targets = torch.randint(7, (300,))
+    ours = full_softmax(users, items, targets, smoothing=0.2)
+    theirs = torch.nn.functional.cross_entropy(users @ items.T, targets, label_smoothing=0.2)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    for mine, right in zip(
+        *(torch.autograd.grad(loss, [users, items]) for loss in (ours, theirs)), strict=True
+    ):
+        torch.testing.assert_close(mine, right)
+
+
+def test_windows_are_cropped_and_reordered() -> None:
+    rng, window = np.random.default_rng(0), np.arange(12)
+    cropped = [augmented(window, Augment(crop=1), rng) for _ in range(50)]
+    assert all((np.diff(part) == 1).all() and len(part) >= 6 for part in cropped)
+    assert len({len(part) for part in cropped}) > 2
+    mixed = [augmented(window, Augment(reorder=1), rng) for _ in range(50)]
+    assert all(sorted(part) == window.tolist() for part in mixed)
+    assert any(part.tolist() != window.tolist() for part in mixed)
+    assert augmented(window, Augment(), rng) is window
+
+
+def test_patience_ends_training() -> None:
+    settings = config(epochs=30, judge_every=1, patience=2)
+    _, history = fit(sequences(), words(), settings, CPU, judge=lambda *_: 0.5)
+    assert len(history.epochs) == 3
+
+
+def test_bce_without_negatives_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs negatives"):
+        fit(sequences(), words(), config(loss="bce"), CPU)
 
 
 def test_bf16_products_are_close_to_those_of_fp32() -> None:
@@ -148,9 +184,19 @@ def words() -> FrozenText:
     return FrozenText(torch.tensor(rng.normal(size=(12, 5)), dtype=torch.float32))
 
 
-@pytest.mark.parametrize("negatives", [0, 6])
-def test_training_learns_the_ring_and_the_judge_sees_it(negatives) -> None:
-    text, settings = words(), config(negatives=negatives)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"negatives": 6},
+        {"negatives": 6, "loss": "bce"},
+        {"label_smoothing": 0.1},
+        {"augment": {"crop": 0.2, "mask": 0.05}},
+    ],
+    ids=str,
+)
+def test_training_learns_the_ring_and_the_judge_sees_it(changes) -> None:
+    text, settings = words(), config(**changes)
     model, history = fit(sequences(), text, settings, CPU, judge=judge_on(ASKED, window=8))
     assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
     assert history.best_quality() == 1.0

@@ -21,6 +21,7 @@ class TowerConfig(Settings):
     window: int = 50
     dropout: float = 0.2
     id_dropout: float = 0.3
+    text_dropout: float = 0.0
     use_text: bool = True
 
 
@@ -34,6 +35,7 @@ class ItemVectors(nn.Module):
             nn.Linear(text_width, config.dim), nn.GELU(), nn.Linear(config.dim, config.dim)
         )
         self.id_dropout = config.id_dropout
+        self.text_dropout = config.text_dropout
         self.use_text = config.use_text
 
     def forward(self, text: Tensor, known: Tensor, rows: Tensor | None = None) -> Tensor:
@@ -49,8 +51,10 @@ class ItemVectors(nn.Module):
         keep = known.to(ids.dtype)
         if self.training:
             keep = keep * (torch.rand_like(keep) >= self.id_dropout)
-        vectors: Tensor = ids * keep.unsqueeze(1) + self.adapter(text)
-        return vectors
+        read: Tensor = self.adapter(text)
+        if self.training and self.text_dropout:
+            read = read * (torch.rand(len(read), 1, device=read.device) >= self.text_dropout)
+        return ids * keep.unsqueeze(1) + read
 
 
 class PooledDropout(nn.Module):

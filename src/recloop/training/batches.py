@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from recloop.data.catalogue import Rows
+from recloop.training.augment import Augment, augmented
 
 PAD_TARGET = -1
 
@@ -24,7 +25,11 @@ def cut_windows(sequences: Sequence[Rows], length: int) -> list[Rows]:
 
 
 def batches(
-    windows: Sequence[Rows], size: int, rng: np.random.Generator, at_most: int | None = None
+    windows: Sequence[Rows],
+    size: int,
+    rng: np.random.Generator,
+    at_most: int | None = None,
+    augment: Augment | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled `(inputs, targets)`, `(batch, length)` each; padded inputs are 0, targets -1.
 
@@ -33,6 +38,8 @@ def batches(
     order = rng.permutation(len(windows))[:at_most]
     for start in range(0, len(order), size):
         chosen = [windows[i] for i in order[start : start + size]]
+        if augment:
+            chosen = [augmented(window, augment, rng) for window in chosen]
         length = max(len(window) for window in chosen) - 1
         inputs = np.zeros((len(chosen), length), np.int64)
         targets = np.full((len(chosen), length), PAD_TARGET, np.int64)

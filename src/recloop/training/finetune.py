@@ -34,6 +34,11 @@ class History:
         best = max(judged, key=lambda entry: entry["ndcg@10"], default=self.epochs[-1])
         return int(best["epoch"])
 
+    def waited(self) -> int:
+        """How many judgements since the best one."""
+        judged = [entry["ndcg@10"] for entry in self.epochs if "ndcg@10" in entry]
+        return len(judged) - 1 - int(np.argmax(judged)) if judged else 0
+
     def best_quality(self) -> float:
         """The best judgement, 0 where none was made."""
         return max((entry.get("ndcg@10", 0.0) for entry in self.epochs), default=0.0)
@@ -69,7 +74,7 @@ def fit(
     for epoch in range(1, config.epochs + 1):
         tunes_text = epoch in config.text_passes
         leaf = text.vectors.detach().requires_grad_(tunes_text)
-        loss = steps.epoch(leaf, batches(windows, config.batch, rng, drawn))
+        loss = steps.epoch(leaf, batches(windows, config.batch, rng, drawn, config.augment))
         if leaf.grad is not None:
             text.tune(leaf.grad, rng)
         entry = {"epoch": float(epoch), "loss": loss}
@@ -79,6 +84,8 @@ def fit(
                 best, restore = entry["ndcg@10"], _remember(model, text)
         history.epochs.append(entry)
         progress(entry)
+        if history.waited() >= config.patience > 0:
+            break
     if restore is not None:
         restore()
     return model, history

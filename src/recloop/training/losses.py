@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
+from torch.nn.functional import softplus
 
 _CHUNK = 256
 
@@ -17,7 +18,12 @@ class _ChunkedSoftmax(Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, users: Tensor, items: Tensor, targets: Tensor, precision: torch.dtype
+        ctx: FunctionCtx,
+        users: Tensor,
+        items: Tensor,
+        targets: Tensor,
+        precision: torch.dtype,
+        smoothing: float,
     ) -> Tensor:
         grad_users = torch.empty_like(users)
         grad_items = torch.zeros_like(items)
@@ -30,12 +36,16 @@ class _ChunkedSoftmax(Function):
             logits = (states @ table.T).float()
             rows = torch.arange(len(targets_part), device=logits.device)
             logits -= logits.amax(1, keepdim=True)
-            target_logits = logits[rows, targets_part]
+            wanted = (1 - smoothing) * logits[rows, targets_part]
+            if smoothing:
+                wanted += smoothing * logits.mean(1)
             probabilities = logits.exp_()
             total = probabilities.sum(1)
-            loss += (total.log() - target_logits).sum()
+            loss += (total.log() - wanted).sum()
             probabilities /= total.unsqueeze(1)
-            probabilities[rows, targets_part] -= 1
+            probabilities[rows, targets_part] -= 1 - smoothing
+            if smoothing:
+                probabilities -= smoothing / len(items)
             gradient = probabilities.to(precision)
             grad_part.copy_(gradient @ table)
             grad_items += gradient.T @ states
@@ -43,19 +53,23 @@ class _ChunkedSoftmax(Function):
         return loss / len(targets)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         grad_users, grad_items = ctx.saved_tensors  # type: ignore[attr-defined]
-        return grad_users * grads[0], grad_items * grads[0], None, None
+        return grad_users * grads[0], grad_items * grads[0], None, None, None
 
 
-def full_softmax(users: Tensor, items: Tensor, targets: Tensor, *, bf16: bool = False) -> Tensor:
+def full_softmax(
+    users: Tensor, items: Tensor, targets: Tensor, *, bf16: bool = False, smoothing: float = 0.0
+) -> Tensor:
     """Mean cross-entropy of `targets` `(n,)` under `users` `(n, d)` times all `items` `(m, d)`.
 
-    `bf16`: the matrix products are; sums and exponentials are not.
+    `bf16`: the matrix products are; sums and exponentials are not. `smoothing`: this share of a
+    target's probability is spread over all items.
     """
+    precision = torch.bfloat16 if bf16 else torch.float32
     with torch.autocast(users.device.type, enabled=False):
         loss: Tensor = _ChunkedSoftmax.apply(  # type: ignore[no-untyped-call]
-            users.float(), items.float(), targets, torch.bfloat16 if bf16 else torch.float32
+            users.float(), items.float(), targets, precision, smoothing
         )
     return loss
 
@@ -80,3 +94,15 @@ def sampled_softmax(
         right = (users * chosen).sum(1)
         others = (users @ drawn.T - expected.log()).masked_fill(hit, -torch.inf)
         return (torch.cat([right[:, None], others], 1).logsumexp(1) - right).mean()
+
+
+def sampled_bce(users: Tensor, chosen: Tensor, drawn: Tensor, hit: Tensor) -> Tensor:
+    """Binary cross-entropy: chosen or not, the drawn items sharing as much weight as the chosen one.
+
+    Arguments as in `sampled_softmax`.
+    """
+    with torch.autocast(users.device.type, enabled=False):
+        users, chosen, drawn = users.float(), chosen.float(), drawn.float()
+        right = softplus(-(users * chosen).sum(1))
+        wrong = softplus(users @ drawn.T).masked_fill(hit, 0.0)
+        return (right + wrong.mean(1)).mean()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from recloop.config import Settings
 from recloop.data.catalogue import Rows
 from recloop.models.bases import TextConfig
 from recloop.models.tower import ItemVectors, TowerConfig, UserTower
+from recloop.training.augment import Augment
 from recloop.training.device import DeviceName
 
 
@@ -20,7 +21,9 @@ class TrainConfig(Settings):
 
     `text_passes` are the epochs at whose end the language model takes its steps. `negatives`: drawn
     for each batch in place of the whole catalogue; 0 is the full softmax. `share` of the data is what
-    an epoch passes over, drawn anew for each.
+    an epoch passes over, drawn anew for each. `loss`: binary cross-entropy needs `negatives`. Label
+    smoothing is for the full softmax. `patience`: judgements without a better one that end training; 0
+    never does, and the best epoch is kept anyway.
     """
 
     seed: int = 42
@@ -31,6 +34,10 @@ class TrainConfig(Settings):
     batch: int = 64
     negatives: int = 0
     share: float = 1.0
+    loss: Literal["softmax", "bce"] = "softmax"
+    label_smoothing: float = 0.0
+    augment: Augment = Augment()
+    patience: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     judge_every: int = 2

@@ -10,12 +10,16 @@ from recloop.data.catalogue import Rows
 from recloop.models.tower import PooledDropout
 from recloop.training.batches import PAD_TARGET
 from recloop.training.device import Compute
-from recloop.training.losses import full_softmax, sampled_softmax
+from recloop.training.losses import full_softmax, sampled_bce, sampled_softmax
 from recloop.training.sequence import SequenceModel, TrainConfig
 
 
 class Steps:
-    """`total`: all steps that will be taken, which the learning rate's schedule spans."""
+    """`total`: all steps that will be taken, which the learning rate's schedule spans.
+
+    Raises:
+        ValueError: the loss needs negatives, and there are none.
+    """
 
     def __init__(
         self,
@@ -25,7 +29,10 @@ class Steps:
         compute: Compute,
         total: int,
     ) -> None:
+        if config.loss == "bce" and not config.negatives:
+            raise ValueError("binary cross-entropy needs negatives")
         self._model = model
+        self._config = config
         self._compute = compute
         self._optimizer = torch.optim.AdamW(
             model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -64,10 +71,15 @@ class Steps:
     def _full(self, text: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         with self._compute.autocast():
             vectors = self._model.items(text, self._model.known)
-            users = self._model.tower(vectors[inputs])
+            users = self._model.tower(self._hidden(vectors[inputs]))
         real = targets != PAD_TARGET
-        places = self._place[targets[real]]
-        return full_softmax(users[real], vectors[self._rows], places, bf16=self._compute.bf16)
+        return full_softmax(
+            users[real],
+            vectors[self._rows],
+            self._place[targets[real]],
+            bf16=self._compute.bf16,
+            smoothing=self._config.label_smoothing,
+        )
 
     def _sampled(self, text: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         real = targets != PAD_TARGET
@@ -80,14 +92,16 @@ class Steps:
         read, right, others = torch.split(places, sizes)
         with self._compute.autocast():
             vectors = self._model.items(text, self._model.known, rows)
-            users = self._model.tower(vectors[read].view(*inputs.shape, -1))
-        return sampled_softmax(
-            users[real],
-            vectors[right],
-            vectors[others],
-            self._negatives * self._share[drawn],
-            chosen[:, None] == drawn,
-        )
+            users = self._model.tower(self._hidden(vectors[read].view(*inputs.shape, -1)))
+        asked, hit = (users[real], vectors[right], vectors[others]), chosen[:, None] == drawn
+        if self._config.loss == "bce":
+            return sampled_bce(*asked, hit)
+        return sampled_softmax(*asked, self._negatives * self._share[drawn], hit)
+
+    def _hidden(self, read: Tensor) -> Tensor:
+        """`(batch, length, dim)`, some of the items hidden where that is asked for."""
+        share = self._config.augment.mask
+        return read * (torch.rand_like(read[..., :1]) >= share) if share else read
 
 
 def _shares(sequences: Sequence[Rows], known: Tensor) -> Tensor:
