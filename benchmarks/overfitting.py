@@ -1,0 +1,124 @@
+"""What each remedy against over-fitting does to the sequence model, one at a time.
+
+`python benchmarks/overfitting.py DIR --seed 1 --epochs 24` takes a folder of `recloop evaluate`. Each
+run keeps its best epoch on validation and answers the test; gains are paired with the default's run.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from recloop.evaluation.bootstrap import UserBootstrap
+from recloop.evaluation.metrics import Values, ndcg
+from recloop.evaluation.offline import Requests, hits
+from recloop.models.ranking import top_k
+from recloop.models.sequential import Sequential
+from recloop.training.device import choose
+from recloop.training.export import export_tower
+from recloop.training.finetune import fit
+from recloop.training.judge import judge_on
+from recloop.training.sequence import FrozenText, TrainConfig
+from recloop.trials.folder import read_folder
+from recloop.trials.neural import settings
+from recloop.trials.texts import text_vectors
+from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
+
+# Changes of the default settings; "tower." ones are of the tower.
+REMEDIES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no dropout": {"tower.dropout": 0.0},
+    "no ID dropout": {"tower.id_dropout": 0.0},
+    "text dropout .2": {"tower.text_dropout": 0.2},
+    "no weight decay": {"weight_decay": 0.0},
+    "weight decay .1": {"weight_decay": 0.1},
+    "label smoothing .1": {"label_smoothing": 0.1},
+    "crop .5": {"augment": {"crop": 0.5}},
+    "mask .1": {"augment": {"mask": 0.1}},
+    "reorder .5": {"augment": {"reorder": 0.5}},
+    "batches of 16": {"batch": 16},
+    "batches of 256": {"batch": 256},
+    "patience 3": {"patience": 3},
+    "sampled softmax, 256": {"negatives": 256},
+    "binary cross-entropy, 256": {"negatives": 256, "loss": "bce"},
+}
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
+    epochs: Annotated[int, typer.Option(help="Of each run.")] = 24,
+    protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "temporal",
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
+) -> None:
+    """Run and print."""
+    data = read_folder(folder)
+    whole = Timeline.of(data, repeats=False)
+    train, test = whole.until(VALID_PART), whole.requests(TEST_PART, protocol, repeats=False)
+    side = FrozenText(torch.from_numpy(text_vectors(data, train, _say)))
+    runs = []
+    for number in seed or [1]:
+        valid = whole.requests(VALID_PART, protocol, repeats=False).sample(2_000, number)
+        bootstrap = UserBootstrap(np.asarray(test.users).astype(str).tolist(), 1_000, number)
+        default: Values | None = None
+        for name, changes in REMEDIES.items():
+            config = _changed(
+                settings(train, use_text=True, seconds=900, seed=number), changes, epochs
+            )
+            found, values = _run(train, side, config, valid, test)
+            default = values if default is None else default
+            gain = vars(bootstrap.interval(values - default))
+            found |= {"test_ndcg@10": vars(bootstrap.interval(values)), "gain": gain}
+            runs.append({"remedy": name, "seed": number, **found})
+            _say(json.dumps(runs[-1]))
+    command = " ".join(["python", "benchmarks/overfitting.py", *sys.argv[1:]])
+    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
+    document = {"command": command, "machine": machine, "data": folder.name, "runs": runs}
+    text = json.dumps(document, indent=2)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def _changed(config: TrainConfig, changes: dict[str, Any], epochs: int) -> TrainConfig:
+    tower = {name.removeprefix("tower."): v for name, v in changes.items() if "tower." in name}
+    plain = {name: value for name, value in changes.items() if "tower." not in name}
+    told = config.model_dump() | plain | {"epochs": epochs, "judge_every": 2}
+    told["tower"] |= tower
+    return TrainConfig.model_validate(told)
+
+
+def _run(
+    train: Timeline, side: FrozenText, config: TrainConfig, valid: Requests, test: Requests
+) -> tuple[dict[str, Any], Values]:
+    started, window = time.monotonic(), config.tower.window
+    judge = judge_on(valid, window)
+    model, history = fit(train.sequences(), side, config, choose("auto"), judge=judge)
+    seconds = round(time.monotonic() - started, 1)
+    tower = export_tower(model.tower, config.tower.dim, window)
+    scorer = Sequential(tower, model.vectors(side.vectors).cpu().numpy(), window)
+    ranked, _ = top_k(scorer.score(test.histories), test.forbidden(), 10)
+    values = ndcg(hits(ranked, test.relevant), test.counts(), 10)
+    last = history.epochs[-1]
+    return {
+        "best_epoch": history.best_epochs(),
+        "epochs": int(last["epoch"]),
+        "last_loss": round(last["loss"], 4),
+        "valid_ndcg@10": round(history.best_quality(), 4),
+        "seconds": seconds,
+    }, values
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    typer.run(main)
