@@ -32,13 +32,22 @@ def fit_ease(
     Memory is about 12 bytes times the square of the items covered, while it is fitted.
     """
     rows = _most_popular(matrix, max_items)
-    gram = torch.from_numpy((matrix[:, rows].T @ matrix[:, rows]).toarray().astype(np.float32))
+    gram = torch.from_numpy(_gram(matrix[:, rows].astype(np.float32)))
     gram.diagonal().add_(l2)
     torch.linalg.cholesky(gram, out=gram)
     weights = torch.cholesky_inverse(gram)
     weights /= -weights.diagonal()
     weights.fill_diagonal_(0.0)
     return ItemItem(weights.contiguous().numpy(), rows, matrix.shape[1], decay)
+
+
+def _gram(matrix: sparse.csr_matrix) -> Dense:
+    """Dense `matrix.T @ matrix`, a block at a time: as a whole, its sparse form is larger still."""
+    columns, items = sparse.csr_matrix(matrix.T), matrix.shape[1]
+    gram, width = np.empty((items, items), np.float32), max(1, _CELLS // items)
+    for start in range(0, items, width):
+        gram[start : start + width] = (columns[start : start + width] @ matrix).toarray()
+    return gram
 
 
 def fit_item_knn(
