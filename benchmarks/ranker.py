@@ -95,8 +95,8 @@ class World:
         self.early, self.late = (
             ease(user_item_matrix(t, self.catalogue), L2, DECAY) for t in (parts.train, past)
         )
-        valid = requests(parts.train, parts.valid, "leave-one-out")
-        test = requests(past, parts.test, "leave-one-out")
+        valid = requests(parts.train, parts.valid, "leave-one-out", repeats=False)
+        test = requests(past, parts.test, "leave-one-out", repeats=False)
         self.users = test[c.USER].to_list()
         self.valid, self.test = (Requests.encode(t, self.catalogue) for t in (valid, test))
         self.rng = np.random.default_rng(seed)

@@ -79,7 +79,8 @@ def test_packaged_state_and_newer_events_join(recommender) -> None:
     eve = recommender.states.of("eve")
     assert eve.history.tolist() == [0]
     later = eve.after([("north1", "rating"), ("east1", "click")], CATALOGUE)
-    assert later.history.tolist() == [2, 0]  # a repeat counts where it happened last
+    assert later.history.tolist() == [0, 2, 0]
+    assert later.seen.tolist() == [2, 0]
     assert recommender.states.of("nobody").history.tolist() == []
 
 
@@ -89,6 +90,22 @@ def test_only_positive_events_make_history_and_impressions_nothing() -> None:
     )
     assert met.history.tolist() == [2]
     assert met.seen.tolist() == [1, 2]
+
+
+def test_a_repeat_counts_where_it_happened_last(recommender) -> None:
+    again = state(("east1", "click"), ("north1", "click"), ("east1", "click"))
+    once = state(("north1", "click"), ("east1", "click"))
+    assert shown(recommender, Request(again)) == shown(recommender, Request(once))
+
+
+def test_where_repeats_are_allowed_what_was_bought_comes_back(payload) -> None:
+    weights = payload.card.weights.model_copy(update={"channels": {"repeat-1.0": 1.0}})
+    card = payload.card.model_copy(update={"repeats": True, "weights": weights})
+    shop = replace(payload, card=card).recommender()
+    bought = state(("north1", "purchase"), ("both", "purchase"), ("north1", "purchase"))
+    assert shown(shop, Request(bought, k=2)) == ["north1", "both"]
+    excluded = Request(bought, k=1, exclude=("north1",))
+    assert shown(shop, excluded) == ["both"]
 
 
 def test_ranking_many_is_ranking_each(recommender) -> None:
@@ -139,7 +156,7 @@ INTERACTIONS = conform_interactions(
 
 def test_user_table_keeps_order_and_what_was_met() -> None:
     rows = user_table(INTERACTIONS, CATALOGUE).rows()
-    assert rows == [("a", [0], [1, 0]), ("b", [2], [2])]
+    assert rows == [("a", [0, 0], [1, 0]), ("b", [2], [2])]
     disliked = INTERACTIONS.with_columns(pl.lit("hide").alias(c.EVENT))
     assert user_table(disliked, CATALOGUE).rows() == [("a", [], [1, 0]), ("b", [], [2])]
 

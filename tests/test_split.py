@@ -46,7 +46,7 @@ def test_too_little_data_is_an_error() -> None:
 def test_a_request_knows_what_lies_strictly_before_it_and_no_more() -> None:
     past = table(("u", "a", 1), ("u", "b", 2))
     future = table(("u", "c", 5), ("u", "d", 5), ("u", "e", 6), ("v", "a", 7))
-    asked = requests(past, future, "temporal")
+    asked = requests(past, future, "temporal", repeats=False)
     assert asked.select(c.USER, HISTORY, c.RELEVANT).rows() == [
         ("u", ["a", "b"], ["c", "d"]),
         ("u", ["a", "b", "c", "d"], ["e"]),
@@ -55,10 +55,21 @@ def test_a_request_knows_what_lies_strictly_before_it_and_no_more() -> None:
 
 
 def test_items_met_before_are_not_asked_for_again() -> None:
-    asked = requests(table(("u", "a", 1)), table(("u", "a", 2), ("u", "b", 3)), "temporal")
+    asked = requests(
+        table(("u", "a", 1)), table(("u", "a", 2), ("u", "b", 3)), "temporal", repeats=False
+    )
     assert asked[c.RELEVANT].to_list() == [["b"]]
 
 
+def test_where_repeats_are_allowed_they_are_asked_for_once_a_moment() -> None:
+    past = table(("u", "a", 1), ("u", "a", 2))
+    future = table(("u", "a", 3), ("u", "a", 3), ("u", "b", 3))
+    asked = requests(past, future, "temporal", repeats=True)
+    assert asked.select(HISTORY, c.RELEVANT).rows() == [(["a", "a"], ["a", "b"])]
+
+
 def test_leave_one_out_requests_use_the_whole_past_whatever_its_times() -> None:
-    asked = requests(table(("u", "a", 1), ("u", "b", 3)), table(("u", "c", 3)), "leave-one-out")
+    asked = requests(
+        table(("u", "a", 1), ("u", "b", 3)), table(("u", "c", 3)), "leave-one-out", repeats=False
+    )
     assert asked.select(HISTORY, c.RELEVANT).rows() == [(["a", "b"], ["c"])]

@@ -50,6 +50,7 @@ def payload() -> Payload:
             weights=BlendWeights(
                 channels={SEQUENTIAL: 1.0, COLLABORATIVE: 0.0, CONTENT: 0.0, POPULARITY: 0.05}
             ),
+            repeats=False,
             window=10,
             content_last=3,
             decay=0.9,

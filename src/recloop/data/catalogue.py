@@ -33,13 +33,18 @@ class Catalogue:
         return self.items.select(text).to_series().to_list()
 
 
-def sequences(interactions: pl.DataFrame, catalogue: Catalogue) -> list[Rows]:
-    """Each user's items in order of time, for users with at least two; a repeat counts once."""
+def sequences(
+    interactions: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
+) -> list[Rows]:
+    """Each user's items in order of time, for users with at least two.
+
+    Without `repeats`, an item counts once, at its first place.
+    """
     positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    first = positive.sort(c.TIME, maintain_order=True).unique(
-        [c.USER, c.ITEM], keep="first", maintain_order=True
-    )
-    grouped = first.group_by(c.USER, maintain_order=True).agg(c.ITEM)
+    ordered = positive.sort(c.TIME, maintain_order=True)
+    if not repeats:
+        ordered = ordered.unique([c.USER, c.ITEM], keep="first", maintain_order=True)
+    grouped = ordered.group_by(c.USER, maintain_order=True).agg(c.ITEM)
     rows = (catalogue.rows(items) for items in grouped[c.ITEM])
     return [sequence for sequence in rows if len(sequence) > 1]
 

@@ -20,11 +20,15 @@ _TEST, _VALID = 1, 2
 
 
 class SplitConfig(Settings):
-    """Which protocol, and the shares of validation and test (temporal only)."""
+    """Which protocol, and the shares of validation and test (temporal only).
+
+    `repeats`: whether what somebody has had may be recommended again. Groceries yes, films no.
+    """
 
     protocol: Protocol = "temporal"
     valid: float = 0.1
     test: float = 0.1
+    repeats: bool = False
 
 
 class SplitError(ValueError):
@@ -85,12 +89,15 @@ def _leave_one_out(ordered: pl.DataFrame) -> Split:
     )
 
 
-def requests(past: pl.DataFrame, future: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+def requests(
+    past: pl.DataFrame, future: pl.DataFrame, protocol: Protocol, *, repeats: bool
+) -> pl.DataFrame:
     """What a live system would have been asked during `future`.
 
     Temporal: one request per user and moment; its history is everything that the user did strictly
-    before that moment (in `past` and in `future`), its relevant items those of that moment which are
-    new to the user. The model stays frozen; the state moves on, as in production.
+    before that moment (in `past` and in `future`), its relevant items those of that moment; without
+    `repeats`, only those which are new to the user. The model stays frozen; the state moves on, as in
+    production.
     Leave-one-out: the whole of the user's past is the history, equal times included.
 
     Returns:
@@ -98,17 +105,17 @@ def requests(past: pl.DataFrame, future: pl.DataFrame, protocol: Protocol) -> pl
     """
     future = future.with_columns(pl.lit(value=True).alias("_target"))
     past = past.with_columns(pl.lit(value=False).alias("_target"))
-    moments = (
-        pl.concat([past, future])
-        .sort(c.TIME, maintain_order=True)
-        .filter(pl.struct(c.USER, c.ITEM).is_first_distinct())
-    )
+    moments = pl.concat([past, future]).sort(c.TIME, maintain_order=True)
+    if not repeats:
+        moments = moments.filter(pl.struct(c.USER, c.ITEM).is_first_distinct())
     moment = pl.int_range(pl.len()).over(c.USER) if protocol == "leave-one-out" else pl.col(c.TIME)
     moments = moments.with_columns(moment.alias("_moment")).with_columns(
         (pl.col("_moment").rank("min").over(c.USER) - 1).alias("_before")
     )
     targets = moments.filter("_target").group_by(c.USER, "_before", maintain_order=True)
-    asked = targets.agg(pl.col(c.TIME).first(), pl.col(c.ITEM).alias(c.RELEVANT))
+    asked = targets.agg(
+        pl.col(c.TIME).first(), pl.col(c.ITEM).unique(maintain_order=True).alias(c.RELEVANT)
+    )
     histories = moments.group_by(c.USER).agg(pl.col(c.ITEM).alias(HISTORY))
     return asked.join(histories, on=c.USER, how="left", maintain_order="left").select(
         c.USER, c.TIME, pl.col(HISTORY).list.head("_before"), c.RELEVANT

@@ -35,11 +35,14 @@ class Requests:
     masked: bool = True
 
     @classmethod
-    def encode(cls, table: pl.DataFrame, catalogue: Catalogue) -> "Requests":
+    def encode(
+        cls, table: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
+    ) -> "Requests":
         """From the table that `split.requests` makes."""
         return cls(
             [catalogue.rows(items) for items in table[HISTORY]],
             [catalogue.rows(items) for items in table[c.RELEVANT]],
+            masked=not repeats,
         )
 
     def sample(self, at_most: int, seed: int) -> "Requests":

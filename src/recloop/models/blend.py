@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from recloop.models.popularity import Popularity
+from recloop.models.repeat import Repeat
 from recloop.models.scorer import History, Scorer, Scores, standardise
 
 SEQUENTIAL = "sequential"
@@ -16,6 +17,8 @@ NEIGHBOURS = "neighbours"
 CONTENT = "content"
 POPULARITY = "popularity"
 QUERY = "query"
+
+_REPEAT_DECAYS = (1.0, 0.99, 0.9)
 
 
 class BlendWeights(BaseModel):
@@ -51,6 +54,11 @@ def combine(parts: Mapping[str, Scores], weights: BlendWeights, known: NDArray[n
     """Sum of weighted parts, plus the cold offset where an item is new."""
     total = np.sum(list(parts.values()), axis=0, dtype=np.float32)
     return np.where(known, total, total + np.float32(weights.cold_offset))
+
+
+def repeat_channels(items: int) -> dict[str, Scorer]:
+    """What a person comes back to, a channel for each decay of the history."""
+    return {f"repeat-{decay}": Repeat(items, decay) for decay in _REPEAT_DECAYS}
 
 
 def trend_channels(trends: NDArray[np.float32]) -> dict[str, Scorer]:

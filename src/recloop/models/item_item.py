@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recloop.models.scorer import History, Scores, recency_weights
+from recloop.models.scorer import History, Scores, last_places, recency_weights
 
 Dense = NDArray[np.float32]
 Sparse = sparse.csr_matrix
@@ -15,7 +15,10 @@ Weights = TypeVar("Weights", bound=Dense | Sparse)
 
 
 class ItemItem(Generic[Weights]):
-    """`score = decayed history @ weights`, over the catalogue's `rows` that the weights cover."""
+    """`score = decayed history @ weights`, over the catalogue's `rows` that the weights cover.
+
+    Of repeats in a history, the last place counts.
+    """
 
     def __init__(self, weights: Weights, rows: NDArray[np.int64], items: int, decay: float) -> None:
         self.weights = weights
@@ -26,6 +29,7 @@ class ItemItem(Generic[Weights]):
         self._place[rows] = np.arange(len(rows))
 
     def score(self, histories: Sequence[History]) -> Scores:
+        histories = [last_places(history) for history in histories]
         rows = [self._place[history] for history in histories]
         weights = [recency_weights(len(history), self.decay) for history in histories]
         ends = np.cumsum([0, *map(len, histories)])

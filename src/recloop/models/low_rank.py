@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recloop.config import Settings
-from recloop.models.scorer import History, Scores, recency_weights
+from recloop.models.scorer import History, Scores, last_places, recency_weights
 
 Factors = NDArray[np.float32]
 
@@ -30,7 +30,10 @@ class IalsConfig(Settings):
 
 
 class LowRank:
-    """`score = solved user vector · item factors`; items outside training have a zero vector."""
+    """`score = solved user vector · item factors`; items outside training have a zero vector.
+
+    Of repeats in a history, the last place counts.
+    """
 
     def __init__(self, factors: Factors, config: IalsConfig, decay: float) -> None:
         self.factors = factors
@@ -39,6 +42,7 @@ class LowRank:
         self._everything = _weigh_all(factors, config)
 
     def score(self, histories: Sequence[History]) -> Scores:
+        histories = [last_places(history) for history in histories]
         weights = [recency_weights(len(history), self.decay) for history in histories]
         ends = np.cumsum([0, *map(len, histories)])
         flat = np.concatenate([*histories, np.empty(0, np.int64)]).astype(np.int64)

@@ -22,6 +22,12 @@ class Scorer(Protocol):
         ...
 
 
+def last_places(rows: History) -> History:
+    """Each item once, where it occurs last."""
+    _, last = np.unique(rows[::-1], return_index=True)
+    return rows[np.sort(len(rows) - 1 - last)]
+
+
 def recency_weights(length: int, decay: float) -> NDArray[np.float32]:
     """`(length,)`, oldest first: 1 for the newest, `decay` for the one before it, and so on."""
     weights: NDArray[np.float32] = decay ** np.arange(length - 1, -1, -1, dtype=np.float32)

@@ -12,7 +12,7 @@ from recloop.data.catalogue import Catalogue, Rows
 from recloop.models.blend import Blend, combine
 from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
-from recloop.models.scorer import Scores
+from recloop.models.scorer import Scores, last_places
 from recloop.recommender.state import UserState, UserStates
 
 
@@ -42,7 +42,7 @@ class RankedItem:
 
 
 class Recommender:
-    """A packaged model, ready to answer."""
+    """A packaged model, ready to answer. `repeats`: what somebody has had may be recommended again."""
 
     def __init__(
         self,
@@ -50,8 +50,11 @@ class Recommender:
         blend: Blend,
         query: QuerySide,
         states: UserStates,
+        *,
+        repeats: bool = False,
     ) -> None:
         self.catalogue = catalogue
+        self._repeats = repeats
         self.states = states
         self._blend = blend
         self._query = query
@@ -61,7 +64,10 @@ class Recommender:
         self._until = _moments(catalogue, c.EXPIRES, np.datetime64("9999-12-31", "us"))
 
     def recommend(self, request: Request) -> list[RankedItem]:
-        """At most k items, best first; none that is seen, excluded, unavailable or filtered out."""
+        """At most k items, best first; none that is excluded, unavailable or filtered out.
+
+        None that is seen either, unless repeats are allowed.
+        """
         ranked, scores, parts = self._rank([request])
         return [
             RankedItem(
@@ -79,7 +85,7 @@ class Recommender:
         return ranked, scores
 
     def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
-        parts = self._blend.parts([request.state.history for request in requests])
+        parts = self._blend.parts([self._history(request) for request in requests])
         history = combine(parts, self._blend.weights, self._blend.known)
         queries = [request.query for request in requests]
         parts, scores = self._query.lead(parts, history, queries)
@@ -87,8 +93,14 @@ class Recommender:
         ranked, values = top_k(scores, forbidden, requests[0].k)
         return ranked, values, parts
 
+    def _history(self, request: Request) -> Rows:
+        history = request.state.history
+        return history if self._repeats else last_places(history)
+
     def _forbidden(self, request: Request) -> Rows:
-        rules = [request.state.seen, self.catalogue.rows(request.exclude)]
+        rules = [self.catalogue.rows(request.exclude)]
+        if not self._repeats:
+            rules.append(request.state.seen)
         if request.at is not None:
             at = np.datetime64(request.at.astimezone(UTC).replace(tzinfo=None), "us")
             on_offer = self._available & (self._from <= at) & (at < self._until)

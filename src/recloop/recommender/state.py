@@ -7,11 +7,12 @@ import numpy as np
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
+from recloop.models.scorer import last_places
 
 
 @dataclass(frozen=True)
 class UserState:
-    """Row numbers: `history` of positive events, oldest first, without repeats; `seen` of all."""
+    """Row numbers: `history` of positive events, oldest first, repeats among them; `seen` of all, once."""
 
     history: Rows
     seen: Rows
@@ -29,18 +30,9 @@ class UserState:
         acted = [(item, event) for item, event in events if event != c.Event.IMPRESSION]
         liked = catalogue.rows(item for item, event in acted if event in c.POSITIVE_EVENTS)
         met = catalogue.rows(item for item, _ in acted)
-        return UserState(_newest(self.history, liked), _newest(self.seen, met))
-
-
-def _newest(before: Rows, after: Rows) -> Rows:
-    """Both in order; of an item that occurs twice, its last place counts."""
-    return last_places(np.concatenate([before, after]))
-
-
-def last_places(rows: Rows) -> Rows:
-    """Each item once, where it occurs last."""
-    _, last = np.unique(rows[::-1], return_index=True)
-    return rows[np.sort(len(rows) - 1 - last)]
+        return UserState(
+            np.concatenate([self.history, liked]), last_places(np.concatenate([self.seen, met]))
+        )
 
 
 class UserStates:

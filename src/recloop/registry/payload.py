@@ -25,6 +25,7 @@ from recloop.models.blend import (
     SEQUENTIAL,
     Blend,
     BlendWeights,
+    repeat_channels,
     trend_channels,
 )
 from recloop.models.content import Content
@@ -49,6 +50,7 @@ class Card(BaseModel):
     """The small numbers of a model: how its parts are read and mixed."""
 
     weights: BlendWeights
+    repeats: bool
     window: int
     content_last: int
     decay: float
@@ -146,6 +148,7 @@ class Payload:
             CONTENT: Content(self.text.astype(np.float32), self.card.content_last),
             POPULARITY: Popularity(self.counts),
             **trend_channels(self.trends),
+            **(repeat_channels(items) if self.card.repeats else {}),
         }
         return Blend(channels, self.card.weights, self.known)
 
@@ -164,6 +167,7 @@ class Payload:
                 _rows(self.users[SEEN]),
                 self.card.feedback_until,
             ),
+            repeats=self.card.repeats,
         )
 
 
@@ -181,11 +185,12 @@ def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
 def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
     """Each user's history and seen items as rows of the catalogue, as of the snapshot's end.
 
-    As in `UserState.after`: an item's last place counts, and a later dislike leaves it in the history.
+    As in `UserState.after`: a later dislike leaves an item in the history.
     """
     ordered = interactions.sort(c.TIME, maintain_order=True)
     liked = ordered.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    histories, seen = _last_places(liked, HISTORY), _last_places(ordered, SEEN)
+    met = ordered.unique([c.USER, c.ITEM], keep="last", maintain_order=True)
+    histories, seen = _by_user(liked, HISTORY), _by_user(met, SEEN)
     users = seen.join(histories, on=c.USER, how="left", maintain_order="left").with_columns(
         pl.col(HISTORY).fill_null([])
     )
@@ -200,9 +205,8 @@ def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame
     )
 
 
-def _last_places(ordered: pl.DataFrame, name: str) -> pl.DataFrame:
-    last = ordered.unique([c.USER, c.ITEM], keep="last", maintain_order=True)
-    return last.group_by(c.USER, maintain_order=True).agg(pl.col(c.ITEM).alias(name))
+def _by_user(ordered: pl.DataFrame, name: str) -> pl.DataFrame:
+    return ordered.group_by(c.USER, maintain_order=True).agg(pl.col(c.ITEM).alias(name))
 
 
 def _rows(column: pl.Series) -> Sequence[Rows]:

@@ -7,6 +7,7 @@ import torch
 
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue, sequences
+from recloop.data.split import SplitConfig
 from recloop.evaluation.offline import Requests
 from recloop.evaluation.report import DEPTH, predictions
 from recloop.logs import get_log
@@ -23,7 +24,6 @@ from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, TrainConfig
 
 log = get_log("baselines")
-_BATCH = 256
 
 
 def main() -> None:
@@ -32,9 +32,12 @@ def main() -> None:
     train_config = read_block("train", TrainConfig)
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     train, past = pl.read_parquet(files.TRAIN), files.past()
-    valid = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue)
+    repeats = read_block("split", SplitConfig).repeats
+    valid, test = (
+        Requests.encode(pl.read_parquet(path), catalogue, repeats=repeats)
+        for path in (files.VALID_REQUESTS, files.TEST_REQUESTS)
+    )
     valid = valid.sample(2_000, train_config.seed)
-    test = Requests.encode(pl.read_parquet(files.TEST_REQUESTS), catalogue)
 
     train_matrix = baselines.user_item_matrix(train, catalogue)
     past_matrix = baselines.user_item_matrix(past, catalogue)
@@ -58,11 +61,8 @@ def main() -> None:
     files.fresh(files.BASELINES)
     for name, model in models.items():
         answers = [
-            predictions(*top_k(model.score(part), part, DEPTH), catalogue)
-            for part in (
-                test.histories[start : start + _BATCH]
-                for start in range(0, len(test.histories), _BATCH)
-            )
+            predictions(*top_k(model.score(part.histories), part.forbidden(), DEPTH), catalogue)
+            for part in test.parts(len(catalogue))
         ]
         pl.concat(answers).write_parquet(files.BASELINES / f"{name}.parquet")
     files.write_json(files.BASELINES / "chosen.json", chosen)
@@ -81,11 +81,14 @@ def _ids_only(
     compute = choose(config.device)
     no_text = FrozenText(torch.zeros(len(catalogue), 1, device=compute.device))
     judge = judge_on(valid, tower.window)
-    tuned, history = fit(sequences(train, catalogue), no_text, config, compute, judge=judge)
+    before, later = (
+        sequences(known, catalogue, repeats=not valid.masked) for known in (train, past)
+    )
+    tuned, history = fit(before, no_text, config, compute, judge=judge)
     epochs = history.best_epochs()
     log.info("tuned", model="ids-only", epochs=epochs)
     newer = config.continuing(epochs)
-    model, _ = fit(sequences(past, catalogue), no_text, newer, compute, start=tuned)
+    model, _ = fit(later, no_text, newer, compute, start=tuned)
     vectors = model.vectors(no_text.vectors).cpu().numpy()
     scorer = Sequential(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
     return scorer, {"epochs": epochs, "valid_ndcg@10": history.best_quality()}

@@ -10,9 +10,17 @@ import polars as pl
 from recloop import columns as c
 from recloop.config import Settings, read_block
 from recloop.data.catalogue import Catalogue
+from recloop.data.split import SplitConfig
 from recloop.evaluation.offline import Requests
 from recloop.logs import get_log
-from recloop.models.blend import CONTENT, POPULARITY, SEQUENTIAL, Blend, BlendWeights
+from recloop.models.blend import (
+    CONTENT,
+    POPULARITY,
+    SEQUENTIAL,
+    Blend,
+    BlendWeights,
+    repeat_channels,
+)
 from recloop.models.content import Content
 from recloop.models.query import TUNED, QueryConfig
 from recloop.models.scorer import Scorer
@@ -47,8 +55,9 @@ log = get_log("export")
 def main() -> None:
     """artifacts/checkpoint and data/split → artifacts/model."""
     config, train_config = read_block("export", ExportConfig), read_block("train", TrainConfig)
+    repeats = read_block("split", SplitConfig).repeats
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
-    valid = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue)
+    valid = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue, repeats=repeats)
     valid = valid.sample(config.blend_requests, train_config.seed)
 
     train, past = pl.read_parquet(files.TRAIN), files.past()
@@ -56,7 +65,7 @@ def main() -> None:
     weights = _weigh(tuned, valid, config, train_config)
     log.info("weighed", **weights.channels, cold_offset=weights.cold_offset)
     final = tuned.refitted(past, catalogue)
-    payload = _payload(catalogue, final, weights, past, config, train_config)
+    payload = _payload(catalogue, final, weights, past, config, train_config, repeats=repeats)
     payload.save(files.fresh(files.MODEL))
 
 
@@ -70,6 +79,7 @@ def _weigh(
         SEQUENTIAL: Sequential(exported, model.vectors(text).numpy(), tower.window),
         CONTENT: Content(text.numpy(), config.content_last),
         **beside.channels(),
+        **({} if valid.masked else repeat_channels(len(text))),
     }
     channels = {name: _asked(scorer) for name, scorer in scorers.items()}
     weights = fit_mix(channels, model.known.numpy(), valid, train_config.seed)
@@ -90,6 +100,8 @@ def _payload(
     past: pl.DataFrame,
     config: ExportConfig,
     train_config: TrainConfig,
+    *,
+    repeats: bool,
 ) -> Payload:
     tower = train_config.tower
     model, text = checkpoint.load_sequence_model(files.CHECKPOINT / "final.safetensors", tower)
@@ -98,6 +110,7 @@ def _payload(
     return Payload(
         card=Card(
             weights=weights,
+            repeats=repeats,
             window=tower.window,
             content_last=config.content_last,
             decay=beside.ease.decay,

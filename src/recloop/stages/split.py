@@ -18,8 +18,11 @@ def main() -> None:
     parts.train.write_parquet(files.TRAIN)
     parts.valid.write_parquet(files.VALID)
     parts.test.write_parquet(files.TEST)
-    requests(parts.train, parts.valid, config.protocol).write_parquet(files.VALID_REQUESTS)
-    requests(files.past(), parts.test, config.protocol).write_parquet(files.TEST_REQUESTS)
+    for path, past, future in (
+        (files.VALID_REQUESTS, parts.train, parts.valid),
+        (files.TEST_REQUESTS, files.past(), parts.test),
+    ):
+        requests(past, future, config.protocol, repeats=config.repeats).write_parquet(path)
 
 
 if __name__ == "__main__":

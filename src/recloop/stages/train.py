@@ -10,6 +10,7 @@ import torch
 
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue, sequences
+from recloop.data.split import SplitConfig
 from recloop.evaluation.offline import Requests
 from recloop.logs import get_log
 from recloop.models.text import Texts, load_encoder
@@ -28,7 +29,7 @@ log = get_log("train")
 
 def main() -> None:
     """data/split → artifacts/checkpoint, reports/training.json and the curve of the epochs."""
-    config = read_block("train", TrainConfig)
+    config, split = read_block("train", TrainConfig), read_block("split", SplitConfig)
     started, compute = time.monotonic(), choose(config.device)
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     torch.manual_seed(config.seed)
@@ -39,16 +40,18 @@ def main() -> None:
     before = text.vectors
     log.info("items encoded", device=str(compute.device), bf16=compute.bf16, items=len(catalogue))
 
-    requests = Requests.encode(pl.read_parquet(files.VALID_REQUESTS), catalogue)
+    requests = Requests.encode(
+        pl.read_parquet(files.VALID_REQUESTS), catalogue, repeats=split.repeats
+    )
     judge = judge_on(requests.sample(2_000, config.seed), config.tower.window)
-    past = sequences(pl.read_parquet(files.TRAIN), catalogue)
+    past = sequences(pl.read_parquet(files.TRAIN), catalogue, repeats=split.repeats)
     tuned, history = fit(past, text, config, compute, judge=judge, progress=_say("tune"))
     files.fresh(CHECKPOINT)
     checkpoint.save_sequence_model(CHECKPOINT / "tuned.safetensors", tuned, text.vectors)
     checkpoint.save_encoder(CHECKPOINT / "encoder.safetensors", encoder)
 
     final, _ = fit(
-        sequences(files.past(), catalogue),
+        sequences(files.past(), catalogue, repeats=split.repeats),
         FrozenText(text.vectors),
         config.continuing(history.best_epochs()),
         compute,

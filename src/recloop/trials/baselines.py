@@ -15,7 +15,6 @@ from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scores
 from recloop.models.trend import Trend
-from recloop.recommender.state import last_places
 from recloop.training import baselines as training
 from recloop.training.baselines import (
     IALS,
@@ -172,5 +171,4 @@ def _tuned(
 
 
 def _of(model: Decayed) -> Channel:
-    """Each item of a history once, at its last place: what these models know of repeats."""
-    return lambda requests: model.score([last_places(history) for history in requests.histories])
+    return lambda requests: model.score(requests.histories)

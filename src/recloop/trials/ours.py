@@ -5,16 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from recloop.evaluation.offline import Requests
-from recloop.models.blend import BlendWeights, combine
-from recloop.models.repeat import Repeat
-from recloop.models.scorer import Scores, standardise
+from recloop.models.blend import BlendWeights, combine, repeat_channels
+from recloop.models.scorer import Scorer, Scores, standardise
 from recloop.training.mixing import Channel, fit_mix
 from recloop.trials.baselines import Fitted, Task
 from recloop.trials.timeline import Timeline
 
 # What is mixed, beside the sequence model, trends and repeats.
 CHANNELS = ("popularity", "item-knn", "ease", "ials", "text")
-_REPEAT_DECAYS = (1.0, 0.99, 0.9)
 
 
 def mix(channels: Mapping[str, Fitted], task: Task, seed: int) -> Fitted:
@@ -34,12 +32,11 @@ def repeats(task: Task) -> dict[str, Fitted]:
     if task.valid.masked:
         return {}
 
-    def channel(decay: float) -> Channel:
-        model = Repeat(task.train.catalogue, decay)
-        return lambda requests: model.score(requests.histories)
+    def channel(scorer: Scorer) -> Channel:
+        return lambda requests: scorer.score(requests.histories)
 
-    decays = _REPEAT_DECAYS if task.train.ordered else (1.0,)
-    return {f"repeat-{d}": Fitted(channel(d), channel(d), {}) for d in decays}
+    scorers = repeat_channels(task.train.catalogue)
+    return {name: Fitted(channel(s), channel(s), {}) for name, s in scorers.items()}
 
 
 def _mixed(channels: Mapping[str, Channel], weights: BlendWeights, timeline: Timeline) -> Channel:
