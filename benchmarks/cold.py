@@ -15,9 +15,10 @@ import numpy as np
 import polars as pl
 import typer
 
+from recloop import columns as c
 from recloop.evaluation.report import HEADLINE, OURS
 from recloop.trials.config import TrialConfig
-from recloop.trials.folder import ITEM, read_folder
+from recloop.trials.folder import read_folder
 from recloop.trials.run import evaluate
 from recloop.trials.timeline import Protocol
 
@@ -45,9 +46,9 @@ def _run(folder: Path, protocol: Protocol, seed: int, seconds: float) -> dict[st
     rows, items = pl.read_parquet(folder / _INTERACTIONS), pl.read_parquet(folder / _ITEMS)
     order = np.random.default_rng(seed).permutation(items.height)
     size = round(SHARE * items.height)
-    late = items[ITEM].gather(order[:size].tolist()).implode()
-    recent = items[ITEM].gather(order[size : 2 * size].tolist()).implode()
-    split, item = pl.col("split"), pl.col(ITEM)
+    late = items[c.ITEM].gather(order[:size].tolist()).implode()
+    recent = items[c.ITEM].gather(order[size : 2 * size].tolist()).implode()
+    split, item = pl.col("split"), pl.col(c.ITEM)
     shown = rows.filter(~(item.is_in(late) & (split != "test")))
     shown = shown.filter(~(item.is_in(recent) & (split == "train")))
     hidden = item.is_in(late)

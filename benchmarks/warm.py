@@ -35,6 +35,9 @@ from recloop.trials.neural import settings
 from recloop.trials.texts import text_vectors
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
 
+# Of the champion's epochs, those that the warm start takes.
+SHARE = 1 / 6
+
 
 def main(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
@@ -71,7 +74,7 @@ def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> di
         return fit(past.sequences(), side, again, compute)[0]
 
     def warm() -> SequenceModel:
-        newer = config.continuing(epochs)
+        newer = config.continuing(epochs, SHARE)
         return fit(past.sequences(), side, newer, compute, start=champion)[0]
 
     models = {"champion": champion}
@@ -85,7 +88,7 @@ def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> di
     before = UserBootstrap(np.arange(len(old.histories)).astype(str).tolist(), 1_000, seed)
     return {
         "seed": seed,
-        "epochs": {"scratch": epochs, "warm": config.continuing(epochs).epochs},
+        "epochs": {"scratch": epochs, "warm": config.continuing(epochs, SHARE).epochs},
         "seconds": seconds,
         "times_faster": round(seconds["scratch"] / seconds["warm"], 2),
         "test_ndcg@10": {name: vars(users.interval(values)) for name, values in new.items()},

@@ -44,9 +44,12 @@ class TrainConfig(Settings):
     text_passes: tuple[int, ...] = (3, 7)
     text_learning_rate: float = 2e-4
 
-    def continuing(self, epochs: int) -> "TrainConfig":
-        """Settings for a model that `epochs` have trained, when newer interactions join the old."""
-        return self.model_copy(update={"epochs": max(3, round(epochs / 4)), "text_passes": ()})
+    def continuing(self, epochs: int, share: float = 0.25) -> "TrainConfig":
+        """Settings for a model that `epochs` have trained, when newer interactions join the old.
+
+        It goes on for a `share` of them.
+        """
+        return self.model_copy(update={"epochs": max(3, round(share * epochs)), "text_passes": ()})
 
 
 class TextSide(Protocol):
