@@ -54,7 +54,8 @@ def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -
     )
     sampled = items > _CATALOGUE
     alternatives = _NEGATIVES if sampled else items
-    position = alternatives * tower.dim * _PER_CELL + (_PER_SAMPLED if sampled else _PER_POSITION)
+    beside = tower.layers * (_PER_SAMPLED if sampled else _PER_POSITION)
+    position = alternatives * tower.dim * _PER_CELL + beside
     fitting = seconds / (_BOTH * interactions * position)
     epochs = int(np.clip(fitting, _LEAST, 72))
     return TrainConfig(
