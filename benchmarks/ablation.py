@@ -4,19 +4,14 @@
 and its distillation are measured in benchmarks/ranker.py, the ways of tuning in benchmarks/finetuning.py.
 """
 
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
+from alone import bootstrap, publish, say
 
-from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.metrics import Values, ndcg
 from recloop.evaluation.offline import Requests, hits
 from recloop.trials import baselines
@@ -40,13 +35,7 @@ def main(
     """Run and print."""
     data = read_folder(folder)
     runs = [_run(data, protocol, number, seconds) for number in seed or [1]]
-    command = " ".join(["python", "benchmarks/ablation.py", *sys.argv[1:]])
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
-    document = {"command": command, "machine": machine, "data": folder.name, "runs": runs}
-    text = json.dumps(document, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    publish(runs, folder, out)
 
 
 def _run(data: DataSet, protocol: Protocol, seed: int, seconds: float) -> dict[str, Any]:
@@ -54,11 +43,11 @@ def _run(data: DataSet, protocol: Protocol, seed: int, seconds: float) -> dict[s
     train, past = whole.until(VALID_PART), whole.until(TEST_PART)
     valid = whole.requests(VALID_PART, protocol, repeats=False).sample(2_000, seed)
     test = whole.requests(TEST_PART, protocol, repeats=False)
-    text = text_vectors(data, past, _say)
+    text = text_vectors(data, past, say)
     frozen = frozen_side(text)
     tuned = tuned_side(data, TrialConfig(models=(), tuning="lora", seed=seed))
     task = Task(train, past, valid, text, frozen)
-    bounds: dict[str, Any] = {"seconds": seconds, "seed": seed, "say": _say}
+    bounds: dict[str, Any] = {"seconds": seconds, "seed": seed, "say": say}
     steps: dict[str, Callable[[], Fitted]] = {
         "ids": lambda: sequential(task, None, **bounds),
         "frozen text": lambda: sequential(task, frozen, **bounds),
@@ -81,24 +70,20 @@ def _run(data: DataSet, protocol: Protocol, seed: int, seconds: float) -> dict[s
 def _table(
     fitted: dict[str, Fitted], took: dict[str, float], test: Requests, items: int, seed: int
 ) -> dict[str, Any]:
-    bootstrap = UserBootstrap(np.asarray(test.users).astype(str).tolist(), 1_000, seed)
+    users = bootstrap(test, seed)
     table: dict[str, Any] = {}
     before: Values | None = None
     for name, model in fitted.items():
         ranked = answer(model.final, test, items)
         values = ndcg(hits(ranked, test.relevant), test.counts(), 10)
         table[name] = {
-            "ndcg@10": vars(bootstrap.interval(values)),
-            "gain": None if before is None else vars(bootstrap.interval(values - before)),
+            "ndcg@10": vars(users.interval(values)),
+            "gain": None if before is None else vars(users.interval(values - before)),
             "seconds": took[name],
             "setting": model.setting,
         }
         before = values
     return table
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ the catalogue that is ranked. `warm_only` is the same model on the same training
 the hidden items: what it costs the others that new ones may be recommended at all.
 """
 
-import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import polars as pl
 import typer
+from alone import publish, say
 
 from recloop import columns as c
 from recloop.evaluation.report import HEADLINE, OURS
@@ -35,11 +34,7 @@ def main(
 ) -> None:
     """Run and print."""
     runs = [_run(folder, protocol, number, seconds) for number in seed or [1]]
-    command = " ".join(["python", "benchmarks/cold.py", *sys.argv[1:]])
-    text = json.dumps({"command": command, "data": folder.name, "runs": runs}, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    publish(runs, folder, out)
 
 
 def _run(folder: Path, protocol: Protocol, seed: int, seconds: float) -> dict[str, Any]:
@@ -79,15 +74,11 @@ def _slices(rows: pl.DataFrame, items: pl.DataFrame, config: TrialConfig) -> dic
     with tempfile.TemporaryDirectory() as folder:
         rows.write_parquet(Path(folder, _INTERACTIONS))
         items.write_parquet(Path(folder, _ITEMS))
-        document = evaluate(read_folder(Path(folder)), config, _say)
+        document = evaluate(read_folder(Path(folder)), config, say)
     return {
         name: {**model["slices"], HEADLINE: model[HEADLINE], "setting": model["setting"]}
         for name, model in document["models"].items()
     }
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,17 @@ run keeps its best epoch on validation and answers the test; gains are paired wi
 """
 
 import json
-import os
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
+from alone import bootstrap, ndcg_of, publish, say
 
-from recloop.evaluation.bootstrap import UserBootstrap
-from recloop.evaluation.metrics import Values, ndcg
-from recloop.evaluation.offline import Requests, hits
-from recloop.models.ranking import top_k
-from recloop.models.sequential import Sequential
+from recloop.evaluation.metrics import Values
+from recloop.evaluation.offline import Requests
 from recloop.training.device import choose
-from recloop.training.export import export_tower
 from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, TrainConfig
@@ -62,11 +55,11 @@ def main(
     data = read_folder(folder)
     whole = Timeline.of(data, repeats=False)
     train, test = whole.until(VALID_PART), whole.requests(TEST_PART, protocol, repeats=False)
-    side = FrozenText(torch.from_numpy(text_vectors(data, train, _say)))
+    side = FrozenText(torch.from_numpy(text_vectors(data, train, say)))
     runs = []
     for number in seed or [1]:
         valid = whole.requests(VALID_PART, protocol, repeats=False).sample(2_000, number)
-        bootstrap = UserBootstrap(np.asarray(test.users).astype(str).tolist(), 1_000, number)
+        users = bootstrap(test, number)
         default: Values | None = None
         for name, changes in REMEDIES.items():
             config = _changed(
@@ -74,17 +67,11 @@ def main(
             )
             found, values = _run(train, side, config, valid, test)
             default = values if default is None else default
-            gain = vars(bootstrap.interval(values - default))
-            found |= {"test_ndcg@10": vars(bootstrap.interval(values)), "gain": gain}
+            gain = vars(users.interval(values - default))
+            found |= {"test_ndcg@10": vars(users.interval(values)), "gain": gain}
             runs.append({"remedy": name, "seed": number, **found})
-            _say(json.dumps(runs[-1]))
-    command = " ".join(["python", "benchmarks/overfitting.py", *sys.argv[1:]])
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
-    document = {"command": command, "machine": machine, "data": folder.name, "runs": runs}
-    text = json.dumps(document, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+            say(json.dumps(runs[-1]))
+    publish(runs, folder, out)
 
 
 def _changed(config: TrainConfig, changes: dict[str, Any], epochs: int) -> TrainConfig:
@@ -98,14 +85,10 @@ def _changed(config: TrainConfig, changes: dict[str, Any], epochs: int) -> Train
 def _run(
     train: Timeline, side: FrozenText, config: TrainConfig, valid: Requests, test: Requests
 ) -> tuple[dict[str, Any], Values]:
-    started, window = time.monotonic(), config.tower.window
-    judge = judge_on(valid, window)
+    started, judge = time.monotonic(), judge_on(valid, config.tower.window)
     model, history = fit(train.sequences(), side, config, choose("auto"), judge=judge)
     seconds = round(time.monotonic() - started, 1)
-    tower = export_tower(model.tower, config.tower.dim, window)
-    scorer = Sequential(tower, model.vectors(side.vectors).cpu().numpy(), window)
-    ranked, _ = top_k(scorer.score(test.histories), test.forbidden(), 10)
-    values = ndcg(hits(ranked, test.relevant), test.counts(), 10)
+    values = ndcg_of(model, side, config, test)
     last = history.epochs[-1]
     return {
         "best_epoch": history.best_epochs(),
@@ -114,10 +97,6 @@ def _run(
         "valid_ndcg@10": round(history.best_quality(), 4),
         "seconds": seconds,
     }, values
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,13 @@ judging are not counted, on either side. Run both alone on one machine.
 """
 
 import json
-import os
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
+from alone import publish, say
 from torch import Tensor
 
 from recloop.training.device import choose
@@ -42,7 +40,7 @@ def main(
     whole = Timeline.of(data, repeats=False)
     train = whole.until(VALID_PART)
     valid = whole.requests(VALID_PART, protocol, repeats=False)
-    side = FrozenText(torch.from_numpy(text_vectors(data, train, _say)))
+    side = FrozenText(torch.from_numpy(text_vectors(data, train, say)))
     runs = []
     for number in seed or [1]:
         config = settings(train, use_text=True, seconds=900, seed=number)
@@ -59,13 +57,7 @@ def main(
                 "trace": clock.trace,
             }
         )
-    command = " ".join(["python", "benchmarks/timing.py", *sys.argv[1:]])
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
-    document = {"command": command, "machine": machine, "data": folder.name, "theirs": best}
-    text = json.dumps(document | {"runs": runs}, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    publish(runs, folder, out, theirs=best)
 
 
 class _Clock:
@@ -82,10 +74,6 @@ class _Clock:
         self.trace.append({"seconds": round(self._seconds, 2), "ndcg@10": round(quality, 5)})
         self._since = time.monotonic()
         return quality
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

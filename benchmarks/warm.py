@@ -6,10 +6,6 @@ Both answer the test requests; the forgetting check asks, of users who were not 
 for the last item that the champion had learned from them, with what came before as history.
 """
 
-import json
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,18 +14,14 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from alone import bootstrap, ndcg_of, publish, say
 
 from recloop.data.catalogue import Rows
-from recloop.evaluation.bootstrap import UserBootstrap
-from recloop.evaluation.metrics import Values, ndcg
-from recloop.evaluation.offline import Requests, hits
-from recloop.models.ranking import top_k
-from recloop.models.sequential import Sequential
+from recloop.evaluation.offline import Requests
 from recloop.training.device import choose
-from recloop.training.export import export_tower
 from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
-from recloop.training.sequence import FrozenText, SequenceModel, TrainConfig
+from recloop.training.sequence import FrozenText, SequenceModel
 from recloop.trials.folder import read_folder
 from recloop.trials.neural import settings
 from recloop.trials.texts import text_vectors
@@ -48,15 +40,9 @@ def main(
     """Run and print."""
     data = read_folder(folder)
     whole = Timeline.of(data, repeats=False)
-    side = FrozenText(torch.from_numpy(text_vectors(data, whole.until(TEST_PART), _say)))
+    side = FrozenText(torch.from_numpy(text_vectors(data, whole.until(TEST_PART), say)))
     runs = [_run(whole, side, protocol, number) for number in seed or [1]]
-    command = " ".join(["python", "benchmarks/warm.py", *sys.argv[1:]])
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
-    document = {"command": command, "machine": machine, "data": folder.name, "runs": runs}
-    text = json.dumps(document, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    publish(runs, folder, out)
 
 
 def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> dict[str, Any]:
@@ -81,11 +67,11 @@ def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> di
     seconds: dict[str, float] = {}
     for name, train_one in (("scratch", scratch), ("warm", warm)):
         models[name], seconds[name] = _timed(train_one)
-    scorers = {name: _scorer(model, side, config) for name, model in models.items()}
-    new = {name: _values(scorer, test) for name, scorer in scorers.items()}
-    kept = {name: _values(scorer, old) for name, scorer in scorers.items()}
-    users = UserBootstrap(np.asarray(test.users).astype(str).tolist(), 1_000, seed)
-    before = UserBootstrap(np.arange(len(old.histories)).astype(str).tolist(), 1_000, seed)
+    new, kept = (
+        {name: ndcg_of(model, side, config, asked) for name, model in models.items()}
+        for asked in (test, old)
+    )
+    users, before = bootstrap(test, seed), bootstrap(old, seed)
     return {
         "seed": seed,
         "epochs": {"scratch": epochs, "warm": config.continuing(epochs, SHARE).epochs},
@@ -103,16 +89,6 @@ def _timed(train: Callable[[], SequenceModel]) -> tuple[SequenceModel, float]:
     return train(), round(time.monotonic() - started, 1)
 
 
-def _scorer(model: SequenceModel, side: FrozenText, config: TrainConfig) -> Sequential:
-    tower = export_tower(model.tower, config.tower.dim, config.tower.window)
-    return Sequential(tower, model.vectors(side.vectors).cpu().numpy(), config.tower.window)
-
-
-def _values(scorer: Sequential, requests: Requests) -> Values:
-    ranked, _ = top_k(scorer.score(requests.histories), requests.forbidden(), 10)
-    return ndcg(hits(ranked, requests.relevant), requests.counts(), 10)
-
-
 def _remembered(train: Timeline, past: Timeline) -> Requests:
     same = np.diff(train.starts) == np.diff(past.starts)
     rows: list[Rows] = [
@@ -120,10 +96,6 @@ def _remembered(train: Timeline, past: Timeline) -> Requests:
         for user in np.flatnonzero(same & (np.diff(train.starts) > 1))
     ]
     return Requests([row[:-1] for row in rows], [row[-1:] for row in rows])
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":
