@@ -83,6 +83,16 @@ def test_the_language_model_may_be_tuned_too(tmp_path: Path) -> None:
     assert "tuning" in unknown.output
 
 
+def test_people_who_did_one_thing_are_no_sequences(tmp_path: Path) -> None:
+    table = interactions().filter(~pl.col("timestamp").is_between(1_000_060, 1_000_359))
+    assert table.filter(pl.col("split") == "train").group_by("user_id").len()["len"].max() == 1
+    out, folder = tmp_path / "out.json", write(tmp_path, table)
+    command = ["evaluate", str(folder), "--models", "recloop,sasrec", "--out", str(out)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text())["models"]["sasrec"]["setting"] == {"epochs": 0}
+
+
 def test_large_data_gets_settings_that_fit_the_budget() -> None:
     def timeline(users: int, length: int, catalogue: int) -> Timeline:
         items = np.random.default_rng(0).integers(catalogue, size=users * length)

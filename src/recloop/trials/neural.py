@@ -90,8 +90,10 @@ def sequential(task: Task, side: MakeSide | None, *, seconds: float, seed: int, 
         vectors = model.vectors(text.vectors).cpu().numpy()
         return head.channel(Sequential(tower, vectors, config.tower.window))
 
-    judge = judge_on(head.requests(task.valid), config.tower.window)
     train, past = (head.sequences(timeline) for timeline in (task.train, task.past))
+    if not train:  # nobody did two things
+        return Fitted(head.silence, head.silence, {"epochs": 0})
+    judge = judge_on(head.requests(task.valid), config.tower.window)
     tuned, history = fit(train, text, config, compute, judge=judge, progress=progress)
     epochs, still = history.best_epochs(), FrozenText(text.vectors)
     final, _ = fit(past, still, config.continuing(epochs), compute, start=tuned, progress=progress)
@@ -134,6 +136,10 @@ class Head:
             return scores
 
         return score
+
+    def silence(self, requests: Requests) -> Scores:
+        """All items alike: what can be said where there are no sequences."""
+        return np.zeros((len(requests.histories), len(self._place)), np.float32)
 
     def _inside(self, rows: Rows) -> Rows:
         places = self._place[rows]
