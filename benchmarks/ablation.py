@@ -14,13 +14,12 @@ from alone import bootstrap, publish, say
 
 from recloop.evaluation.metrics import Values, ndcg
 from recloop.evaluation.offline import Requests, hits
-from recloop.trials import baselines
-from recloop.trials.baselines import Fitted, Task
+from recloop.trials.baselines import SIMPLE, Fitted, Task
 from recloop.trials.config import TrialConfig
 from recloop.trials.folder import DataSet, read_folder
 from recloop.trials.measure import answer
 from recloop.trials.neural import sequential
-from recloop.trials.ours import CHANNELS, mix
+from recloop.trials.ours import around
 from recloop.trials.texts import frozen_side, text_vectors, tuned_side
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
 
@@ -59,10 +58,8 @@ def _run(data: DataSet, protocol: Protocol, seed: int, seconds: float) -> dict[s
         fitted[name] = fit()
         took[name] = round(time.monotonic() - started, 1)
     started = time.monotonic()
-    channels = {name: baselines.SIMPLE[name](task) for name in CHANNELS}
-    channels["sequential"] = fitted["tuned language model"]
-    channels |= {f"trend-{n}": trend for n, trend in enumerate(baselines.trends(task))}
-    fitted["all channels"] = mix(channels, task, seed)
+    tuned_one = fitted["tuned language model"]
+    fitted["all channels"] = around(tuned_one, task, lambda name: SIMPLE[name](task), seed)
     took["all channels"] = round(time.monotonic() - started, 1)
     return {"seed": seed, "steps": _table(fitted, took, test, whole.catalogue, seed)}
 

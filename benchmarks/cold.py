@@ -45,7 +45,8 @@ def _run(folder: Path, protocol: Protocol, seed: int, seconds: float) -> dict[st
     recent = items[c.ITEM].gather(order[size : 2 * size].tolist()).implode()
     split, item = pl.col("split"), pl.col(c.ITEM)
     shown = rows.filter(~(item.is_in(late) & (split != "test")))
-    shown = shown.filter(~(item.is_in(recent) & (split == "train")))
+    # What is new in validation teaches the offset; in the test it would be neither new nor known.
+    shown = shown.filter(~(item.is_in(recent) & (split != "valid")))
     hidden = item.is_in(late)
     without = shown.filter(~hidden & ~(item.is_in(recent) & (split == "valid")))
     config = TrialConfig(

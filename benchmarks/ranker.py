@@ -41,12 +41,13 @@ from recloop.models.scorer import Scores
 from recloop.models.sequential import open_session
 from recloop.models.text import Texts, encode_all, load_encoder
 from recloop.models.tower import TowerConfig
-from recloop.training.baselines import ease, user_item_matrix
+from recloop.training.baselines import user_item_matrix
 from recloop.training.device import Compute, choose
 from recloop.training.distil import DistilConfig, distil
 from recloop.training.examples import make_examples
 from recloop.training.export_ranker import export_ranker
 from recloop.training.finetune import fit
+from recloop.training.item_item import fit_ease
 from recloop.training.judge import judge_on
 from recloop.training.ranker import Ranker
 from recloop.training.sequence import FrozenText, TrainConfig
@@ -93,7 +94,7 @@ class World:
         past = parts.train.vstack(parts.valid)
         self.paths = sequences(parts.train, self.catalogue)
         self.early, self.late = (
-            ease(user_item_matrix(t, self.catalogue), L2, DECAY) for t in (parts.train, past)
+            fit_ease(user_item_matrix(t, self.catalogue), L2, DECAY) for t in (parts.train, past)
         )
         valid = requests(parts.train, parts.valid, "leave-one-out", repeats=False)
         test = requests(past, parts.test, "leave-one-out", repeats=False)

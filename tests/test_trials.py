@@ -1,6 +1,8 @@
 """`recloop evaluate`: reading folders, asking, and every model on a small data set."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,11 @@ def test_large_data_gets_settings_that_fit_the_budget() -> None:
     assert large.negatives > 0
     assert large.epochs == 4
     assert 0 < large.share < 1
+
+
+def test_the_command_line_starts_without_pytorch() -> None:
+    code = "import sys, recloop.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_click_through_protocol(tmp_path: Path) -> None:

@@ -16,20 +16,8 @@ Block = TypeVar("Block", bound=BaseModel)
 
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
-    (
-        *(
-            "snapshot",
-            "validate",
-            "split",
-            "pretrain",
-            "train",
-            "baselines",
-            "export",
-            "evaluate",
-            "reference",
-        ),
-        *("decide", "schedules"),
-    )
+    {"snapshot", "validate", "split", "pretrain", "train", "baselines", "export"}
+    | {"evaluate", "reference", "decide", "schedules"}
 )
 
 

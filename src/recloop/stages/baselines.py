@@ -1,5 +1,6 @@
 """What a user would take instead: tuned baselines, their answers to the test requests."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -20,6 +21,7 @@ from recloop.training import baselines
 from recloop.training.device import choose
 from recloop.training.export import export_tower
 from recloop.training.finetune import fit
+from recloop.training.item_item import fit_ease, fit_item_knn
 from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, TrainConfig
 
@@ -43,9 +45,9 @@ def main() -> None:
     past_matrix = baselines.user_item_matrix(past, catalogue)
     models: dict[str, Scorer] = {"popularity": baselines.popularity(past, catalogue)}
     chosen: dict[str, object] = {}
-    grids: dict[str, tuple[baselines.Fit[float, ItemItem[Any]], list[float]]] = {
-        "item-knn": (baselines.item_knn, [float(n) for n in config.knn_neighbours]),
-        "ease": (baselines.ease, config.ease_l2),
+    grids: dict[str, tuple[baselines.Fit[Any, ItemItem[Any]], Sequence[float]]] = {
+        "item-knn": (fit_item_knn, config.knn_neighbours),
+        "ease": (fit_ease, config.ease_l2),
     }
     for name, (make, grid) in grids.items():
         tuned = baselines.tune(make, train_matrix, grid, config.decays, valid.judge)

@@ -12,11 +12,10 @@ from scipy import sparse
 from recloop import columns as c
 from recloop.config import Settings
 from recloop.data.catalogue import Catalogue, Rows, counts
-from recloop.models.item_item import Dense, ItemItem, Sparse
 from recloop.models.low_rank import IalsConfig
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scorer
-from recloop.training.item_item import fit_ease, fit_item_knn, interaction_matrix
+from recloop.training.item_item import interaction_matrix
 
 # Of implicit matrix factorisation.
 IALS = tuple(
@@ -82,16 +81,6 @@ def tune(
         raise ValueError("nothing to choose from: settings or decays are empty")
     best.model.decay = best.decay
     return best
-
-
-def ease(matrix: sparse.csr_matrix, l2: float, decay: float) -> ItemItem[Dense]:
-    """EASE with these settings."""
-    return fit_ease(matrix, l2, decay)
-
-
-def item_knn(matrix: sparse.csr_matrix, neighbours: float, decay: float) -> ItemItem[Sparse]:
-    """Item-kNN with these settings."""
-    return fit_item_knn(matrix, int(neighbours), decay)
 
 
 def popularity(interactions: pl.DataFrame, catalogue: Catalogue) -> Popularity:

@@ -17,6 +17,7 @@ from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scorer
 from recloop.models.trend import Trend
 from recloop.training import baselines
+from recloop.training.item_item import fit_ease, fit_item_knn
 
 
 class BesideConfig(Settings):
@@ -58,9 +59,9 @@ class Beside:
         """The same settings on more interactions."""
         matrix = baselines.user_item_matrix(past, catalogue)
         return Beside(
-            baselines.ease(matrix, self.l2, self.ease.decay),
+            fit_ease(matrix, self.l2, self.ease.decay),
             self.l2,
-            baselines.item_knn(matrix, self.nearest, self.neighbours.decay),
+            fit_item_knn(matrix, self.nearest, self.neighbours.decay),
             self.nearest,
             fit_ials(matrix, self.low_rank.config, self.low_rank.decay),
             counts(past, catalogue),
@@ -74,8 +75,8 @@ def tune_beside(
 ) -> Beside:
     """Each with the settings that are best on validation requests."""
     matrix = baselines.user_item_matrix(train, catalogue)
-    ease = baselines.tune(baselines.ease, matrix, config.ease_l2, config.decays, valid.judge)
-    knn = baselines.tune(baselines.item_knn, matrix, config.neighbours, config.decays, valid.judge)
+    ease = baselines.tune(fit_ease, matrix, config.ease_l2, config.decays, valid.judge)
+    knn = baselines.tune(fit_item_knn, matrix, config.neighbours, config.decays, valid.judge)
     low_rank = baselines.tune(fit_ials, matrix, config.low_rank, config.decays, valid.judge)
     lives = baselines.half_lives(baselines.moments(train, catalogue)[1])
     return Beside(

@@ -17,7 +17,6 @@ from recloop.data.catalogue import Rows
 from recloop.evaluation.offline import Requests
 from recloop.models.ranking import Ranked
 from recloop.models.scorer import Scores
-from recloop.models.tower import PooledDropout
 from recloop.training.device import Compute
 from recloop.training.losses import full_softmax
 from recloop.training.sequence import SequenceModel
@@ -68,7 +67,7 @@ def distil(
     )
     epochs = []
     for _ in range(config.epochs):
-        _train_mode(model, compute.device)
+        model.train(compute.device)
         losses = []
         for batch in _batches(model, requests, candidates, teacher, config.batch, rng):
             kl, softmax = _losses(model, text_vectors, batch.to(compute.device), compute)
@@ -156,11 +155,3 @@ def _distributions(candidates: Ranked, scores: Scores, temperature: float) -> Sc
     raised = np.exp(logits - logits.max(1, keepdims=True))
     probabilities: Scores = (raised / raised.sum(1, keepdims=True)).astype(np.float32)
     return probabilities
-
-
-def _train_mode(model: SequenceModel, device: torch.device) -> None:
-    model.items.train()
-    model.tower.train()
-    for module in model.tower.modules():
-        if isinstance(module, PooledDropout):
-            module.refresh(device)

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from scipy.special import expit
-from scipy.stats import rankdata
 from torch.nn import functional as F
 
+from recloop.evaluation.ctr import auc
 from recloop.models.bases import resolve_base
 from recloop.models.pairs import behaviour_text
 from recloop.models.ranker import CrossEncoder, RankerConfig, load_cross_encoder
@@ -104,7 +104,7 @@ class Ranker:
         logits = self.logits(examples.behaviours, examples.candidates).astype(np.float64)
         # log(1 + e^x) - y x, the binary cross-entropy of a logit
         loss = np.logaddexp(0.0, logits) - examples.labels * logits
-        return {"log_loss": float(loss.mean()), "auc": _auc(logits, examples.labels > 0)}
+        return {"log_loss": float(loss.mean()), "auc": auc(examples.labels, logits)}
 
     def save(self, folder: Path) -> None:
         """Settings as JSON and the tuned weights as safetensors; the base model stays where it is."""
@@ -178,12 +178,3 @@ def _waited(looks: Sequence[dict[str, float]]) -> int:
     """Looks since the best one."""
     losses = [look["log_loss"] for look in looks]
     return len(losses) - 1 - int(np.argmin(losses))
-
-
-def _auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """The share of (positive, negative) pairs in the right order; ties count half."""
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    if not ones or not zeros:
-        return math.nan
-    rank_sum = float(rankdata(scores)[positive].sum())
-    return (rank_sum - ones * (ones + 1) / 2) / (ones * zeros)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recloop.config import Settings
 from recloop.data.catalogue import Rows
 from recloop.models.bases import TextConfig
-from recloop.models.tower import ItemVectors, TowerConfig, UserTower
+from recloop.models.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
 from recloop.training.augment import Augment
 from recloop.training.device import DeviceName
 
@@ -101,6 +101,14 @@ class SequenceModel:
         with torch.inference_mode():
             vectors: Tensor = self.items(text, self.known)
         return vectors
+
+    def train(self, device: torch.device) -> None:
+        """Into training mode, with fresh dropout masks."""
+        self.items.train()
+        self.tower.train()
+        for module in self.tower.modules():
+            if isinstance(module, PooledDropout):
+                module.refresh(device)
 
     def parameters(self) -> list[nn.Parameter]:
         """All that the sequence loss trains, text side excepted."""

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from recloop.data.catalogue import Rows
-from recloop.models.tower import PooledDropout
 from recloop.training.batches import PAD_TARGET
 from recloop.training.device import Compute
 from recloop.training.losses import full_softmax, sampled_bce, sampled_softmax
@@ -50,11 +49,7 @@ class Steps:
 
     def epoch(self, text: Tensor, data: Iterable[tuple[Tensor, Tensor]]) -> float:
         """Mean loss of one pass over the data."""
-        self._model.items.train()
-        self._model.tower.train()
-        for module in self._model.tower.modules():
-            if isinstance(module, PooledDropout):
-                module.refresh(self._compute.device)
+        self._model.train(self._compute.device)
         losses = [self._take(text, inputs, targets) for inputs, targets in data]
         return float(np.mean(losses))
 

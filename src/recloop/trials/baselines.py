@@ -15,7 +15,6 @@ from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.popularity import Popularity
 from recloop.models.scorer import Scores
 from recloop.models.trend import Trend
-from recloop.training import baselines as training
 from recloop.training.baselines import (
     IALS,
     BaselinesConfig,
@@ -26,7 +25,7 @@ from recloop.training.baselines import (
     half_lives,
     tune,
 )
-from recloop.training.item_item import interaction_matrix
+from recloop.training.item_item import fit_ease, fit_item_knn, interaction_matrix
 from recloop.training.mixing import Channel
 from recloop.training.sequence import MakeSide
 from recloop.trials.timeline import Timeline
@@ -113,13 +112,13 @@ def item_knn(task: Task) -> Fitted:
     """Cosine item-kNN on the 100,000 most popular items."""
     large = task.train.catalogue > _MANY_ITEMS
     neighbours = _FEW_NEIGHBOURS if large else _GRIDS.knn_neighbours
-    return _tuned(task, "neighbours", neighbours, training.item_knn)
+    return _tuned(task, "neighbours", neighbours, fit_item_knn)
 
 
 def ease(task: Task) -> Fitted:
     """EASE on the 20,000 most popular items."""
     large = task.train.catalogue > _MANY_ITEMS
-    return _tuned(task, "l2", _FEW_L2 if large else _GRIDS.ease_l2, training.ease, along=large)
+    return _tuned(task, "l2", _FEW_L2 if large else _GRIDS.ease_l2, fit_ease, along=large)
 
 
 def ials(task: Task) -> Fitted:

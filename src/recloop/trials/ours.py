@@ -1,6 +1,6 @@
 """recloop on a data set: every channel, mixed by weights that validation requests gave."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -8,15 +8,22 @@ from recloop.evaluation.offline import Requests
 from recloop.models.blend import BlendWeights, combine, repeat_channels
 from recloop.models.scorer import Scorer, Scores, standardise
 from recloop.training.mixing import Channel, fit_mix
-from recloop.trials.baselines import Fitted, Task
+from recloop.trials.baselines import Fitted, Task, trends
 from recloop.trials.timeline import Timeline
 
-# What is mixed, beside the sequence model, trends and repeats.
-CHANNELS = ("popularity", "item-knn", "ease", "ials", "text")
+# What is mixed beside the sequence model, trends and repeats.
+_CHANNELS = ("popularity", "item-knn", "ease", "ials", "text")
 
 
-def mix(channels: Mapping[str, Fitted], task: Task, seed: int) -> Fitted:
-    """One scorer of many, its weights learned on validation with the channels that never saw it."""
+def around(sequence: Fitted, task: Task, get: Callable[[str], Fitted], seed: int) -> Fitted:
+    """The sequence model and every other channel, mixed; `get` knows the baselines by name.
+
+    The weights are learned on validation with the channels that never saw it.
+    """
+    channels = {name: get(name) for name in _CHANNELS}
+    channels["sequential"] = sequence
+    channels |= {f"trend-{n}": fitted for n, fitted in enumerate(trends(task))}
+    channels |= _repeats(task)
     tuned = {name: fitted.tuned for name, fitted in channels.items()}
     weights = fit_mix(tuned, task.train.known(), task.valid, seed)
     final = {name: fitted.final for name, fitted in channels.items()}
@@ -27,7 +34,7 @@ def mix(channels: Mapping[str, Fitted], task: Task, seed: int) -> Fitted:
     return Fitted(_mixed(tuned, weights, task.train), _mixed(final, weights, task.past), said)
 
 
-def repeats(task: Task) -> dict[str, Fitted]:
+def _repeats(task: Task) -> dict[str, Fitted]:
     """What a person comes back to, where what was seen may be recommended again."""
     if task.valid.masked:
         return {}

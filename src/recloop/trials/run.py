@@ -15,7 +15,7 @@ from recloop.trials.config import Say, TrialConfig, peak_memory
 from recloop.trials.folder import PART, TEST, TRAIN, VALID, DataSet, FolderError
 from recloop.trials.measure import answer, measure
 from recloop.trials.neural import sequential
-from recloop.trials.ours import CHANNELS, mix, repeats
+from recloop.trials.ours import around
 from recloop.trials.texts import frozen_side, no_text, text_vectors, tuned_side
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline, repeat_share
 
@@ -91,13 +91,9 @@ def _fit(
 ) -> Fitted:
     if name in baselines.SIMPLE:
         return baselines.SIMPLE[name](task)
-    budget = config.seconds
-    if name == "sasrec":
-        return sequential(task, None, seconds=budget, seed=config.seed, say=say)
-    channels = {channel: get(channel) for channel in CHANNELS}
-    channels["sequential"] = sequential(task, task.side, seconds=budget, seed=config.seed, say=say)
-    channels |= {f"trend-{n}": fitted for n, fitted in enumerate(baselines.trends(task))}
-    return mix(channels | repeats(task), task, config.seed)
+    side = task.side if name == OURS else None
+    sequence = sequential(task, side, seconds=config.seconds, seed=config.seed, say=say)
+    return around(sequence, task, get, config.seed) if name == OURS else sequence
 
 
 def _document(

@@ -8,15 +8,12 @@ from recloop.data.catalogue import Rows
 from recloop.models.bases import TextConfig, resolve_base
 from recloop.models.text import Texts, encode_all, load_encoder
 from recloop.training.device import choose
-from recloop.training.sequence import FrozenText, MakeSide, TextSide
+from recloop.training.sequence import FrozenText, MakeSide, TextSide, TrainConfig
 from recloop.training.textside import TunedText
 from recloop.trials.config import Say, TrialConfig
 from recloop.trials.folder import DataSet
 from recloop.trials.neural import HEAD, TEXT_PASSES
 from recloop.trials.timeline import Timeline
-
-# Of the language model's steps.
-_RATE = 2e-4
 
 
 def text_vectors(data: DataSet, past: Timeline, say: Say) -> NDArray[np.float32]:
@@ -58,6 +55,6 @@ def tuned_side(data: DataSet, config: TrialConfig) -> MakeSide:
         settings, texts, compute = TextConfig(tuning=config.tuning), data.texts(), choose("auto")
         encoder, tokenizer = load_encoder(resolve_base(settings.base), settings)
         read = Texts([texts[row] for row in rows], tokenizer, settings)
-        return TunedText(encoder, read, _RATE, compute, TEXT_PASSES)
+        return TunedText(encoder, read, TrainConfig().text_learning_rate, compute, TEXT_PASSES)
 
     return make
