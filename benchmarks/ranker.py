@@ -32,7 +32,7 @@ from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.metrics import Values, ndcg, recall
 from recloop.evaluation.offline import Requests, hits
 from recloop.models.bases import TextConfig, resolve_base
-from recloop.models.item_item import ItemItem
+from recloop.models.item_item import Dense, ItemItem
 from recloop.models.ranker import RankerConfig
 from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.ranking import Ranked, top_k
@@ -102,7 +102,7 @@ class World:
         self.valid, self.test = (Requests.encode(t, self.catalogue) for t in (valid, test))
         self.rng = np.random.default_rng(seed)
 
-    def ask(self, model: ItemItem, asked: Requests, forbidden: list[Rows] | None = None) -> Asked:
+    def ask(self, model: ItemItem[Dense], asked: Requests, forbidden: list[Rows] | None = None) -> Asked:
         """The first places of `model`; what is forbidden, by default the history, is in none."""
         scores = model.score(asked.histories)
         return Asked(asked, *top_k(scores, forbidden or asked.histories, DEPTH))
