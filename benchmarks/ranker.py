@@ -102,7 +102,9 @@ class World:
         self.valid, self.test = (Requests.encode(t, self.catalogue) for t in (valid, test))
         self.rng = np.random.default_rng(seed)
 
-    def ask(self, model: ItemItem[Dense], asked: Requests, forbidden: list[Rows] | None = None) -> Asked:
+    def ask(
+        self, model: ItemItem[Dense], asked: Requests, forbidden: list[Rows] | None = None
+    ) -> Asked:
         """The first places of `model`; what is forbidden, by default the history, is in none."""
         scores = model.score(asked.histories)
         return Asked(asked, *top_k(scores, forbidden or asked.histories, DEPTH))
