@@ -28,6 +28,7 @@ from recloop.data.contract import conform_interactions, conform_items
 from recloop.data.sources.movielens import MovieLens100K
 from recloop.evaluation.offline import Requests
 from recloop.models.blend import COLLABORATIVE, POPULARITY, Blend, BlendWeights
+from recloop.models.newcomers import Newcomers
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryMix
 from recloop.models.ranking import top_k
@@ -90,7 +91,10 @@ def _blend(past: pl.DataFrame, catalogue: Catalogue) -> Blend:
         POPULARITY: Popularity(counts(past, catalogue)),
     }
     weights = BlendWeights(channels={COLLABORATIVE: 1.0, POPULARITY: 0.05})
-    return Blend(channels, weights, np.ones(len(catalogue), bool))
+    met = np.ones(len(catalogue), bool)
+    return Blend(
+        channels, weights, Newcomers(np.zeros((len(met), 1), np.float32), met, weights.newcomers)
+    )
 
 
 def led(world: World, reach: float, side: Side, histories: list[Rows], asked: list[str]) -> Scores:

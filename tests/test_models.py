@@ -7,11 +7,20 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recloop.evaluation.offline import Requests
-from recloop.models.blend import POPULARITY, SEQUENTIAL, Blend, BlendWeights
+from recloop.models.blend import (
+    NEWCOMER,
+    POPULARITY,
+    SEQUENTIAL,
+    Blend,
+    BlendWeights,
+    combine,
+    parts,
+)
 from recloop.models.content import Content
+from recloop.models.newcomers import Newcomers, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.ranking import top_k
-from recloop.models.scorer import recency_weights, standardise
+from recloop.models.scorer import Scores, recency_weights, standardise
 from recloop.training.item_item import fit_ease, fit_item_knn
 from recloop.training.mixing import fit_mix
 
@@ -66,13 +75,27 @@ def test_standardise_leaves_flat_rows_at_zero() -> None:
     assert scaled.tolist() == [[-1, 1], [0, 0]]
 
 
-def test_blend_adds_weighted_channels_and_the_cold_offset() -> None:
-    weights = BlendWeights(channels={SEQUENTIAL: 2.0, POPULARITY: 0.0}, cold_offset=0.5)
-    known = np.array([True, False])
+def test_blend_adds_weighted_channels_of_known_items() -> None:
+    weights = BlendWeights(channels={SEQUENTIAL: 2.0, POPULARITY: 0.0})
     channel = Popularity(np.array([0, 3], np.float32))
-    blend = Blend({SEQUENTIAL: channel, POPULARITY: channel}, weights, known)
-    assert blend.score([NOTHING])[0] == pytest.approx([-2, 2.5])
+    newcomers = Newcomers(np.zeros((2, 1), np.float32), np.array([True, True]), weights.newcomers)
+    blend = Blend({SEQUENTIAL: channel, POPULARITY: channel}, weights, newcomers)
+    assert blend.score([NOTHING])[0] == pytest.approx([-2, 2])
     assert list(blend.parts([NOTHING])) == [SEQUENTIAL]  # a channel without weight costs nothing
+
+
+def test_a_new_item_is_worth_what_its_like_are_worth() -> None:
+    text = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], np.float32)
+    known = np.array([True, True, False, False])
+    channel = Popularity(np.array([9, 0, 5, 5], np.float32))
+    weights = BlendWeights(channels={POPULARITY: 1.0})
+    weights.newcomers = NewcomerTerms(stretch=0.5, shift=-0.1)
+    parts = Blend({POPULARITY: channel}, weights, Newcomers(text, known, weights.newcomers)).parts(
+        [NOTHING]
+    )
+    assert parts[POPULARITY][0] == pytest.approx([1, -1, 0, 0])
+    # The third is like the first: half of 1, less a tenth of the spread. The fourth says nothing.
+    assert parts[NEWCOMER][0] == pytest.approx([0, 0, 0.4, -1])
 
 
 def test_the_mix_trusts_the_channel_that_helps() -> None:
@@ -85,21 +108,36 @@ def test_the_mix_trusts_the_channel_that_helps() -> None:
     }
     scores["right"][np.arange(200), wanted] += 2
     channels = {name: lambda _, name=name: scores[name] for name in scores}
-    weights = fit_mix(channels, np.ones(6, bool), asked, seed=0)
+    weights = fit_mix(
+        channels, np.zeros((6, 1), np.float32), np.ones(6, bool), asked, seed=0, new=0
+    )
     assert weights.channels["right"] > 1
     assert 0 <= weights.channels["noise"] < 0.3
 
 
-@pytest.mark.parametrize(("share", "sign"), [(0.6, 1), (0.05, -1)])
-def test_the_mix_learns_how_likely_new_items_are(share, sign) -> None:
+@pytest.mark.parametrize(("share", "first"), [(0.6, True), (0.0, False)])
+def test_the_mix_learns_how_far_up_new_items_may_come(share: float, *, first: bool) -> None:
+    """Tastes are two directions of text; `share` of the choices are the new item of one's taste."""
     rng = np.random.default_rng(0)
-    wanted = np.where(rng.random(300) < share, 5, rng.integers(5, size=300))
-    asked = Requests([NOTHING] * 300, [np.array([row]) for row in wanted])
-    flat = np.zeros((300, 6), np.float32)
-    known = np.arange(6) < 5
-    weights = fit_mix({"flat": lambda _: flat}, known, asked, seed=0)
-    assert np.sign(weights.cold_offset) == sign
-    assert abs(weights.cold_offset) <= 2
+    taste = rng.integers(2, size=400)
+    text = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
+    known = np.arange(40) < 36
+    new = rng.random(400) < share
+    wanted = np.where(new, 36, 2 * rng.integers(18, size=400)) + taste
+    asked = Requests([np.array([row]) for row in taste], [np.array([row]) for row in wanted])
+
+    def channel(requests: Requests) -> Scores:
+        liked = np.array([history[0] for history in requests.histories])
+        return 2 * (np.arange(40) % 2 == liked[:, None]).astype(np.float32)
+
+    weights = fit_mix({"taste": channel}, text, known, asked, seed=0, new=4)
+    newcomers = Newcomers(text, known, weights.newcomers)
+    scores = combine(parts(lambda _: channel(asked), weights, newcomers))
+    best = top_k(scores, asked.forbidden(), 1)[0][:, 0]
+    assert (best >= 36).all() == first
+    # Whoever is shown a new item is shown one of their taste.
+    above = scores[:, 36:][np.arange(400)[:, None], np.arange(4)[None]]
+    assert (above.argmax(1) % 2 == taste).all()
 
 
 def test_top_k_orders_and_breaks_ties_by_catalogue_order() -> None:

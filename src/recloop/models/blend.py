@@ -1,11 +1,12 @@
-"""The blend: standardised channels, weighted."""
+"""The blend: standardised channels, weighted; new items after them, by what is said of their like."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from recloop.models.newcomers import Newcomers, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.repeat import Repeat
 from recloop.models.scorer import History, Scorer, Scores, standardise
@@ -17,43 +18,59 @@ NEIGHBOURS = "neighbours"
 CONTENT = "content"
 POPULARITY = "popularity"
 QUERY = "query"
+NEWCOMER = "newcomer"
 
 _REPEAT_DECAYS = (1.0, 0.99, 0.9)
 
 
 class BlendWeights(BaseModel):
-    """Weight of each channel, and what is added to items that training has not seen."""
+    """Weight of each channel, and how items that training has not seen stand among the others."""
 
     channels: dict[str, float]
-    cold_offset: float = 0.0
+    newcomers: NewcomerTerms = NewcomerTerms()
 
 
 class Blend:
-    """A scorer made of scorers; `known` `(items,)` is false for items new since training."""
+    """A scorer made of scorers. Known items are scored by the channels, new ones by their like."""
 
     def __init__(
-        self, channels: Mapping[str, Scorer], weights: BlendWeights, known: NDArray[np.bool_]
+        self, channels: Mapping[str, Scorer], weights: BlendWeights, newcomers: Newcomers
     ) -> None:
         self.channels = channels
         self.weights = weights
-        self.known = known
+        self.newcomers = newcomers
 
     def parts(self, histories: Sequence[History]) -> dict[str, Scores]:
-        """Weighted contribution of each channel, `(requests, items)` each."""
-        return {
-            name: self.weights.channels[name] * standardise(channel.score(histories))
-            for name, channel in self.channels.items()
-            if self.weights.channels.get(name, 0.0)
-        }
+        """What each channel contributes, `(requests, items)` each."""
+        return parts(
+            lambda name: self.channels[name].score(histories), self.weights, self.newcomers
+        )
 
     def score(self, histories: Sequence[History]) -> Scores:
-        return combine(self.parts(histories), self.weights, self.known)
+        return combine(self.parts(histories))
 
 
-def combine(parts: Mapping[str, Scores], weights: BlendWeights, known: NDArray[np.bool_]) -> Scores:
-    """Sum of weighted parts, plus the cold offset where an item is new."""
-    total = np.sum(list(parts.values()), axis=0, dtype=np.float32)
-    return np.where(known, total, total + np.float32(weights.cold_offset))
+def parts(
+    ask: Callable[[str], Scores], weights: BlendWeights, newcomers: Newcomers
+) -> dict[str, Scores]:
+    """The weighted scores of each channel that counts, as `ask` says them; of new items one part more."""
+    known = newcomers.known
+    found = {
+        name: np.float32(weight) * standardise(ask(name), known)
+        for name, weight in weights.channels.items()
+        if weight > 0
+    }
+    if len(newcomers.rows):
+        scores = combine(found)
+        found[NEWCOMER] = np.zeros_like(scores)
+        found[NEWCOMER][:, newcomers.rows] = newcomers.place(scores)
+    return found
+
+
+def combine(found: Mapping[str, Scores]) -> Scores:
+    """The sum of the parts."""
+    total: Scores = np.sum(list(found.values()), axis=0, dtype=np.float32)
+    return total
 
 
 def repeat_channels(items: int) -> dict[str, Scorer]:

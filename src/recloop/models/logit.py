@@ -10,18 +10,14 @@ from scipy.optimize import minimize
 
 Weights = NDArray[np.float64]
 
-# Scores have about unit variance: farther away, an item would be shown always or never.
-_REACH = 2.0
-
 
 def fit_logit(
     choices: NDArray[np.float32], chosen: NDArray[np.float32], l2: float = 1e-4
 ) -> Weights:
-    """Weights `(channels,)` that make what was chosen likely; all but the last one are non-negative.
+    """Non-negative weights `(channels,)` that make what was chosen likely.
 
     Args:
         choices: `(requests, candidates, channels)`; `-inf` in all channels where there is no candidate.
-            The last channel is a property of items, liked or not: its weight lies within ±`_REACH`.
         chosen: `(requests, candidates)`, each row sums to one over what was chosen.
         l2: pull of the weights towards zero.
     """
@@ -38,8 +34,7 @@ def fit_logit(
         likelihood = float((top + np.log(total)).mean() - wanted @ weights)
         return likelihood + l2 * float(weights @ weights), expected - wanted + 2 * l2 * weights
 
-    start = np.append(np.full(values.shape[2] - 1, 0.5), 0.0)
-    bounds: list[tuple[float, float | None]] = [(0.0, None)] * (len(start) - 1)
-    bounds.append((-_REACH, _REACH))
+    start = np.full(values.shape[2], 0.5)
+    bounds = [(0.0, None)] * len(start)
     found: Weights = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return found

@@ -123,8 +123,7 @@ class QuerySide:
     ) -> tuple[dict[str, Scores], Scores]:
         """The parts and the scores `(requests, items)` with the queries in them.
 
-        `parts` add up to `history`, but for what that adds to new items; requests without a query
-        that says anything keep both as they are.
+        `parts` add up to `history`; requests without a query that says anything keep both as they are.
         """
         asked = [tidy(query or "") for query in queries]
         none = np.array([[not query] for query in asked])

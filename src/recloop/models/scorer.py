@@ -34,9 +34,15 @@ def recency_weights(length: int, decay: float) -> NDArray[np.float32]:
     return weights
 
 
-def standardise(scores: Scores) -> Scores:
-    """Zero mean and unit variance per request; a request that scores all items alike becomes zeros."""
-    centred = scores - scores.mean(1, keepdims=True)
-    spread = centred.std(1, keepdims=True)
+def standardise(scores: Scores, known: NDArray[np.bool_] | None = None) -> Scores:
+    """Zero mean and unit variance per request; a request that scores all items alike becomes zeros.
+
+    With `known` `(items,)` only these count, and the others become zeros.
+    """
+    counted = True if known is None or known.all() else known
+    centred = scores - scores.mean(1, keepdims=True, where=counted)
+    if counted is not True:
+        centred[:, ~counted] = 0
+    spread = scores.std(1, keepdims=True, where=counted)
     scaled: Scores = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > _FLAT)
     return scaled

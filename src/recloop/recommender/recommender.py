@@ -86,7 +86,7 @@ class Recommender:
 
     def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
         parts = self._blend.parts([self._history(request) for request in requests])
-        history = combine(parts, self._blend.weights, self._blend.known)
+        history = combine(parts)
         queries = [request.query for request in requests]
         parts, scores = self._query.lead(parts, history, queries)
         forbidden = [self._forbidden(request) for request in requests]

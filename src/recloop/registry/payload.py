@@ -32,6 +32,7 @@ from recloop.models.content import Content
 from recloop.models.encoders import open_encoder
 from recloop.models.item_item import ItemItem, Sparse
 from recloop.models.low_rank import IalsConfig, LowRank
+from recloop.models.newcomers import Newcomers
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryCard, QuerySide
 from recloop.models.scorer import Scorer
@@ -135,7 +136,7 @@ class Payload:
 
     def blend(self) -> Blend:
         """The channels of this model, mixed."""
-        items = len(self.items)
+        items, text = len(self.items), self.text.astype(np.float32)
         channels: dict[str, Scorer] = {
             SEQUENTIAL: Sequential(self.tower, self.vectors, self.card.window),
             COLLABORATIVE: ItemItem(
@@ -145,12 +146,13 @@ class Payload:
                 self.neighbours, self.neighbours_rows, items, self.card.neighbours_decay
             ),
             LOW_RANK: LowRank(self.factors, self.card.low_rank, self.card.low_rank_decay),
-            CONTENT: Content(self.text.astype(np.float32), self.card.content_last),
+            CONTENT: Content(text, self.card.content_last),
             POPULARITY: Popularity(self.counts),
             **trend_channels(self.trends),
             **(repeat_channels(items) if self.card.repeats else {}),
         }
-        return Blend(channels, self.card.weights, self.known)
+        newcomers = Newcomers(text, self.known, self.card.weights.newcomers)
+        return Blend(channels, self.card.weights, newcomers)
 
     def recommender(self) -> Recommender:
         """The model, ready to answer. Raises EncoderMissingError without the wheel that it needs."""

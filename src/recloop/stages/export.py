@@ -22,6 +22,7 @@ from recloop.models.blend import (
     repeat_channels,
 )
 from recloop.models.content import Content
+from recloop.models.newcomers import Newcomers
 from recloop.models.query import TUNED, QueryConfig
 from recloop.models.scorer import Scorer
 from recloop.models.sequential import Sequential
@@ -62,15 +63,16 @@ def main() -> None:
 
     train, past = pl.read_parquet(files.TRAIN), files.past()
     tuned = tune_beside(train, catalogue, valid, config.beside)
-    weights = _weigh(tuned, valid, config, train_config)
-    log.info("weighed", **weights.channels, cold_offset=weights.cold_offset)
     final = tuned.refitted(past, catalogue)
+    new = int((final.counts == 0).sum())
+    weights = _weigh(tuned, valid, config, train_config, new)
+    log.info("weighed", **weights.channels, **weights.newcomers.model_dump())
     payload = _payload(catalogue, final, weights, past, config, train_config, repeats=repeats)
     payload.save(files.fresh(files.MODEL))
 
 
 def _weigh(
-    beside: Beside, valid: Requests, config: ExportConfig, train_config: TrainConfig
+    beside: Beside, valid: Requests, config: ExportConfig, train_config: TrainConfig, new: int
 ) -> BlendWeights:
     tower = train_config.tower
     model, text = checkpoint.load_sequence_model(files.CHECKPOINT / "tuned.safetensors", tower)
@@ -82,9 +84,10 @@ def _weigh(
         **({} if valid.masked else repeat_channels(len(text))),
     }
     channels = {name: _asked(scorer) for name, scorer in scorers.items()}
-    weights = fit_mix(channels, model.known.numpy(), valid, train_config.seed)
+    known = model.known.numpy()
+    weights = fit_mix(channels, text.numpy(), known, valid, train_config.seed, new)
     weights.channels[POPULARITY] = max(weights.channels[POPULARITY], _LEAST)
-    mixed = Blend(scorers, weights, model.known.numpy())
+    mixed = Blend(scorers, weights, Newcomers(text.numpy(), known, weights.newcomers))
     log.info("validation", ndcg10=round(valid.judge(mixed), 4))
     return weights
 

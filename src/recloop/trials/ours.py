@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
-
 from recloop.evaluation.offline import Requests
-from recloop.models.blend import BlendWeights, combine, repeat_channels
-from recloop.models.scorer import Scorer, Scores, standardise
+from recloop.models.blend import BlendWeights, combine, parts, repeat_channels
+from recloop.models.newcomers import Newcomers
+from recloop.models.scorer import Scorer, Scores
 from recloop.training.mixing import Channel, fit_mix
 from recloop.trials.baselines import Fitted, Task, trends
 from recloop.trials.timeline import Timeline
@@ -25,13 +24,17 @@ def around(sequence: Fitted, task: Task, get: Callable[[str], Fitted], seed: int
     channels |= {f"trend-{n}": fitted for n, fitted in enumerate(trends(task))}
     channels |= _repeats(task)
     tuned = {name: fitted.tuned for name, fitted in channels.items()}
-    weights = fit_mix(tuned, task.train.known(), task.valid, seed)
+    new = int((~task.past.known()).sum())
+    weights = fit_mix(tuned, task.text, task.train.known(), task.valid, seed, new)
     final = {name: fitted.final for name, fitted in channels.items()}
     said = {
         "weights": {name: round(weight, 3) for name, weight in weights.channels.items()},
-        "cold_offset": round(weights.cold_offset, 3),
+        "newcomers": weights.newcomers.model_dump(),
     }
-    return Fitted(_mixed(tuned, weights, task.train), _mixed(final, weights, task.past), said)
+    before, after = (
+        _mixed(*each, weights, task) for each in ((tuned, task.train), (final, task.past))
+    )
+    return Fitted(before, after, said)
 
 
 def _repeats(task: Task) -> dict[str, Fitted]:
@@ -46,12 +49,12 @@ def _repeats(task: Task) -> dict[str, Fitted]:
     return {name: Fitted(channel(s), channel(s), {}) for name, s in scorers.items()}
 
 
-def _mixed(channels: Mapping[str, Channel], weights: BlendWeights, timeline: Timeline) -> Channel:
-    used = {name: np.float32(weight) for name, weight in weights.channels.items() if weight > 0}
-    known = timeline.known()
+def _mixed(
+    channels: Mapping[str, Channel], timeline: Timeline, weights: BlendWeights, task: Task
+) -> Channel:
+    newcomers = Newcomers(task.text, timeline.known(), weights.newcomers)
 
     def score(requests: Requests) -> Scores:
-        parts = {name: w * standardise(channels[name](requests)) for name, w in used.items()}
-        return combine(parts, weights, known)
+        return combine(parts(lambda name: channels[name](requests), weights, newcomers))
 
     return score

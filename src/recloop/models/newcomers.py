@@ -1,0 +1,90 @@
+"""Items that training has not met: worth to a request what those nearest in text are worth to it.
+
+A channel that learns from interactions cannot know them, and whatever it says of them is an accident
+of how it is built. So the known items are scored first, by all channels together, and new ones from
+those scores.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from scipy import sparse
+
+from recloop.models.scorer import Scores
+
+# How many known items speak for a new one, and how much more the nearest of them says.
+_NEAREST, _SHARPNESS = 20, 2
+_CHUNK = 1_024
+
+
+class NewcomerTerms(BaseModel):
+    """How new items stand among known ones.
+
+    `stretch`: a mean over neighbours varies less than they do, and is widened by this much. `shift`:
+    what is added, in spreads of a request's known items.
+    """
+
+    stretch: float = 1.0
+    shift: float = 0.0
+
+
+class Newcomers:
+    """The items that `known` `(items,)` is false for, seen through text vectors `(items, width)`.
+
+    `rows` are theirs in the catalogue.
+    """
+
+    def __init__(
+        self, text: NDArray[np.float32], known: NDArray[np.bool_], terms: NewcomerTerms
+    ) -> None:
+        self.known = known
+        self.rows = np.flatnonzero(~known)
+        self._terms = terms
+        self._likeness = _likeness(text, known)
+        self._described = np.diff(self._likeness.indptr) > 0
+
+    def place(self, scores: Scores) -> Scores:
+        """Scores `(requests, new items)` among `scores` `(requests, items)`, standardised for known ones.
+
+        An item without text comes last.
+        """
+        terms, lowest = self._terms, scores.min(1, keepdims=True, initial=0.0)
+        placed = terms.stretch * self.worth(scores) + terms.shift * self.spread(scores)
+        among: Scores = np.where(self._described, placed, lowest).astype(np.float32)
+        return among
+
+    def worth(self, scores: Scores) -> Scores:
+        """What the nearest known items' scores say, before they are widened and shifted."""
+        worth: Scores = (self._likeness @ scores.T).T
+        return worth
+
+    def spread(self, scores: Scores) -> Scores:
+        """Standard deviation `(requests, 1)` over the known items."""
+        spread: Scores = scores.std(1, where=self.known, keepdims=True)
+        return spread
+
+
+def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr_matrix:
+    """`(new items, items)`: the weights of the nearest known ones, 1 together; no text, no weights."""
+    described = text.any(1)
+    new, met = np.flatnonzero(~known), np.flatnonzero(known & described)
+    # What all texts have in common makes none of them alike.
+    own = text - text[met].mean(0) if len(met) else text
+    unit = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
+    unit[~described] = 0
+    count = min(_NEAREST, len(met))
+    columns, weights = (
+        np.zeros((len(new), count), np.int64),
+        np.zeros((len(new), count), np.float32),
+    )
+    for start in range(0, len(new) if count else 0, _CHUNK):
+        cosines = unit[new[start : start + _CHUNK]] @ unit[met].T
+        nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+        close = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** _SHARPNESS
+        columns[start : start + _CHUNK] = met[nearest]
+        weights[start : start + _CHUNK] = close / np.maximum(close.sum(1, keepdims=True), 1e-9)
+    starts = np.arange(len(new) + 1) * count
+    shape = (len(new), len(known))
+    likeness = sparse.csr_matrix((weights.ravel(), columns.ravel(), starts), shape=shape)
+    likeness.eliminate_zeros()
+    return likeness
