@@ -18,16 +18,17 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
     `wanted_by` is the payload of the event that asked for it, kept in the outcome.
     """
     home, started = Home.from_environment(), time.monotonic()
-    rules = decide_config().promotion
+    rules = decide_config()
     reports = home.reports / f"retrain-{publish.stamp()}"
     with tasks.one_at_a_time(home):
         space = tasks.prepare(home, home.logs / "pipeline.log")
         snapshot = tasks.take_snapshot(space)
         verdict = tasks.pass_gate(space, reports)
+        start = tasks.choose_start(home, space, snapshot, rules.warm_start)
         metrics = tasks.reproduce(space)
-        packaged = tasks.package(home, space, verdict, metrics, reason)
+        packaged = tasks.package(home, space, start, verdict, metrics, reason)
         rivalry = tasks.compare(home, space, packaged, metrics)
-        promoted, reasons = decision = tasks.decide(rivalry, packaged, rules)
+        promoted, reasons = decision = tasks.decide(rivalry, packaged, rules.promotion)
         if promoted:
             tasks.promote(home, packaged, reasons)
             tasks.adopt(home, space)
@@ -39,6 +40,7 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
         "wanted_by": wanted_by,
         "snapshot": snapshot,
         "validation": verdict,
+        "continues": start,
         "metrics": metrics,
         "model": packaged.model_dump(),
         "rivalry": asdict(rivalry) if rivalry else None,

@@ -2,7 +2,7 @@
 
 from flows.shell import CHECKOUT
 from recloop.config import Settings, read_block
-from recloop.decisions import PromotionRules, RetrainRules, RollbackRules
+from recloop.decisions import PromotionRules, RetrainRules, RollbackRules, WarmStartRules
 
 
 class DecideConfig(Settings):
@@ -11,6 +11,7 @@ class DecideConfig(Settings):
     promotion: PromotionRules = PromotionRules()
     retrain: RetrainRules = RetrainRules()
     rollback: RollbackRules = RollbackRules()
+    warm_start: WarmStartRules = WarmStartRules()
 
 
 class SchedulesConfig(Settings):

@@ -27,6 +27,10 @@ def outcome(
         "validation": newest["validation"],
         "metrics": newest["metrics"],
         "models": {"first": first["model"], "second": second["model"] if second else None},
+        "continues": {
+            "first": first["continues"],
+            "second": second["continues"] if second else None,
+        },
         "bento": newest["model"]["bento"],
         "served": {"before": served[0], "after": served[1]},
         "replay": replayed,

@@ -14,14 +14,24 @@ from flows import workspace as ws
 from flows.publish import Packaged
 from flows.shell import CommandError, run
 from flows.workspace import Workspace
+from recloop import decisions
 from recloop.config import Home
-from recloop.decisions import Decision, Interval, PromotionRules, Rivalry, should_promote
+from recloop.decisions import (
+    Ancestor,
+    Decision,
+    Interval,
+    PromotionRules,
+    Rivalry,
+    WarmStartRules,
+    should_promote,
+)
 from recloop.evaluation.report import HEADLINE, OURS
 from recloop.logs import get_log
-from recloop.registry.manifest import PAYLOAD, Lineage
+from recloop.registry.manifest import CHECKPOINT, PAYLOAD, Lineage
 from recloop.registry.store import Registry
 from recloop.stages import files
 from recloop.stages.compare import CHALLENGER, CHAMPION
+from recloop.stages.start import VARIABLE
 from recloop.validation.verdict import Verdict
 
 FLOOR = "popularity"
@@ -82,6 +92,34 @@ def pass_gate(space: Workspace, reports: Path) -> dict[str, Any]:
     return verdict.model_dump(mode="json")
 
 
+@task(name="choose the start", timeout_seconds=600)
+def choose_start(
+    home: Home, space: Workspace, snapshot: dict[str, Any], rules: WarmStartRules
+) -> str | None:
+    """The version whose training the new model continues; None for scratch."""
+    settings = _training_settings(ws.read_params(space.folder))
+    if (settings["pretrain"] or {}).get("epochs"):  # another base for each catalogue
+        rules = WarmStartRules(generations=0)
+    ancestors = list(_ancestors(Registry(home)))
+    version = decisions.choose_start(ancestors, snapshot["data_version"], settings, rules)
+    space.dvc("repro", "--force", "--single-item", "start", **{VARIABLE: version or ""})
+    return version
+
+
+def _ancestors(registry: Registry) -> Iterator[Ancestor]:
+    champion, kept = registry.champion(), registry.versions()
+    version = champion.version if champion else None
+    while version in kept and registry.path(version).joinpath(CHECKPOINT).exists():
+        lineage = registry.manifest(version).lineage
+        settings = _training_settings(lineage.params)
+        yield Ancestor(version, lineage.data_version, settings, lineage.parent)
+        version = lineage.parent
+
+
+def _training_settings(params: dict[str, Any]) -> dict[str, Any]:
+    return {block: params.get(block) for block in ("pretrain", "split", "train")}
+
+
 @task(name="reproduce the pipeline", timeout_seconds=6 * 3600)
 def reproduce(space: Workspace) -> dict[str, Any]:
     """Whatever DVC finds stale, from split to evaluation; returns the metrics."""
@@ -91,7 +129,12 @@ def reproduce(space: Workspace) -> dict[str, Any]:
 
 @task(name="package", timeout_seconds=900)
 def package(
-    home: Home, space: Workspace, verdict: dict[str, Any], metrics: dict[str, Any], reason: str
+    home: Home,
+    space: Workspace,
+    start: str | None,
+    verdict: dict[str, Any],
+    metrics: dict[str, Any],
+    reason: str,
 ) -> Packaged:
     """Commit the run, register the model as a version, tag the commit, build the Bento.
 
@@ -116,9 +159,15 @@ def package(
         validation=verdict,
         metrics=metrics["models"],
         params=ws.read_params(space.folder),
+        parent=start,
     )
-    payload, reference = space.folder / files.MODEL, space.folder / files.REFERENCE
-    manifest = registry.register(version, payload, reference, lineage)
+    manifest = registry.register(
+        version,
+        payload=space.folder / files.MODEL,
+        reference=space.folder / files.REFERENCE,
+        lineage=lineage,
+        checkpoint=space.folder / files.CHECKPOINT,
+    )
     return Packaged(
         version=manifest.version, fresh=True, commit=commit, data_version=data_version, bento=bento
     )

@@ -43,10 +43,10 @@ class Workspace:
     def git(self, *arguments: str) -> str:
         return git(*arguments, cwd=self.folder)
 
-    def dvc(self, *arguments: str) -> str:
+    def dvc(self, *arguments: str, **variables: str) -> str:
         """DVC in the clone, on the clone's own source code; what it says goes to the log."""
         extra = {"PYTHONPATH": str(self.folder / "src"), "RECLOOP_HOME": str(self.home.root)}
-        return run(["dvc", *arguments], self.folder, self.log, extra)
+        return run(["dvc", *arguments], self.folder, self.log, extra | variables)
 
     def stage(self, name: str, *arguments: str) -> str:
         """One of our modules in `recloop.stages`, outside DVC."""

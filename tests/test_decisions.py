@@ -3,6 +3,7 @@
 import pytest
 
 from recloop.decisions import (
+    Ancestor,
     Clicks,
     Condition,
     Interval,
@@ -10,6 +11,8 @@ from recloop.decisions import (
     RetrainRules,
     Rivalry,
     RollbackRules,
+    WarmStartRules,
+    choose_start,
     should_promote,
     should_retrain,
     should_roll_back,
@@ -104,3 +107,25 @@ def test_roll_back(champion, previous, rolled_back) -> None:
 
 def test_a_rate_without_lists_is_zero() -> None:
     assert Clicks("v1", 0, 0).rate == 0.0
+
+
+V1 = Ancestor("v1", "monday", {"train": 1}, None)
+V2 = Ancestor("v2", "tuesday", {"train": 1}, "v1")
+
+
+@pytest.mark.parametrize(
+    ("ancestors", "data", "settings", "generations", "start"),
+    [
+        ([], "monday", 1, 5, None),  # nothing serves yet
+        ([V1], "tuesday", 1, 5, "v1"),
+        ([V2, V1], "wednesday", 1, 5, "v2"),
+        ([V2, V1], "wednesday", 1, 1, None),  # long enough in a row
+        ([V2, V1], "wednesday", 2, 5, None),  # other settings
+        ([V1], "tuesday", 1, 0, None),  # switched off
+        ([V2, V1], "tuesday", 1, 5, "v1"),  # asked for twice: as the first time
+        ([V1], "monday", 1, 5, None),
+    ],
+)
+def test_what_training_continues_from(ancestors, data, settings, generations, start) -> None:
+    rules = WarmStartRules(generations=generations)
+    assert choose_start(ancestors, data, {"train": settings}, rules) == start

@@ -5,7 +5,14 @@ from typer.testing import CliRunner
 
 from recloop.cli import app
 from recloop.registry.champion import read_champion, write_champion
-from recloop.registry.manifest import MANIFEST, PAYLOAD, CorruptModelError, Lineage, verify
+from recloop.registry.manifest import (
+    CHECKPOINT,
+    MANIFEST,
+    PAYLOAD,
+    CorruptModelError,
+    Lineage,
+    verify,
+)
 from recloop.registry.store import Registry, UnknownVersionError
 
 LINEAGE = Lineage(
@@ -46,6 +53,19 @@ def test_versions_count_up_and_are_found_by_what_they_hold(registry, files) -> N
     assert registry.find("m0del.dir") == "v1"
     assert registry.find("unheard of") is None
     assert registry.manifest("v1").lineage == LINEAGE
+
+
+def test_a_checkpoint_is_kept_and_checked(registry, files, tmp_path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    checkpoint.joinpath("tuned.safetensors").write_bytes(b"weights")
+    registry.register("v2", *files, LINEAGE, checkpoint=checkpoint)
+    kept = registry.path("v2") / CHECKPOINT / "tuned.safetensors"
+    assert kept.read_bytes() == b"weights"
+    registry.check("v2")
+    kept.write_bytes(b"other weights")
+    with pytest.raises(CorruptModelError, match=r"tuned\.safetensors"):
+        registry.check("v2")
 
 
 def test_a_failed_registration_leaves_nothing(registry, tmp_path) -> None:

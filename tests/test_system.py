@@ -58,6 +58,7 @@ def test_run_reports_everything_that_it_did(first_run: dict) -> None:
     assert models["recloop"]["ndcg@10"]["value"] > models["popularity"]["ndcg@10"]["value"]
     assert first_run["models"]["first"]["version"] == "v1"
     assert first_run["models"]["second"]["version"] == "v2"
+    assert first_run["continues"] == {"first": None, "second": "v1"}
     assert first_run["first_decision"]["promoted"]
     assert first_run["bento"].startswith("recloop:")
     assert first_run["replay"]["events"] == 480
@@ -87,6 +88,21 @@ def test_a_reports_folder_holds_what_people_read(checkout: Checkout, first_run: 
     reports = checkout.home / "reports"
     assert len(list(reports.glob("retrain-*/data-docs/index.html"))) == 2
     assert len(list(reports.glob("monitor-*/interactions.html"))) == 1
+
+
+def test_a_challenger_continues_from_the_champion(checkout: Checkout, first_run: dict) -> None:
+    first, second = (
+        json.loads(checkout.run("git", "show", f"recloop/{version}:reports/training.json"))
+        for version in ("v1", "v2")
+    )
+    assert (first["continues"], second["continues"]) == (None, "v1")
+    assert first["valid_ndcg@10_at_start"] is None
+    assert (
+        second["valid_ndcg@10"] >= second["valid_ndcg@10_at_start"] > 0.5 * first["valid_ndcg@10"]
+    )
+    assert second["epochs"] <= 3
+    manifests = [Registry(Home(checkout.home)).manifest(version) for version in ("v1", "v2")]
+    assert [manifest.lineage.parent for manifest in manifests] == [None, "v1"]
 
 
 def test_every_model_comes_back_with_git_and_dvc(

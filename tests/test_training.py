@@ -3,11 +3,13 @@
 import itertools
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaModel
 
+from recloop.data.catalogue import Catalogue
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import TextConfig, resolve_base
 from recloop.models.content import QueryEncoder
@@ -24,6 +26,7 @@ from recloop.training.judge import judge_on
 from recloop.training.losses import full_softmax, sampled_softmax
 from recloop.training.sequence import FrozenText, TrainConfig, copied
 from recloop.training.textside import TunedText
+from recloop.training.warm import carried
 
 CPU = Compute(torch.device("cpu"), bf16=False)
 TITLES = [f"{word} film number {n}" for n in range(6) for word in ("sad", "funny")]
@@ -67,6 +70,21 @@ def test_windows_are_cropped_and_reordered() -> None:
     assert all(sorted(part) == window.tolist() for part in mixed)
     assert any(part.tolist() != window.tolist() for part in mixed)
     assert augmented(window, Augment(), rng) is window
+
+
+def test_a_model_is_carried_to_another_catalogue_item_by_item() -> None:
+    settings = config(epochs=1)
+    model, _ = fit(sequences(), words(), settings, CPU)
+    count = len(model.known)
+    ids = [f"i{row}" for row in range(count)]
+    today = Catalogue(pl.DataFrame({"item_id": ["new", *reversed(ids[1:])]}))  # i0 has gone
+    moved = carried(model, ids, today, settings.tower)
+    assert not moved.known[0]
+    assert torch.equal(moved.known[1:], model.known[1:].flip(0))
+    assert torch.equal(moved.items.ids[1:], model.items.ids[1:].flip(0))
+    text = torch.randn(count, words().vectors.shape[1])
+    there = torch.cat([text[:1], text[1:].flip(0)])
+    torch.testing.assert_close(moved.vectors(there)[1:], model.vectors(text)[1:].flip(0))
 
 
 def test_patience_ends_training() -> None:

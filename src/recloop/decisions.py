@@ -1,7 +1,9 @@
 """The loop's decisions. Pure: numbers and rules in, `(decision, reasons)` out, nothing else known."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from recloop.config import Settings
 
@@ -30,6 +32,43 @@ class PromotionRules(Settings):
     margin: float = 0.02
     min_coverage_ratio: float = 0.5
     min_requests: int = 200
+
+
+class WarmStartRules(Settings):
+    """How many models in a row may continue each other's training; the next one starts from scratch.
+
+    0: every one does.
+    """
+
+    generations: int = 5
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """A registered model: what it was trained on and with, and the version that it continued."""
+
+    version: str
+    data_version: str
+    settings: Mapping[str, Any]
+    parent: str | None
+
+
+def choose_start(
+    ancestors: Sequence[Ancestor],
+    data_version: str,
+    settings: Mapping[str, Any],
+    rules: WarmStartRules,
+) -> str | None:
+    """The version to continue from, None for scratch. The champion comes first, its parents follow.
+
+    A champion of these very data is not improved by continuing from itself: its own start is taken
+    again, so that what is asked for twice is done once.
+    """
+    if ancestors and ancestors[0].data_version == data_version:
+        return ancestors[0].parent
+    if not ancestors or len(ancestors) > rules.generations or ancestors[0].settings != settings:
+        return None
+    return ancestors[0].version
 
 
 @dataclass(frozen=True)

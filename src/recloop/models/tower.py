@@ -34,6 +34,7 @@ class ItemVectors(nn.Module):
         self.adapter = nn.Sequential(
             nn.Linear(text_width, config.dim), nn.GELU(), nn.Linear(config.dim, config.dim)
         )
+        self.text_width = text_width
         self.id_dropout = config.id_dropout
         self.text_dropout = config.text_dropout
         self.use_text = config.use_text

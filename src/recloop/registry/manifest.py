@@ -11,6 +11,7 @@ from pydantic import BaseModel
 MANIFEST = "manifest.json"
 PAYLOAD = "model"
 REFERENCE = "reference"
+CHECKPOINT = "checkpoint"
 
 
 class CorruptModelError(RuntimeError):
@@ -18,7 +19,7 @@ class CorruptModelError(RuntimeError):
 
 
 class Lineage(BaseModel):
-    """Where a model comes from."""
+    """Where a model comes from. `parent`: the version whose training it continued."""
 
     git_commit: str
     git_ref: str
@@ -27,6 +28,7 @@ class Lineage(BaseModel):
     validation: dict[str, Any]
     metrics: dict[str, Any]
     params: dict[str, Any]
+    parent: str | None = None
 
 
 class Manifest(BaseModel):
@@ -74,7 +76,7 @@ def _checksums(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): _sha256(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).parts[0] in {PAYLOAD, REFERENCE}
+        if path.is_file() and path.relative_to(folder).parts[0] in {PAYLOAD, REFERENCE, CHECKPOINT}
     }
 
 

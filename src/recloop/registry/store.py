@@ -9,6 +9,7 @@ from recloop.config import Home
 from recloop.recommender.recommender import Recommender
 from recloop.registry.champion import Champion, read_champion, write_champion
 from recloop.registry.manifest import (
+    CHECKPOINT,
     MANIFEST,
     PAYLOAD,
     REFERENCE,
@@ -38,8 +39,18 @@ class Registry:
         """The number after the newest version, here or among those `taken` elsewhere."""
         return f"v{max((int(v[1:]) for v in [*self.versions(), *taken]), default=0) + 1}"
 
-    def register(self, version: str, payload: Path, reference: Path, lineage: Lineage) -> Manifest:
-        """Copy a model's files into the store as `version`; complete or not there at all."""
+    def register(
+        self,
+        version: str,
+        payload: Path,
+        reference: Path,
+        lineage: Lineage,
+        checkpoint: Path | None = None,
+    ) -> Manifest:
+        """Copy a model's files into the store as `version`; complete or not there at all.
+
+        With its `checkpoint`, later models can continue its training.
+        """
         # Both are heavy; and BentoML's own default store is fixed by the first home that it meets.
         import bentoml  # noqa: PLC0415
         from bentoml._internal.models import ModelStore  # noqa: PLC0415
@@ -52,6 +63,8 @@ class Registry:
         with bentoml.models.create(f"{NAME}:{version}", _model_store=store) as model:
             shutil.copytree(payload, Path(model.path) / PAYLOAD)
             shutil.copytree(reference, Path(model.path) / REFERENCE)
+            if checkpoint is not None:
+                shutil.copytree(checkpoint, Path(model.path) / CHECKPOINT)
         return seal(self._folder(version), version, lineage)
 
     def versions(self) -> list[str]:
@@ -78,11 +91,14 @@ class Registry:
             raise UnknownVersionError(f"there is no model version {version!r}")
         return folder
 
+    def check(self, version: str) -> None:
+        """Compare every file with its checksum. Raises UnknownVersionError, CorruptModelError."""
+        verify(self.path(version))
+
     def load(self, version: str) -> Recommender:
         """The model, its checksums verified. Raises UnknownVersionError, CorruptModelError."""
-        folder = self.path(version)
-        verify(folder)
-        return Payload.load(folder / PAYLOAD).recommender()
+        self.check(version)
+        return Payload.load(self.path(version) / PAYLOAD).recommender()
 
     def champion(self) -> Champion | None:
         """Which version serves."""
@@ -90,7 +106,7 @@ class Registry:
 
     def promote(self, version: str, reasons: list[str]) -> Champion:
         """Verify a version, then let it serve. Raises UnknownVersionError, CorruptModelError."""
-        verify(self.path(version))
+        self.check(version)
         return write_champion(self._home.champion, version, reasons)
 
     def _folder(self, version: str) -> Path:

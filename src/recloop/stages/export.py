@@ -75,7 +75,7 @@ def _weigh(
     beside: Beside, valid: Requests, config: ExportConfig, train_config: TrainConfig, new: int
 ) -> BlendWeights:
     tower = train_config.tower
-    model, text = checkpoint.load_sequence_model(files.CHECKPOINT / "tuned.safetensors", tower)
+    model, text = checkpoint.load_sequence_model(files.CHECKPOINT / files.TUNED, tower)
     exported = export_tower(model.tower, tower.dim, tower.window)
     scorers: dict[str, Scorer] = {
         SEQUENTIAL: Sequential(exported, model.vectors(text).numpy(), tower.window),
@@ -107,7 +107,7 @@ def _payload(
     repeats: bool,
 ) -> Payload:
     tower = train_config.tower
-    model, text = checkpoint.load_sequence_model(files.CHECKPOINT / "final.safetensors", tower)
+    model, text = checkpoint.load_sequence_model(files.CHECKPOINT / files.FINAL, tower)
     query = _query(catalogue, config.query, train_config)
     facts = files.read_json(files.SNAPSHOT_FACTS)
     return Payload(
@@ -148,7 +148,7 @@ def _query(catalogue: Catalogue, config: QueryConfig, train_config: TrainConfig)
         return frozen_query(config, catalogue)
     text = train_config.text
     encoder, tokenizer = load_encoder(current_base(text), text)
-    checkpoint.load_encoder_weights(files.CHECKPOINT / "encoder.safetensors", encoder)
+    checkpoint.load_encoder_weights(files.CHECKPOINT / files.ENCODER, encoder)
     return tuned_query(encoder, tokenizer, text.max_tokens, config)
 
 

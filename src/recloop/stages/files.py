@@ -22,7 +22,10 @@ TEST_REQUESTS = SPLIT / "test_requests.parquet"
 
 ARTIFACTS = Path("artifacts")
 BASE = ARTIFACTS / "base"
+START = ARTIFACTS / "start"
+START_ITEMS = "items.parquet"
 CHECKPOINT = ARTIFACTS / "checkpoint"
+TUNED, FINAL, ENCODER = "tuned.safetensors", "final.safetensors", "encoder.safetensors"
 BASELINES = ARTIFACTS / "baselines"
 MODEL = ARTIFACTS / "model"
 PREDICTIONS = ARTIFACTS / "predictions"

@@ -1,6 +1,7 @@
 """Train: find the number of epochs on validation data with the language model tuned, then refit.
 
-The refit runs on train and validation data with the text vectors that tuning ended on.
+The refit runs on train and validation data with the text vectors that tuning ended on. Where the loop
+laid out an earlier model, tuning continues from it, with its language model as it is and for fewer epochs.
 """
 
 import time
@@ -8,6 +9,7 @@ import time
 import polars as pl
 import torch
 
+from recloop import columns as c
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue, sequences
 from recloop.data.split import SplitConfig
@@ -21,8 +23,12 @@ from recloop.training import checkpoint
 from recloop.training.device import choose
 from recloop.training.finetune import Progress, fit
 from recloop.training.judge import judge_on
-from recloop.training.sequence import FrozenText, TrainConfig
+from recloop.training.sequence import FrozenText, SequenceModel, TrainConfig
 from recloop.training.textside import TunedText
+from recloop.training.warm import carried
+
+# Of the epochs of training from scratch, those that continuing takes (docs/log.md).
+_SHARE = 1 / 6
 
 log = get_log("train")
 
@@ -34,6 +40,10 @@ def main() -> None:
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     torch.manual_seed(config.seed)
     encoder, tokenizer = load_encoder(current_base(config.text), config.text)
+    continues = files.read_json(files.START / "start.json")["version"]
+    if continues:
+        checkpoint.load_encoder_weights(files.START / files.ENCODER, encoder)
+        config = config.continuing(config.epochs, _SHARE)
     texts = Texts(catalogue.texts(), tokenizer, config.text)
     passes = len(config.text_passes)
     text = TunedText(encoder, texts, config.text_learning_rate, compute, passes)
@@ -45,10 +55,13 @@ def main() -> None:
     )
     judge = judge_on(requests.sample(2_000, config.seed), config.tower.window)
     past = sequences(pl.read_parquet(files.TRAIN), catalogue, repeats=split.repeats)
-    tuned, history = fit(past, text, config, compute, judge=judge, progress=_say("tune"))
+    start = _start(catalogue, config) if continues else None
+    tuned, history = fit(
+        past, text, config, compute, start=start, judge=judge, progress=_say("tune")
+    )
     files.fresh(CHECKPOINT)
-    checkpoint.save_sequence_model(CHECKPOINT / "tuned.safetensors", tuned, text.vectors)
-    checkpoint.save_encoder(CHECKPOINT / "encoder.safetensors", encoder)
+    checkpoint.save_sequence_model(CHECKPOINT / files.TUNED, tuned, text.vectors)
+    checkpoint.save_encoder(CHECKPOINT / files.ENCODER, encoder)
 
     final, _ = fit(
         sequences(files.past(), catalogue, repeats=split.repeats),
@@ -58,11 +71,13 @@ def main() -> None:
         start=tuned,
         progress=_say("refit"),
     )
-    checkpoint.save_sequence_model(CHECKPOINT / "final.safetensors", final, text.vectors)
+    checkpoint.save_sequence_model(CHECKPOINT / files.FINAL, final, text.vectors)
     files.write_json(
         files.TRAINING,
         {
+            "continues": continues,
             "epochs": history.best_epochs(),
+            "valid_ndcg@10_at_start": history.epochs[0].get("ndcg@10") if start else None,
             "valid_ndcg@10": history.best_quality(),
             "text_encoder": checkpoint.tuned_change(encoder, before, text.vectors),
             "device": str(compute.device),
@@ -71,6 +86,13 @@ def main() -> None:
         },
     )
     pl.DataFrame(history.epochs).write_csv(files.EPOCHS)
+
+
+def _start(catalogue: Catalogue, config: TrainConfig) -> SequenceModel:
+    """The earlier model on today's catalogue."""
+    model, _ = checkpoint.load_sequence_model(files.START / files.TUNED, config.tower)
+    ids = pl.read_parquet(files.START / files.START_ITEMS)[c.ITEM].to_list()
+    return carried(model, ids, catalogue, config.tower)
 
 
 def _say(phase: str) -> Progress:

@@ -24,7 +24,10 @@ from recloop.training.steps import Steps
 
 @dataclass
 class History:
-    """What happened, an entry per epoch: loss, and NDCG@10 where it was judged."""
+    """What happened, an entry per epoch: loss, and NDCG@10 where it was judged.
+
+    A model that was continued begins with an entry of epoch 0, where there is a judge.
+    """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
 
@@ -71,19 +74,25 @@ def fit(
     total = config.epochs * -(-drawn // config.batch)
     steps = Steps(model, sequences, config, compute, total)
     history, best, restore = History(), -1.0, None
+
+    def enter(entry: dict[str, float]) -> None:
+        nonlocal best, restore
+        if judge is not None and entry["epoch"] % config.judge_every == 0:
+            entry["ndcg@10"] = judge(model, text.vectors)
+            if entry["ndcg@10"] > best:
+                best, restore = entry["ndcg@10"], _remember(model, text)
+        history.epochs.append(entry)
+        progress(entry)
+
+    if start is not None and judge is not None:
+        enter({"epoch": 0.0})
     for epoch in range(1, config.epochs + 1):
         tunes_text = epoch in config.text_passes
         leaf = text.vectors.detach().requires_grad_(tunes_text)
         loss = steps.epoch(leaf, batches(windows, config.batch, rng, drawn, config.augment))
         if leaf.grad is not None:
             text.tune(leaf.grad, rng)
-        entry = {"epoch": float(epoch), "loss": loss}
-        if judge is not None and epoch % config.judge_every == 0:
-            entry["ndcg@10"] = judge(model, text.vectors)
-            if entry["ndcg@10"] > best:
-                best, restore = entry["ndcg@10"], _remember(model, text)
-        history.epochs.append(entry)
-        progress(entry)
+        enter({"epoch": float(epoch), "loss": loss})
         if history.waited() >= config.patience > 0:
             break
     if restore is not None:
