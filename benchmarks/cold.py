@@ -1,4 +1,4 @@
-"""New items: a tenth of the catalogue is hidden until the test, another tenth until validation.
+"""New items: a tenth of the catalogue is hidden until the test.
 
 `python benchmarks/cold.py DIR --seed 1` takes a folder of `recloop evaluate`. The hidden items stay in
 the catalogue that is ranked. `warm_only` is the same model on the same training data in a world without
@@ -39,16 +39,10 @@ def main(
 
 def _run(folder: Path, protocol: Protocol, seed: int, seconds: float) -> dict[str, Any]:
     rows, items = pl.read_parquet(folder / _INTERACTIONS), pl.read_parquet(folder / _ITEMS)
-    order = np.random.default_rng(seed).permutation(items.height)
-    size = round(SHARE * items.height)
-    late = items[c.ITEM].gather(order[:size].tolist()).implode()
-    recent = items[c.ITEM].gather(order[size : 2 * size].tolist()).implode()
-    split, item = pl.col("split"), pl.col(c.ITEM)
-    shown = rows.filter(~(item.is_in(late) & (split != "test")))
-    # What is new in validation teaches the offset; in the test it would be neither new nor known.
-    shown = shown.filter(~(item.is_in(recent) & (split != "valid")))
-    hidden = item.is_in(late)
-    without = shown.filter(~hidden & ~(item.is_in(recent) & (split == "valid")))
+    order, size = np.random.default_rng(seed).permutation(items.height), round(SHARE * items.height)
+    hidden = pl.col(c.ITEM).is_in(items[c.ITEM].gather(order[:size].tolist()).implode())
+    shown = rows.filter(~(hidden & (pl.col("split") != "test")))
+    without = shown.filter(~hidden)
     config = TrialConfig(
         models=(OURS, "text", "popularity"),
         protocol=protocol,

@@ -66,25 +66,31 @@ class Newcomers:
 
 def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr_matrix:
     """`(new items, items)`: the weights of the nearest known ones, 1 together; no text, no weights."""
-    described = text.any(1)
-    new, met = np.flatnonzero(~known), np.flatnonzero(known & described)
+    described: NDArray[np.bool_] = (text != 0).any(1)
+    new = np.flatnonzero(~known)
+    met, places = np.flatnonzero(known & described), np.flatnonzero(described[new])
+    shape, count = (len(new), len(known)), min(_NEAREST, len(met))
+    if not count:
+        return sparse.csr_matrix(np.zeros(shape, np.float32))
     # What all texts have in common makes none of them alike.
-    own = text - text[met].mean(0) if len(met) else text
-    unit = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-9)
-    unit[~described] = 0
-    count = min(_NEAREST, len(met))
-    columns, weights = (
-        np.zeros((len(new), count), np.int64),
-        np.zeros((len(new), count), np.float32),
-    )
-    for start in range(0, len(new) if count else 0, _CHUNK):
-        cosines = unit[new[start : start + _CHUNK]] @ unit[met].T
+    common = text[met].mean(0)
+    theirs = _unit(text[met] - common)
+    columns = np.zeros((len(places), count), np.int64)
+    weights = np.zeros((len(places), count), np.float32)
+    for start in range(0, len(places), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        cosines = _unit(text[new[places[part]]] - common) @ theirs.T
         nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
         close = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** _SHARPNESS
-        columns[start : start + _CHUNK] = met[nearest]
-        weights[start : start + _CHUNK] = close / np.maximum(close.sum(1, keepdims=True), 1e-9)
-    starts = np.arange(len(new) + 1) * count
-    shape = (len(new), len(known))
-    likeness = sparse.csr_matrix((weights.ravel(), columns.ravel(), starts), shape=shape)
+        columns[part] = met[nearest]
+        weights[part] = close / np.maximum(close.sum(1, keepdims=True), 1e-9)
+    rows = np.repeat(places, count)
+    likeness = sparse.csr_matrix((weights.ravel(), (rows, columns.ravel())), shape=shape)
     likeness.eliminate_zeros()
     return likeness
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.maximum(norms, 1e-9)
+    return unit

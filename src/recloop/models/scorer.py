@@ -39,10 +39,21 @@ def standardise(scores: Scores, known: NDArray[np.bool_] | None = None) -> Score
 
     With `known` `(items,)` only these count, and the others become zeros.
     """
-    counted = True if known is None or known.all() else known
-    centred = scores - scores.mean(1, keepdims=True, where=counted)
-    if counted is not True:
-        centred[:, ~counted] = 0
-    spread = scores.std(1, keepdims=True, where=counted)
+    if known is None or known.all():
+        centred = scores - scores.mean(1, keepdims=True)
+        spread = centred.std(1, keepdims=True)
+    else:
+        counted = known.astype(np.float32)
+        centred = (
+            scores - np.einsum("ri,i->r", scores, counted)[:, None] / max(known.sum(), 1)
+        ) * counted
+        spread = deviation(centred, known)
     scaled: Scores = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > _FLAT)
     return scaled
+
+
+def deviation(centred: Scores, known: NDArray[np.bool_]) -> Scores:
+    """Standard deviation `(requests, 1)` over known items of scores whose mean over them is zero."""
+    squares = np.einsum("ri,ri,i->r", centred, centred, known.astype(np.float32))
+    spread: Scores = np.sqrt(squares / max(known.sum(), 1)).astype(np.float32)[:, None]
+    return spread

@@ -16,7 +16,7 @@ from recloop.evaluation.metrics import Hits, ndcg
 from recloop.evaluation.offline import Requests, hits
 from recloop.models.newcomers import Newcomers, NewcomerTerms
 from recloop.models.ranking import top_k
-from recloop.models.scorer import Scores
+from recloop.models.scorer import Scores, deviation
 
 # Of the items, at least this share is asked about as new.
 _SHARE = 0.1
@@ -108,7 +108,7 @@ def _lists(
         ranked = [top_k(kind, part.forbidden(), _K) for kind in (old, new)]
         known.append(ranked[0][1])
         worth.append(ranked[1][1])
-        spread.append(newcomers.spread(scores))
+        spread.append(deviation(scores, newcomers.known))
         found.append(hits(np.concatenate([rows for rows, _ in ranked], 1), part.relevant))
     count, total, squares = moments
     return _Lists(
