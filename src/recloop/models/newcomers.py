@@ -71,7 +71,8 @@ def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr
     met, places = np.flatnonzero(known & described), np.flatnonzero(described[new])
     shape, count = (len(new), len(known)), min(_NEAREST, len(met))
     if not count:
-        return sparse.csr_matrix(np.zeros(shape, np.float32))
+        nothing = (np.zeros(0, np.float32), (new[:0], new[:0]))
+        return sparse.csr_matrix(nothing, shape=shape)
     # What all texts have in common makes none of them alike.
     common = text[met].mean(0)
     theirs = _unit(text[met] - common)
