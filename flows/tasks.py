@@ -14,7 +14,6 @@ from flows import workspace as ws
 from flows.publish import Packaged
 from flows.shell import CommandError, run
 from flows.workspace import Workspace
-from recloop import decisions
 from recloop.config import Home
 from recloop.decisions import (
     Ancestor,
@@ -23,6 +22,7 @@ from recloop.decisions import (
     PromotionRules,
     Rivalry,
     WarmStartRules,
+    choose_start,
     should_promote,
 )
 from recloop.evaluation.report import HEADLINE, OURS
@@ -92,8 +92,8 @@ def pass_gate(space: Workspace, reports: Path) -> dict[str, Any]:
     return verdict.model_dump(mode="json")
 
 
-@task(name="choose the start", timeout_seconds=600)
-def choose_start(
+@task(name="lay out the start", timeout_seconds=600)
+def lay_out_start(
     home: Home, space: Workspace, snapshot: dict[str, Any], rules: WarmStartRules
 ) -> str | None:
     """The version whose training the new model continues; None for scratch."""
@@ -101,7 +101,7 @@ def choose_start(
     if (settings["pretrain"] or {}).get("epochs"):  # another base for each catalogue
         rules = WarmStartRules(generations=0)
     ancestors = list(_ancestors(Registry(home)))
-    version = decisions.choose_start(ancestors, snapshot["data_version"], settings, rules)
+    version = choose_start(ancestors, snapshot["data_version"], settings, rules)
     space.dvc("repro", "--force", "--single-item", "start", **{VARIABLE: version or ""})
     return version
 

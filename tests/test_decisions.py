@@ -124,6 +124,8 @@ V2 = Ancestor("v2", "tuesday", {"train": 1}, "v1")
         ([V1], "tuesday", 1, 0, None),  # switched off
         ([V2, V1], "tuesday", 1, 5, "v1"),  # asked for twice: as the first time
         ([V1], "monday", 1, 5, None),
+        ([V2, V1], "tuesday", 2, 5, None),  # the same data with other settings: nothing fits
+        ([V2, V1], "tuesday", 1, 0, None),
     ],
 )
 def test_what_training_continues_from(ancestors, data, settings, generations, start) -> None:

@@ -136,8 +136,31 @@ def test_the_mix_learns_how_far_up_new_items_may_come(share: float, *, first: bo
     best = top_k(scores, asked.forbidden(), 1)[0][:, 0]
     assert (best >= 36).all() == first
     # Whoever is shown a new item is shown one of their taste.
-    above = scores[:, 36:][np.arange(400)[:, None], np.arange(4)[None]]
-    assert (above.argmax(1) % 2 == taste).all()
+    assert (scores[:, 36:].argmax(1) % 2 == taste).all()
+
+
+def test_items_without_text_do_not_widen_those_with_one() -> None:
+    rng = np.random.default_rng(0)
+    text, known = rng.normal(size=(60, 8)).astype(np.float32), np.arange(60) < 40
+    wanted = rng.integers(1, 40, 100)
+    asked = Requests([np.array([0])] * 100, [np.array([row]) for row in wanted])
+    scores = rng.normal(size=(100, 60)).astype(np.float32)
+    scores[np.arange(100), wanted] += 2
+
+    def stretch(silent: int) -> float:
+        """With so many new items more that have no text."""
+        wider = np.pad(scores, ((0, 0), (0, silent)))
+        weights = fit_mix(
+            {"any": lambda _: wider},
+            np.pad(text, ((0, silent), (0, 0))),
+            np.pad(known, (0, silent)),
+            asked,
+            seed=0,
+            new=20 + silent,
+        )
+        return weights.newcomers.stretch
+
+    assert stretch(500) == pytest.approx(stretch(0), rel=1e-3)
 
 
 def test_top_k_orders_and_breaks_ties_by_catalogue_order() -> None:

@@ -35,10 +35,7 @@ class PromotionRules(Settings):
 
 
 class WarmStartRules(Settings):
-    """How many models in a row may continue each other's training; the next one starts from scratch.
-
-    0: every one does.
-    """
+    """How many models in a row may continue the one before; 0: every model starts from scratch."""
 
     generations: int = 5
 
@@ -64,11 +61,12 @@ def choose_start(
     A champion of these very data is not improved by continuing from itself: its own start is taken
     again, so that what is asked for twice is done once.
     """
-    if ancestors and ancestors[0].data_version == data_version:
-        return ancestors[0].parent
-    if not ancestors or len(ancestors) > rules.generations or ancestors[0].settings != settings:
+    if not ancestors or not rules.generations or ancestors[0].settings != settings:
         return None
-    return ancestors[0].version
+    champion = ancestors[0]
+    if champion.data_version == data_version:
+        return champion.parent
+    return champion.version if len(ancestors) <= rules.generations else None
 
 
 @dataclass(frozen=True)

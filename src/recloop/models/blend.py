@@ -50,16 +50,22 @@ class Blend:
         return combine(self.parts(histories))
 
 
+def weighed(
+    ask: Callable[[str], Scores], channels: Mapping[str, float], known: NDArray[np.bool_]
+) -> dict[str, Scores]:
+    """The scores of known items by each channel that counts, as `ask` says them; new ones get 0."""
+    return {
+        name: np.float32(weight) * standardise(ask(name), known)
+        for name, weight in channels.items()
+        if weight > 0
+    }
+
+
 def parts(
     ask: Callable[[str], Scores], weights: BlendWeights, newcomers: Newcomers
 ) -> dict[str, Scores]:
-    """The weighted scores of each channel that counts, as `ask` says them; of new items one part more."""
-    known = newcomers.known
-    found = {
-        name: np.float32(weight) * standardise(ask(name), known)
-        for name, weight in weights.channels.items()
-        if weight > 0
-    }
+    """What channels say of known items, and in one part more what follows for new ones."""
+    found = weighed(ask, weights.channels, newcomers.known)
     if len(newcomers.rows):
         scores = combine(found)
         found[NEWCOMER] = np.zeros_like(scores)

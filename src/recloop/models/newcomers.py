@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import sparse
 
-from recloop.models.scorer import Scores
+from recloop.models.scorer import Scores, deviation
 
 # How many known items speak for a new one, and how much more the nearest of them says.
 _NEAREST, _SHARPNESS = 20, 2
@@ -49,7 +49,8 @@ class Newcomers:
         An item without text comes last.
         """
         terms, lowest = self._terms, scores.min(1, keepdims=True, initial=0.0)
-        placed = terms.stretch * self.worth(scores) + terms.shift * self.spread(scores)
+        spread = deviation(scores, self.known)
+        placed = terms.stretch * self.worth(scores) + terms.shift * spread
         among: Scores = np.where(self._described, placed, lowest).astype(np.float32)
         return among
 
@@ -57,11 +58,6 @@ class Newcomers:
         """What the nearest known items' scores say, before they are widened and shifted."""
         worth: Scores = (self._likeness @ scores.T).T
         return worth
-
-    def spread(self, scores: Scores) -> Scores:
-        """Standard deviation `(requests, 1)` over the known items."""
-        spread: Scores = scores.std(1, where=self.known, keepdims=True)
-        return spread
 
 
 def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr_matrix:

@@ -44,16 +44,17 @@ def standardise(scores: Scores, known: NDArray[np.bool_] | None = None) -> Score
         spread = centred.std(1, keepdims=True)
     else:
         counted = known.astype(np.float32)
-        centred = (
-            scores - np.einsum("ri,i->r", scores, counted)[:, None] / max(known.sum(), 1)
-        ) * counted
+        mean = np.einsum("ri,i->r", scores, counted) / max(known.sum(), 1)
+        centred = (scores - mean[:, None]) * counted
         spread = deviation(centred, known)
     scaled: Scores = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > _FLAT)
     return scaled
 
 
-def deviation(centred: Scores, known: NDArray[np.bool_]) -> Scores:
-    """Standard deviation `(requests, 1)` over known items of scores whose mean over them is zero."""
-    squares = np.einsum("ri,ri,i->r", centred, centred, known.astype(np.float32))
-    spread: Scores = np.sqrt(squares / max(known.sum(), 1)).astype(np.float32)[:, None]
+def deviation(scores: Scores, known: NDArray[np.bool_]) -> Scores:
+    """Standard deviation `(requests, 1)` over known items; their mean should be near zero."""
+    counted, count = known.astype(np.float32), max(known.sum(), 1)
+    mean = np.einsum("ri,i->r", scores, counted) / count
+    squares = np.einsum("ri,ri,i->r", scores, scores, counted) / count
+    spread: Scores = np.sqrt(np.maximum(squares - mean**2, 0)).astype(np.float32)[:, None]
     return spread

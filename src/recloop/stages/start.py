@@ -24,7 +24,7 @@ def main() -> None:
     """The registry's version → artifacts/start. Raises UnknownVersionError, CorruptModelError."""
     version = os.environ.get(VARIABLE) or None
     start = files.fresh(files.START)
-    files.write_json(start / "start.json", {"version": version})
+    files.write_json(files.START_FACTS, {"version": version})
     if version is None:
         return
     registry = Registry(Home.from_environment())
@@ -33,7 +33,7 @@ def main() -> None:
     for name in (files.TUNED, files.ENCODER):
         shutil.copy(folder / CHECKPOINT / name, start / name)
     items = pl.read_parquet(folder / PAYLOAD / ITEMS, columns=[c.ITEM])
-    items.write_parquet(start / files.START_ITEMS)
+    items.write_parquet(files.START_ITEMS)
     get_log("start").info("training continues", version=version, items=items.height)
 
 

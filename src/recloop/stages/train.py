@@ -40,7 +40,7 @@ def main() -> None:
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     torch.manual_seed(config.seed)
     encoder, tokenizer = load_encoder(current_base(config.text), config.text)
-    continues = files.read_json(files.START / "start.json")["version"]
+    continues = files.read_json(files.START_FACTS)["version"]
     if continues:
         checkpoint.load_encoder_weights(files.START / files.ENCODER, encoder)
         config = config.continuing(config.epochs, _SHARE)
@@ -91,7 +91,7 @@ def main() -> None:
 def _start(catalogue: Catalogue, config: TrainConfig) -> SequenceModel:
     """The earlier model on today's catalogue."""
     model, _ = checkpoint.load_sequence_model(files.START / files.TUNED, config.tower)
-    ids = pl.read_parquet(files.START / files.START_ITEMS)[c.ITEM].to_list()
+    ids = pl.read_parquet(files.START_ITEMS)[c.ITEM].to_list()
     return carried(model, ids, catalogue, config.tower)
 
 

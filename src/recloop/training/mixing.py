@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from recloop.data.catalogue import Rows
 from recloop.evaluation.offline import Requests
-from recloop.models.blend import BlendWeights, combine, parts
+from recloop.models.blend import BlendWeights, combine, weighed
 from recloop.models.logit import fit_logit
-from recloop.models.newcomers import Newcomers
 from recloop.models.scorer import Scores, standardise
 from recloop.training.newcomers import fit_newcomers
 
@@ -39,14 +38,13 @@ def fit_mix(
         seed: of the alternatives.
         new: how many items will be new once the channels have learned from the validation data too.
     """
-    weights = BlendWeights(channels=_weigh(channels, known, valid, seed))
-    newcomers = Newcomers(text, known, weights.newcomers)
+    weights = _weigh(channels, known, valid, seed)
 
-    def mixed(requests: Requests) -> Scores:
-        return combine(parts(lambda name: channels[name](requests), weights, newcomers))
+    def of_known(requests: Requests) -> Scores:
+        return combine(weighed(lambda name: channels[name](requests), weights, known))
 
-    weights.newcomers = fit_newcomers(mixed, text, known, valid, seed, new)
-    return weights
+    terms = fit_newcomers(of_known, text, known, valid, seed, new)
+    return BlendWeights(channels=weights, newcomers=terms)
 
 
 def _weigh(
@@ -74,6 +72,8 @@ def _weigh(
     if not choices:
         return dict.fromkeys(channels, _EVEN)
     found = fit_logit(np.stack(choices), np.stack(chosen).astype(np.float32))
+    if not found.any():  # nothing helps, but something must be answered
+        return dict.fromkeys(channels, _EVEN)
     return dict(zip(channels, map(float, found), strict=True))
 
 

@@ -45,7 +45,7 @@ class _Lists:
 
 
 def fit_newcomers(
-    mixed: Callable[[Requests], Scores],
+    of_known: Callable[[Requests], Scores],
     text: NDArray[np.float32],
     known: NDArray[np.bool_],
     valid: Requests,
@@ -54,8 +54,8 @@ def fit_newcomers(
 ) -> NewcomerTerms:
     """Stretch and shift; without any text there is nothing to fit.
 
-    `mixed` are scores that are standardised for known items; `count` is how many new items there will
-    be; the others as in `fit_mix`.
+    `of_known` are the mixed scores of known items; `count` is how many new items there will be; the
+    others as in `fit_mix`.
     """
     new = _new(known, max(count, round(_SHARE * len(known))), seed)
     shown = known & ~new
@@ -63,7 +63,7 @@ def fit_newcomers(
     new &= text.any(1)
     if not new.any():
         return NewcomerTerms()
-    lists = _lists(mixed, newcomers, new, valid)
+    lists = _lists(of_known, newcomers, new, valid)
     if lists.deviation == 0:
         return NewcomerTerms()
     stretch = float(np.median(lists.spread)) / lists.deviation
@@ -92,18 +92,20 @@ def _new(known: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:
 
 
 def _lists(
-    mixed: Callable[[Requests], Scores],
+    of_known: Callable[[Requests], Scores],
     newcomers: Newcomers,
     asked: NDArray[np.bool_],
     valid: Requests,
 ) -> _Lists:
     known, worth, spread, found, moments = [], [], [], [], np.zeros(3)
+    described = asked[newcomers.rows]
     for part in valid.parts(len(newcomers.known)):
-        scores = mixed(part)
-        said = newcomers.worth(np.where(newcomers.known, scores, 0))
-        moments += [said.size, said.sum(dtype=np.float64), np.square(said, dtype=np.float64).sum()]
+        scores = of_known(part)
+        said = newcomers.worth(scores)
+        told = said[:, described].astype(np.float64)
+        moments += [told.size, told.sum(), np.square(told).sum()]
         new = np.full_like(scores, -np.inf)
-        new[:, newcomers.rows] = np.where(asked[newcomers.rows], said, -np.inf)
+        new[:, newcomers.rows] = np.where(described, said, -np.inf)
         old = np.where(newcomers.known, scores, -np.inf)
         ranked = [top_k(kind, part.forbidden(), _K) for kind in (old, new)]
         known.append(ranked[0][1])

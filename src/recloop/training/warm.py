@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from recloop.data.catalogue import Catalogue
@@ -16,7 +17,7 @@ def carried(
 
     `ids` `(items,)` are those that the model's rows stand for.
     """
-    old = [row for row, item in enumerate(ids) if len(catalogue.rows([item]))]
+    old = np.flatnonzero(np.isin(np.array(ids), np.array(catalogue.ids)))
     new = torch.from_numpy(catalogue.rows(ids))
     state = model.items.state_dict()
     items = ItemVectors(len(catalogue), model.items.text_width, config)
