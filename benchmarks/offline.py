@@ -18,7 +18,7 @@ import typer
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-STAGES = ("snapshot", "split", "train", "baselines", "export", "recommend", "evaluate")
+STAGES = ("snapshot", "split", "start", "train", "baselines", "export", "recommend", "evaluate")
 
 
 def main(
