@@ -1,11 +1,13 @@
 """Talking to the Prefect server over its HTTP API."""
 
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+from prefect.client.base import PrefectHttpxSyncClient
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _OPEN = ["RUNNING", "PENDING", "CANCELLING"]
@@ -16,16 +18,18 @@ class FlowFailedError(RuntimeError):
 
 
 class PrefectServer:
-    """The few calls that the loop needs."""
+    """The few calls that the loop needs, tried again where the server says that it is busy."""
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._client = httpx.Client(base_url=f"{address}/api", timeout=30)
+        self._client = PrefectHttpxSyncClient(
+            base_url=f"{address}/api", timeout=30, raise_on_all_errors=False
+        )
 
     def healthy(self) -> bool:
         """Whether the server answers."""
         try:
-            return self._client.get("/health").is_success
+            return httpx.get(f"{self.address}/api/health", timeout=30).is_success
         except httpx.HTTPError:
             return False
 
@@ -39,7 +43,11 @@ class PrefectServer:
         deployment = self.deployment(name)
         if deployment is None:
             raise FlowFailedError(f"there is no deployment {name}")
-        body = {"parameters": parameters or {}, "state": {"type": "SCHEDULED"}}
+        body = {
+            "parameters": parameters or {},
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": str(uuid.uuid4()),  # asked twice, started once
+        }
         answer = self._client.post(f"/deployments/{deployment['id']}/create_flow_run", json=body)
         return str(_json(answer)["id"])
 

@@ -5,11 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import psutil
 import pytest
 
 from flows.processes import Children, PortTakenError, StartError, free_port
+from flows.server import PrefectServer
 from flows.shell import CommandError, end_tree, environment, run
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
@@ -91,3 +94,34 @@ def test_telemetry_is_off_unless_the_user_turns_it_on(monkeypatch) -> None:
     assert environment()["DO_NOT_TRACK"] == "1"
     monkeypatch.setenv("DO_NOT_TRACK", "0")
     assert environment()["DO_NOT_TRACK"] == "0"
+
+
+def test_a_busy_server_is_asked_again_and_starts_a_run_once() -> None:
+    keys: list[str] = []
+
+    class Busy(BaseHTTPRequestHandler):
+        def answer(self, code: int) -> None:
+            body = b'{"id": "1"}'
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            self.answer(200)
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            keys.append(asked["idempotency_key"])
+            self.answer(201 if len(keys) > 1 else 503)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert PrefectServer(f"http://127.0.0.1:{server.server_port}").start("a/b") == "1"
+        server.shutdown()
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
