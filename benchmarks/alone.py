@@ -26,7 +26,7 @@ def ndcg_of(
     """NDCG@10 of each request, through the tower as it serves."""
     tower = export_tower(model.tower, config.tower.dim, config.tower.window)
     scorer = Sequential(tower, model.vectors(text.vectors).cpu().numpy(), config.tower.window)
-    ranked, _ = top_k(scorer.score(requests.histories), requests.forbidden(), 10)
+    ranked, _ = top_k(scorer.score(requests), requests.forbidden(), 10)
     return ndcg(hits(ranked, requests.relevant), requests.counts(), 10)
 
 

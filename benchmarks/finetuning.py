@@ -21,7 +21,8 @@ import typer
 import yaml
 
 from recloop.config import read_block
-from recloop.data.catalogue import Catalogue, sequences
+from recloop.data.catalogue import Catalogue
+from recloop.data.trail import walked
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import Tuning, resolve_base
 from recloop.models.text import Texts, load_encoder
@@ -83,7 +84,7 @@ def _run(folder: Path, base: str, way: str, seed: int) -> dict[str, Any]:
     text_config = config.text.model_copy(update={"base": base, "tuning": way})
     config = config.model_copy(update={"text": text_config, "seed": seed})
     catalogue = Catalogue(pl.read_parquet(folder / files.ITEMS))
-    past = sequences(pl.read_parquet(folder / files.TRAIN), catalogue)
+    past = walked(pl.read_parquet(folder / files.TRAIN), catalogue)
     valid = Requests.encode(pl.read_parquet(folder / files.VALID_REQUESTS), catalogue)
     compute = choose(config.device)
     resolved = resolve_base(base)

@@ -86,7 +86,7 @@ def _run(
     train: Timeline, side: FrozenText, config: TrainConfig, valid: Requests, test: Requests
 ) -> tuple[dict[str, Any], Values]:
     started, judge = time.monotonic(), judge_on(valid, config.tower.window)
-    model, history = fit(train.sequences(), side, config, choose("auto"), judge=judge)
+    model, history = fit(train.trails(), side, config, choose("auto"), judge=judge)
     seconds = round(time.monotonic() - started, 1)
     values = ndcg_of(model, side, config, test)
     last = history.epochs[-1]

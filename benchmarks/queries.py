@@ -32,7 +32,7 @@ from recloop.models.newcomers import Newcomers
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryMix
 from recloop.models.ranking import top_k
-from recloop.models.scorer import Scores, standardise
+from recloop.models.scorer import Histories, Scores, by_history, standardise
 from recloop.training.item_item import fit_ease, interaction_matrix
 
 FILE = Path(__file__).with_name("queries.json")
@@ -87,8 +87,8 @@ def _blend(past: pl.DataFrame, catalogue: Catalogue) -> Blend:
     users = past[c.USER].cast(pl.Categorical).to_physical().to_numpy().astype(np.int64)
     matrix = interaction_matrix(users, catalogue.rows(past[c.ITEM]), len(catalogue))
     channels = {
-        COLLABORATIVE: fit_ease(matrix, 300.0, 0.95),
-        POPULARITY: Popularity(counts(past, catalogue)),
+        COLLABORATIVE: by_history(fit_ease(matrix, 300.0, 0.95)),
+        POPULARITY: by_history(Popularity(counts(past, catalogue))),
     }
     weights = BlendWeights(channels={COLLABORATIVE: 1.0, POPULARITY: 0.05})
     met = np.ones(len(catalogue), bool)
@@ -99,15 +99,15 @@ def _blend(past: pl.DataFrame, catalogue: Catalogue) -> Blend:
 
 def led(world: World, reach: float, side: Side, histories: list[Rows], asked: list[str]) -> Scores:
     """What serves: the query leads, the history moves within its reach."""
-    parts = world.blend.parts(histories)
+    parts = world.blend.parts(Histories(histories))
     mixed = side.with_mix(reach)
-    return mixed.lead(parts, world.blend.score(histories), asked)[1]
+    return mixed.lead(parts, world.blend.score(Histories(histories)), asked)[1]
 
 
 def summed(world: World, side: Side, histories: list[Rows], asked: list[str]) -> Scores:
     """What served before: the blend plus twice the standardised similarity."""
     vectors = np.stack([side.encoder.encode(query) for query in asked])
-    return world.blend.score(histories) + 2 * standardise(vectors @ side.vectors.T)
+    return world.blend.score(Histories(histories)) + 2 * standardise(vectors @ side.vectors.T)
 
 
 def precision(world: World, scores: Scores, seen: list[Rows]) -> np.ndarray:
@@ -202,7 +202,9 @@ def main(
         for name, side in sides.items()
     }
     reach = QueryMix().reach
-    popular = np.tile(world.blend.score([np.empty(0, np.int64)]), (len(world.relevant), 1))
+    popular = np.tile(
+        world.blend.score(Histories([np.empty(0, np.int64)])), (len(world.relevant), 1)
+    )
     nothing = [np.empty(0, np.int64)] * len(world.relevant)
     document = {
         "command": " ".join(sys.argv),

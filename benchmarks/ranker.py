@@ -24,10 +24,11 @@ import typer
 from tokenizers import Tokenizer
 
 from recloop import columns as c
-from recloop.data.catalogue import Catalogue, Rows, sequences
+from recloop.data.catalogue import Catalogue, Rows
 from recloop.data.contract import conform_interactions, conform_items
 from recloop.data.sources.movielens import MovieLens100K
 from recloop.data.split import requests, split_interactions
+from recloop.data.trail import walked
 from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.metrics import Values, ndcg, recall
 from recloop.evaluation.offline import Requests, hits
@@ -92,7 +93,7 @@ class World:
         self.texts = self.catalogue.texts()
         parts = split_interactions(interactions, "leave-one-out", 0, 0)
         past = parts.train.vstack(parts.valid)
-        self.paths = sequences(parts.train, self.catalogue)
+        self.trails = walked(parts.train, self.catalogue)
         self.early, self.late = (
             fit_ease(user_item_matrix(t, self.catalogue), L2, DECAY) for t in (parts.train, past)
         )
@@ -113,7 +114,7 @@ class World:
         """Random moments of training; what the user engaged with at other times is no candidate."""
         places = [
             (path, place)
-            for path in self.paths
+            for path in (trail.rows for trail in self.trails)
             if len(path) > EARLIEST
             for place in self.rng.permutation(np.arange(EARLIEST, len(path)))[:per_user]
         ]
@@ -256,7 +257,7 @@ def _distil(
     config = TextConfig(tuning="frozen")
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
     text = encode_all(encoder, Texts(world.texts, tokenizer, config), compute.device)
-    student, _ = fit(world.paths, FrozenText(text), TOWER, compute)
+    student, _ = fit(world.trails, FrozenText(text), TOWER, compute)
     judge = judge_on(world.valid, TOWER.tower.window)
     result: dict[str, Any] = {"weight": weight, "requests": len(taught.ranked)}
     result["before"] = judge(student, text)

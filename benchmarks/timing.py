@@ -46,7 +46,7 @@ def main(
         config = settings(train, use_text=True, seconds=900, seed=number)
         config = config.model_copy(update={"judge_every": 1})
         clock = _Clock(judge_on(valid, config.tower.window))
-        fit(train.sequences(), side, config, choose("auto"), judge=clock.judge)
+        fit(train.trails(), side, config, choose("auto"), judge=clock.judge)
         there = [entry for entry in clock.trace if entry["ndcg@10"] >= best["ndcg@10"]]
         runs.append(
             {

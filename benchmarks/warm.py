@@ -52,16 +52,16 @@ def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> di
     old = _remembered(train, past)
     config, compute = settings(train, use_text=True, seconds=900, seed=seed), choose("auto")
     judge = judge_on(valid, config.tower.window)
-    champion, history = fit(train.sequences(), side, config, compute, judge=judge)
+    champion, history = fit(train.trails(), side, config, compute, judge=judge)
     epochs = history.best_epochs()
 
     def scratch() -> SequenceModel:
         again = config.model_copy(update={"epochs": epochs})
-        return fit(past.sequences(), side, again, compute)[0]
+        return fit(past.trails(), side, again, compute)[0]
 
     def warm() -> SequenceModel:
         newer = config.continuing(epochs, SHARE)
-        return fit(past.sequences(), side, newer, compute, start=champion)[0]
+        return fit(past.trails(), side, newer, compute, start=champion)[0]
 
     models = {"champion": champion}
     seconds: dict[str, float] = {}

@@ -20,7 +20,7 @@ from recloop.models.content import Content
 from recloop.models.newcomers import Newcomers, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.ranking import top_k
-from recloop.models.scorer import Scores, recency_weights, standardise
+from recloop.models.scorer import Histories, Scores, by_history, recency_weights, standardise
 from recloop.training.item_item import fit_ease, fit_item_knn
 from recloop.training.mixing import fit_mix
 
@@ -79,9 +79,10 @@ def test_blend_adds_weighted_channels_of_known_items() -> None:
     weights = BlendWeights(channels={SEQUENTIAL: 2.0, POPULARITY: 0.0})
     channel = Popularity(np.array([0, 3], np.float32))
     newcomers = Newcomers(np.zeros((2, 1), np.float32), np.array([True, True]), weights.newcomers)
-    blend = Blend({SEQUENTIAL: channel, POPULARITY: channel}, weights, newcomers)
-    assert blend.score([NOTHING])[0] == pytest.approx([-2, 2])
-    assert list(blend.parts([NOTHING])) == [SEQUENTIAL]  # a channel without weight costs nothing
+    channels = dict.fromkeys((SEQUENTIAL, POPULARITY), by_history(channel))
+    blend, asked = Blend(channels, weights, newcomers), Histories([NOTHING])
+    assert blend.score(asked)[0] == pytest.approx([-2, 2])
+    assert list(blend.parts(asked)) == [SEQUENTIAL]  # a channel without weight costs nothing
 
 
 def test_a_new_item_is_worth_what_its_like_are_worth() -> None:
@@ -90,9 +91,8 @@ def test_a_new_item_is_worth_what_its_like_are_worth() -> None:
     channel = Popularity(np.array([9, 0, 5, 5], np.float32))
     weights = BlendWeights(channels={POPULARITY: 1.0})
     weights.newcomers = NewcomerTerms(stretch=0.5, shift=-0.1)
-    parts = Blend({POPULARITY: channel}, weights, Newcomers(text, known, weights.newcomers)).parts(
-        [NOTHING]
-    )
+    newcomers = Newcomers(text, known, weights.newcomers)
+    parts = Blend({POPULARITY: by_history(channel)}, weights, newcomers).parts(Histories([NOTHING]))
     assert parts[POPULARITY][0] == pytest.approx([1, -1, 0, 0])
     # The third is like the first: half of 1, less a tenth of the spread. The fourth says nothing.
     assert parts[NEWCOMER][0] == pytest.approx([0, 0, 0.4, -1])
@@ -115,6 +115,28 @@ def test_the_mix_trusts_the_channel_that_helps() -> None:
     assert 0 <= weights.channels["noise"] < 0.3
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_active_get_weights_of_their_own_where_that_pays(*, apart: bool) -> None:
+    """The first third does what one channel says; the others follow another one, or the same."""
+    rng = np.random.default_rng(0)
+    lengths, wanted = np.arange(600) // 20, rng.integers(6, size=600)
+    asked = Requests(
+        [np.zeros(length, np.int64) for length in lengths],
+        [np.array([row]) for row in wanted],
+        masked=False,
+    )
+    scores = {name: rng.normal(size=(600, 6)).astype(np.float32) for name in ("first", "second")}
+    follows = np.where((lengths < 10) | (not apart), "first", "second")
+    for name, score in scores.items():
+        score[np.flatnonzero(follows == name), wanted[follows == name]] += 2
+    channels = {name: lambda _, name=name: scores[name] for name in scores}
+    text, known = np.zeros((6, 1), np.float32), np.ones(6, bool)
+    weights = fit_mix(channels, text, known, asked, seed=0, new=0)
+    assert bool(weights.activity) == apart
+    new, old = (weights.of("second", np.array([length]))[0, 0] for length in (3, 25))
+    assert (old > new + 0.5) == apart
+
+
 @pytest.mark.parametrize(("share", "first"), [(0.6, True), (0.0, False)])
 def test_the_mix_learns_how_far_up_new_items_may_come(share: float, *, first: bool) -> None:
     """Tastes are two directions of text; `share` of the choices are the new item of one's taste."""
@@ -132,7 +154,7 @@ def test_the_mix_learns_how_far_up_new_items_may_come(share: float, *, first: bo
 
     weights = fit_mix({"taste": channel}, text, known, asked, seed=0, new=4)
     newcomers = Newcomers(text, known, weights.newcomers)
-    scores = combine(parts(lambda _: channel(asked), weights, newcomers))
+    scores = combine(parts(lambda _: channel(asked), weights, newcomers, asked.lengths()))
     best = top_k(scores, asked.forbidden(), 1)[0][:, 0]
     assert (best >= 36).all() == first
     # Whoever is shown a new item is shown one of their taste.

@@ -19,6 +19,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+from recloop.data.trail import no_signals, trails
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import resolve_base
 from recloop.models.pairs import behaviour_text
@@ -27,6 +28,7 @@ from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.rerank import mix, rerank, tune_weight
 from recloop.models.sequential import open_session
 from recloop.models.tower import TowerConfig
+from recloop.training.batches import padded
 from recloop.training.device import Compute
 from recloop.training.distil import DistilConfig, distil
 from recloop.training.examples import Examples, make_examples
@@ -233,7 +235,7 @@ def test_distillation_moves_the_student_to_the_teacher() -> None:
     ring = [(np.arange(9) + start) % 12 for start in range(20)]
     tower = TowerConfig(dim=16, layers=1, window=8, dropout=0.1, id_dropout=0.1)
     text = torch.eye(12)
-    model, _ = fit(ring, FrozenText(text), TrainConfig(tower=tower, epochs=4), CPU)
+    model, _ = fit(trails(ring), FrozenText(text), TrainConfig(tower=tower, epochs=4), CPU)
     requests = Requests([path[:8] for path in ring], [path[8:] for path in ring])
     candidates = np.stack([np.append((path[8] + np.arange(3)) % 12, -1) for path in ring])
     scores = np.tile(np.array([0, 0, 1, 5], np.float32), (20, 1))  # two places further on
@@ -242,7 +244,8 @@ def test_distillation_moves_the_student_to_the_teacher() -> None:
     assert losses[-1]["kl"] < losses[0]["kl"] / 2
     with torch.inference_mode():
         vectors = model.vectors(text)
-        states = model.tower(vectors[torch.from_numpy(np.stack(requests.histories))])[:, -1]
+        items, signals = padded(requests.histories, [no_signals(8)] * len(ring))
+        states = model.tower(vectors[items], signals)[:, -1]
         offered = torch.take_along_dim(states @ vectors.T, torch.from_numpy(candidates[:, :3]), 1)
     assert (offered.argmax(1) == 2).float().mean() > 0.8
     with pytest.raises(ValueError, match="exactly one"):

@@ -12,8 +12,9 @@ from tiny import IDS, items
 
 from recloop import columns as c
 from recloop.columns import Event
-from recloop.data.catalogue import Catalogue, counts, sequences
+from recloop.data.catalogue import Catalogue, counts
 from recloop.data.contract import conform_interactions
+from recloop.data.trail import EVENT_NUMBERS, walked
 from recloop.models.blend import QUERY, SEQUENTIAL
 from recloop.recommender.recommender import Recommender, Request
 from recloop.recommender.state import UserState
@@ -29,7 +30,11 @@ def recommender(payload) -> Recommender:
 
 
 def state(*events: tuple[str, str]) -> UserState:
-    return UserState.empty().after(events, CATALOGUE)
+    return UserState.empty().after(at_unknown_times(events), CATALOGUE)
+
+
+def at_unknown_times(events) -> list[tuple[str, str, float]]:
+    return [(item, event, np.nan) for item, event in events]
 
 
 def shown(recommender: Recommender, request: Request) -> list[str]:
@@ -40,7 +45,7 @@ def test_what_was_just_done_leads(recommender) -> None:
     east, north = state(("east1", "click")), state(("north1", "click"))
     assert shown(recommender, Request(east, k=1)) == ["east2"]
     assert shown(recommender, Request(north, k=1)) == ["north2"]
-    both = UserState.empty().after([("east1", "click"), ("north1", "click")], CATALOGUE)
+    both = state(("east1", "click"), ("north1", "click"))
     assert shown(recommender, Request(both, k=1)) == ["north2"]  # the newest decides
 
 
@@ -77,18 +82,20 @@ def test_items_are_offered_between_publication_and_expiry(payload) -> None:
 
 def test_packaged_state_and_newer_events_join(recommender) -> None:
     eve = recommender.states.of("eve")
-    assert eve.history.tolist() == [0]
-    later = eve.after([("north1", "rating"), ("east1", "click")], CATALOGUE)
-    assert later.history.tolist() == [0, 2, 0]
+    assert eve.past.rows.tolist() == [0]
+    later = eve.after([("north1", "rating", 130.0), ("east1", "click", 131.0)], CATALOGUE)
+    assert later.past.rows.tolist() == [0, 2, 0]
+    assert later.past.times.tolist() == [100, 130, 131]
+    assert later.past.events.tolist() == [EVENT_NUMBERS[e] for e in ("click", "rating", "click")]
     assert later.seen.tolist() == [2, 0]
-    assert recommender.states.of("nobody").history.tolist() == []
+    assert recommender.states.of("nobody").past.rows.tolist() == []
 
 
 def test_only_positive_events_make_history_and_impressions_nothing() -> None:
     met = state(
         ("east1", "impression"), ("east2", "hide"), ("north1", "play"), ("unknown", "click")
     )
-    assert met.history.tolist() == [2]
+    assert met.past.rows.tolist() == [2]
     assert met.seen.tolist() == [1, 2]
 
 
@@ -156,17 +163,26 @@ INTERACTIONS = conform_interactions(
 
 def test_user_table_keeps_order_and_what_was_met() -> None:
     rows = user_table(INTERACTIONS, CATALOGUE).rows()
-    assert rows == [("a", [0, 0], [1, 0]), ("b", [2], [2])]
+    click, play = EVENT_NUMBERS["click"], EVENT_NUMBERS["play"]
+    assert rows == [
+        ("a", [0, 0], [1.0, 3.0], [click, click], [1, 0]),
+        ("b", [2], [4.0], [play], [2]),
+    ]
     disliked = INTERACTIONS.with_columns(pl.lit("hide").alias(c.EVENT))
-    assert user_table(disliked, CATALOGUE).rows() == [("a", [], [1, 0]), ("b", [], [2])]
+    liked_nothing = ([], [], [])
+    assert user_table(disliked, CATALOGUE).rows() == [
+        ("a", *liked_nothing, [1, 0]),
+        ("b", *liked_nothing, [2]),
+    ]
 
 
 def test_sequences_and_counts_see_positive_events_of_known_items() -> None:
-    assert sequences(INTERACTIONS, CATALOGUE) == []  # nobody liked two items of the catalogue
+    assert walked(INTERACTIONS, CATALOGUE) == []  # nobody liked two items of the catalogue
     assert counts(INTERACTIONS, CATALOGUE).tolist() == [1, 0, 1, 0, 0]
     more = pl.concat([INTERACTIONS, INTERACTIONS.with_columns(pl.lit("both").alias(c.ITEM))])
-    walked = sequences(more, CATALOGUE)
-    assert [sequence.tolist() for sequence in walked] == [[0, 4], [2, 4]]
+    found = walked(more, CATALOGUE, {c.Event.PLAY: 3.0})
+    assert [trail.rows.tolist() for trail in found] == [[0, 4], [2, 4]]
+    assert [trail.weights.tolist() for trail in found] == [[1, 1], [3, 3]]
 
 
 def test_texts_are_title_and_text() -> None:

@@ -17,6 +17,10 @@ def event(name: str, item: str = "i", minutes: int = 0, kind: Event = Event.CLIC
     return StoredEvent(name, "u", item, NOW + timedelta(minutes=minutes), kind)
 
 
+def at(minutes: int) -> float:
+    return (NOW + timedelta(minutes=minutes)).timestamp()
+
+
 @pytest.fixture
 def store(tmp_path):
     store = EventStore.at(tmp_path / "events.db")
@@ -37,10 +41,11 @@ def test_twice_in_one_batch_counts_once(store) -> None:
 
 def test_recent_is_the_newest_by_event_time_oldest_first(store) -> None:
     store.append([event("a", "late", 9), event("b", "early", 1), event("c", "mid", 5)])
-    assert store.recent("u", after=0, limit=2) == [("mid", "click"), ("late", "click")]
-    assert store.recent("u", after=2, limit=9) == [("mid", "click")]
+    mid, late = (("mid", "click", at(5)), ("late", "click", at(9)))
+    assert store.recent("u", after=0, limit=2) == [mid, late]
+    assert store.recent("u", after=2, limit=9) == [mid]
     store.append([event("d", "shown", 11, Event.IMPRESSION)])
-    assert store.recent("u", after=0, limit=1) == [("late", "click")]
+    assert store.recent("u", after=0, limit=1) == [late]
     assert store.recent("nobody", after=0, limit=9) == []
 
 

@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaModel
 
 from recloop.data.catalogue import Catalogue
+from recloop.data.trail import UNTIL, WIDTH, Trail, flat_signals, signals, trails
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import TextConfig, resolve_base
 from recloop.models.content import QueryEncoder
+from recloop.models.scorer import Histories
 from recloop.models.sequential import Sequential, open_session
 from recloop.models.text import Texts, encode_all, load_encoder
 from recloop.models.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
@@ -62,13 +64,13 @@ def test_smoothed_softmax_is_that_of_torch() -> None:
 
 
 def test_windows_are_cropped_and_reordered() -> None:
-    rng, window = np.random.default_rng(0), np.arange(12)
+    rng, window = np.random.default_rng(0), Trail.of(np.arange(12))
     cropped = [augmented(window, Augment(crop=1), rng) for _ in range(50)]
-    assert all((np.diff(part) == 1).all() and len(part) >= 6 for part in cropped)
+    assert all((np.diff(part.rows) == 1).all() and len(part) >= 6 for part in cropped)
     assert len({len(part) for part in cropped}) > 2
     mixed = [augmented(window, Augment(reorder=1), rng) for _ in range(50)]
-    assert all(sorted(part) == window.tolist() for part in mixed)
-    assert any(part.tolist() != window.tolist() for part in mixed)
+    assert all(sorted(part.rows) == window.rows.tolist() for part in mixed)
+    assert any((part.rows != window.rows).any() for part in mixed)
     assert augmented(window, Augment(), rng) is window
 
 
@@ -126,25 +128,25 @@ def test_sampled_softmax_is_right_on_average() -> None:
 
 
 def test_windows_hold_every_transition_once() -> None:
-    windows = cut_windows([np.arange(8)], length=3)
-    transitions = [(int(a), int(b)) for w in windows for a, b in itertools.pairwise(w)]
+    windows = cut_windows(trails([np.arange(8)]), length=3)
+    transitions = [(int(a), int(b)) for w in windows for a, b in itertools.pairwise(w.rows)]
     assert sorted(transitions) == [(n, n + 1) for n in range(7)]
     assert max(map(len, windows)) == 4
 
 
 def test_batches_pad_at_the_end() -> None:
-    ((inputs, targets),) = batches(
-        [np.array([5, 6]), np.array([1, 2, 3])], 2, np.random.default_rng(0)
-    )
-    rows = {tuple(i.tolist()): t.tolist() for i, t in zip(inputs, targets, strict=True)}
+    windows = trails([np.array([5, 6]), np.array([1, 2, 3])])
+    (batch,) = batches(windows, 2, np.random.default_rng(0))
+    pairs = zip(batch.inputs, batch.targets, strict=True)
+    rows = {tuple(items.tolist()): targets.tolist() for items, targets in pairs}
     assert rows == {(5, 0): [6, PAD_TARGET], (1, 2): [2, 3]}
 
 
 def test_an_epoch_may_pass_over_a_part_of_the_data() -> None:
-    windows = [np.array([n, n + 1]) for n in range(10)]
+    windows = trails(np.array([n, n + 1]) for n in range(10))
     rng = np.random.default_rng(0)
     seen = [
-        {int(row[0]) for inputs, _ in batches(windows, 2, rng, 3) for row in inputs}
+        {int(row[0]) for batch in batches(windows, 2, rng, 3) for row in batch.inputs}
         for _ in range(20)
     ]
     assert {len(part) for part in seen} == {3}
@@ -156,8 +158,82 @@ def test_tower_does_not_look_ahead() -> None:
     history = torch.randn(1, 5, 8)
     changed = history.clone()
     changed[0, 3:] = torch.randn(2, 8)
-    torch.testing.assert_close(tower(history)[0, :3], tower(changed)[0, :3])
-    assert not torch.allclose(tower(history)[0, 3], tower(changed)[0, 3])
+    signals = torch.randint(1, 5, (1, 5, WIDTH))
+    later = signals.clone()
+    later[0, 3:] = 5
+    before, after = tower(history, signals), tower(changed, later)
+    torch.testing.assert_close(before[0, :3], after[0, :3])
+    assert not torch.allclose(before[0, 3], after[0, 3])
+
+
+def test_signals_that_are_not_known_or_not_wanted_say_nothing() -> None:
+    history, unknown = torch.randn(1, 5, 8), torch.zeros(1, 5, WIDTH, dtype=torch.long)
+    told = torch.full((1, 5, WIDTH), 3)
+    plain = UserTower(TowerConfig(dim=8, window=5, events=False, gaps=False)).eval()
+    torch.testing.assert_close(plain(history, told), plain(history, unknown))
+    tower = UserTower(TowerConfig(dim=8, window=5)).eval()
+    assert not torch.allclose(tower(history, told), tower(history, unknown))
+    tower.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(tower(history, unknown), plain(history, unknown))
+
+
+def test_gaps_are_told_in_classes_and_the_last_until_the_request() -> None:
+    times = np.array([0.0, 0.0, 10.0, 86_410.0])
+    found = signals(times, np.nan, np.array([1, 2, 3, 4], np.int8))
+    assert found.tolist() == [[1, 0, 1], [2, 1, 2], [3, 2, 8], [4, 8, 0]]
+    assert signals(times, 86_411.0)[-1, UNTIL] == 2
+    nobody_knows = signals(np.full(2, np.nan), np.nan)
+    assert not nobody_knows.any()
+    two = flat_signals(np.concatenate([times, times + 5]), np.array([0, 4, 4, 8]))
+    assert two[4:, 1:].tolist() == found[:, 1:].tolist()
+    assert two[0, 1] == 0
+
+
+def test_what_comes_next_may_depend_on_the_time_that_passed() -> None:
+    """At once comes the next of the ring, after a day the one before."""
+    rng, text, walks = np.random.default_rng(0), words(), []
+    for _ in range(60):
+        quick = rng.random(8) < 0.5
+        rows = np.cumsum([int(rng.integers(12)), *np.where(quick, 1, -1)]) % 12
+        times = np.cumsum([0.0, *np.where(quick, 1.0, 86_400.0)])
+        walk = Trail.of(rows)
+        walks.append(Trail(rows, signals(times, np.nan), walk.values, walk.weights))
+    model, _ = fit(walks, text, config(), CPU)
+    exported = Sequential(export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy(), 8)
+    told = [signals(np.array([0.0]), until) for until in (1.0, 86_400.0)]
+    quick, slow = exported.score(Histories([np.array([5])] * 2, told))
+    assert (quick.argmax(), slow.argmax()) == (6, 4)
+
+
+def test_ratings_are_predicted_by_mean_squared_error() -> None:
+    """Even items are rated 5, odd ones 1; which items people met says nothing."""
+    rng, text = np.random.default_rng(0), words()
+    walks = []
+    for _ in range(60):
+        walk = Trail.of(rng.permutation(12))
+        rated = np.where(walk.rows % 2 == 0, 5, 1).astype(np.float32)
+        walks.append(Trail(walk.rows, walk.signals, rated, walk.weights))
+    model, _ = fit(walks, text, config(loss="mse"), CPU)
+    exported = Sequential(export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy(), 8)
+    scores = exported.score(Histories([np.array([3, 8])]))[0]
+    assert scores[0::2].min() > 0.5 > -0.5 > scores[1::2].max()
+    with pytest.raises(ValueError, match="needs ratings"):
+        fit(sequences(), text, config(loss="mse"), CPU)
+
+
+def test_what_counts_nothing_is_not_learned() -> None:
+    """From each item one goes on to the next or to the one before; only the first counts."""
+    text, walks = words(), []
+    for start in range(24):
+        rows = (start + np.arange(9) * (1 if start % 2 else -1)) % 12
+        weights = np.full(9, float(start % 2), np.float32)
+        walk = Trail.of(rows)
+        walks.append(Trail(rows, walk.signals, walk.values, weights))
+    for changes in ({}, {"negatives": 6}):
+        model, _ = fit(walks, text, config(**changes), CPU)
+        tower, vectors = export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy()
+        scores = Sequential(tower, vectors, 8).score(Histories([np.array([5])]))[0]
+        assert scores[6] > scores[4] + 1
 
 
 def test_pooled_dropout_drops_its_rate_and_keeps_the_mean() -> None:
@@ -184,9 +260,9 @@ def test_auto_takes_bf16_only_where_the_processor_multiplies_it() -> None:
     assert choose("cpu").device.type == "cpu"
 
 
-def sequences() -> list[np.ndarray]:
+def sequences() -> list[Trail]:
     """Twenty users who walk through twelve items in a ring, from different places."""
-    return [(np.arange(9) + start) % 12 for start in range(20)]
+    return trails((np.arange(9) + start) % 12 for start in range(20))
 
 
 def config(epochs: int = 30, **changes: object) -> TrainConfig:
@@ -219,14 +295,14 @@ def test_training_learns_the_ring_and_the_judge_sees_it(changes) -> None:
     assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
     assert history.best_quality() == 1.0
     exported = Sequential(export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy(), 8)
-    scores = exported.score([np.arange(4), np.empty(0, np.int64)])
+    scores = exported.score(Histories([np.arange(4), np.empty(0, np.int64)]))
     assert scores[0, 4:].argmax() == 0  # of what is new to the user, the next in the ring
     assert scores[1].tolist() == [0.0] * 12
 
 
 def test_a_model_is_continued_on_newer_items_and_stays_as_it_was() -> None:
     text, judge = words(), judge_on(ASKED, window=8)
-    old = [sequence[sequence != 11] for sequence in sequences()]
+    old = [trail.part(trail.rows != 11) for trail in sequences()]
     start, history = fit(old, text, config(), CPU, judge=judge)
     before = copied(start.items.state_dict())
     newer = config().continuing(history.best_epochs())

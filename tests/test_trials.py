@@ -12,7 +12,8 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 from recloop.cli import app
-from recloop.models.logit import fit_logit
+from recloop.data.trail import flat_signals
+from recloop.models.logit import Choices, fit_logit
 from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.repeat import Repeat
 from recloop.models.trend import Trend
@@ -100,7 +101,8 @@ def test_large_data_gets_settings_that_fit_the_budget() -> None:
         items = np.random.default_rng(0).integers(catalogue, size=users * length)
         starts = np.arange(0, len(items) + 1, length)
         times, parts = np.full(len(items), np.nan), np.zeros(len(items), np.int8)
-        return Timeline(items, times, parts, starts, True, catalogue)
+        told, weights = flat_signals(times, starts), np.ones(len(items), np.float32)
+        return Timeline(items, times, told, weights, parts, starts, True, catalogue)
 
     small = settings(timeline(500, 20, 800), use_text=False, seconds=900, seed=1)
     assert (small.epochs, small.negatives, small.share) == (72, 0, 1.0)
@@ -258,7 +260,7 @@ def test_the_logit_weighs_what_tells_and_drops_what_misleads() -> None:
     chosen = np.eye(5, dtype=np.float32)[signal.argmax(1)]
     choices = np.stack([signal, -signal, rng.normal(size=(200, 5))], 2).astype(np.float32)
     choices[:, 4] = np.where(chosen[:, 4:] > 0, choices[:, 4], -np.inf)
-    weights = fit_logit(choices, chosen)
+    weights = fit_logit(Choices.of(choices, chosen))
     assert weights[0] > 1
     assert weights[1] == 0
     assert weights[2] < 0.5

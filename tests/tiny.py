@@ -15,6 +15,8 @@ from onnx import TensorProto, helper
 from scipy import sparse
 
 from recloop import columns as c
+from recloop.data.split import EVENTS, HISTORY, TIMES
+from recloop.data.trail import EVENT_NUMBERS, WIDTH
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, BlendWeights
 from recloop.models.low_rank import IalsConfig
 from recloop.models.query import QueryCard, QueryMix
@@ -63,8 +65,20 @@ def payload() -> Payload:
         ),
         items=items(),
         users=pl.DataFrame(
-            {c.USER: ["eve"], "history": [[0]], "seen": [[0]]},
-            schema={c.USER: pl.String, "history": pl.List(pl.Int32), "seen": pl.List(pl.Int32)},
+            {
+                c.USER: ["eve"],
+                HISTORY: [[0]],
+                TIMES: [[100.0]],
+                EVENTS: [[EVENT_NUMBERS[c.Event.CLICK]]],
+                "seen": [[0]],
+            },
+            schema={
+                c.USER: pl.String,
+                HISTORY: pl.List(pl.Int32),
+                TIMES: pl.List(pl.Float64),
+                EVENTS: pl.List(pl.Int8),
+                "seen": pl.List(pl.Int32),
+            },
         ),
         vectors=VECTORS,
         text=(VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)).astype(np.float16),
@@ -92,7 +106,10 @@ def _identity_tower() -> bytes:
     shape = ["batch", "length", 2]
     history = helper.make_tensor_value_info("history", TensorProto.FLOAT, shape)
     users = helper.make_tensor_value_info("users", TensorProto.FLOAT, shape)
-    return _model(helper.make_node("Identity", ["history"], ["users"]), [history], [users], [])
+    shape = ["batch", "length", WIDTH]
+    signals = helper.make_tensor_value_info("signals", TensorProto.INT64, shape)
+    node = helper.make_node("Identity", ["history"], ["users"])
+    return _model(node, [history, signals], [users], [])
 
 
 def _constant_encoder() -> bytes:

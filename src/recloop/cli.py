@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -76,10 +77,13 @@ def recommend(
         _fail(str(error.args[0]))
         return
     state = recommender.states.of(user) if user else UserState.empty()
-    state = state.after([(item_id, "click") for item_id in item or []], recommender.catalogue)
+    now = time.time()
+    state = state.after([(item_id, "click", now) for item_id in item or []], recommender.catalogue)
     titles = dict(recommender.catalogue.items.select("item_id", "title").iter_rows())
     table = Table("", "item", "title", "score", "mostly by")
-    for place, found in enumerate(recommender.recommend(Request(state, k=k, query=query)), start=1):
+    for place, found in enumerate(
+        recommender.recommend(Request(state, k=k, query=query, since=now)), start=1
+    ):
         strongest = max(found.contributions, key=lambda name: found.contributions[name], default="")
         title = escape(titles[found.item_id])
         table.add_row(str(place), escape(found.item_id), title, f"{found.score:.2f}", strongest)

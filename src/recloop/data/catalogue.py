@@ -22,6 +22,9 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __contains__(self, item: str) -> bool:
+        return item in self._row
+
     def rows(self, ids: Iterable[str]) -> Rows:
         """Row numbers of the ids that exist, in the order given; others are left out."""
         known = (self._row.get(item) for item in ids)
@@ -31,22 +34,6 @@ class Catalogue:
         """What the language model reads: title, then text."""
         text = pl.concat_str([c.TITLE, c.TEXT], separator=". ", ignore_nulls=True)
         return self.items.select(text).to_series().to_list()
-
-
-def sequences(
-    interactions: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
-) -> list[Rows]:
-    """Each user's items in order of time, for users with at least two.
-
-    Without `repeats`, an item counts once, at its first place.
-    """
-    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    ordered = positive.sort(c.TIME, maintain_order=True)
-    if not repeats:
-        ordered = ordered.unique([c.USER, c.ITEM], keep="first", maintain_order=True)
-    grouped = ordered.group_by(c.USER, maintain_order=True).agg(c.ITEM)
-    rows = (catalogue.rows(items) for items in grouped[c.ITEM])
-    return [sequence for sequence in rows if len(sequence) > 1]
 
 
 def counts(interactions: pl.DataFrame, catalogue: Catalogue) -> NDArray[np.float32]:

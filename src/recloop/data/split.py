@@ -14,6 +14,8 @@ from recloop.config import Settings
 
 Protocol = Literal["temporal", "leave-one-out"]
 HISTORY = "history"
+# Of each item of the history: when it was met, and by which event.
+TIMES, EVENTS = "times", "events"
 
 # Places counted from the end of a user's interactions.
 _TEST, _VALID = 1, 2
@@ -101,7 +103,7 @@ def requests(
     Leave-one-out: the whole of the user's past is the history, equal times included.
 
     Returns:
-        user_id, timestamp, history (item ids, oldest first), relevant (item ids).
+        user_id, timestamp, history (item ids, oldest first) with times and events, relevant (item ids).
     """
     future = future.with_columns(pl.lit(value=True).alias("_target"))
     past = past.with_columns(pl.lit(value=False).alias("_target"))
@@ -116,7 +118,8 @@ def requests(
     asked = targets.agg(
         pl.col(c.TIME).first(), pl.col(c.ITEM).unique(maintain_order=True).alias(c.RELEVANT)
     )
-    histories = moments.group_by(c.USER).agg(pl.col(c.ITEM).alias(HISTORY))
+    told = {HISTORY: c.ITEM, TIMES: c.TIME, EVENTS: c.EVENT}
+    histories = moments.group_by(c.USER).agg(pl.col(col).alias(name) for name, col in told.items())
     return asked.join(histories, on=c.USER, how="left", maintain_order="left").select(
-        c.USER, c.TIME, pl.col(HISTORY).list.head("_before"), c.RELEVANT
+        c.USER, c.TIME, pl.col(*told).list.head("_before"), c.RELEVANT
     )

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
-from recloop.data.split import HISTORY
+from recloop.data.split import EVENTS, HISTORY, TIMES
+from recloop.data.trail import Signals, event_numbers, seconds, signals
 from recloop.evaluation.metrics import Hits, ndcg
 from recloop.models.ranking import Ranked, top_k
 from recloop.models.scorer import Scorer, Scores
@@ -25,7 +26,7 @@ class Requests:
     """Histories and relevant items of each request, as row numbers of the catalogue.
 
     `users` and `at` (seconds, NaN unknown) are `(requests,)` where somebody needs them. `masked`: an
-    item of the history is never an answer.
+    item of the history is never an answer. `signals` of the histories' steps, where they are known.
     """
 
     histories: list[Rows]
@@ -33,16 +34,26 @@ class Requests:
     users: Rows | None = None
     at: NDArray[np.float64] | None = None
     masked: bool = True
+    signals: list[Signals] | None = None
 
     @classmethod
     def encode(
         cls, table: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
     ) -> "Requests":
         """From the table that `split.requests` makes."""
+        at = seconds(table[c.TIME])
+        known = pl.element().is_in(catalogue.items[c.ITEM].implode())
+        met = table.select(pl.col(HISTORY).list.eval(known))[HISTORY]
+        told = zip(table[TIMES], table[EVENTS], met, at, strict=True)
         return cls(
             [catalogue.rows(items) for items in table[HISTORY]],
             [catalogue.rows(items) for items in table[c.RELEVANT]],
+            at=at,
             masked=not repeats,
+            signals=[
+                signals(seconds(times.filter(there)), moment, event_numbers(events.filter(there)))
+                for times, events, there, moment in told
+            ],
         )
 
     def sample(self, at_most: int, seed: int) -> "Requests":
@@ -61,6 +72,7 @@ class Requests:
             None if self.users is None else self.users[chosen],
             None if self.at is None else self.at[chosen],
             self.masked,
+            None if self.signals is None else [self.signals[i] for i in chosen],
         )
 
     def parts(self, items: int) -> Iterator["Requests"]:
@@ -81,6 +93,10 @@ class Requests:
     def judge(self, scorer: Scorer) -> float:
         """Mean NDCG@10 of a scorer."""
         return self.ndcg_at_10(scorer.score(self.histories))
+
+    def lengths(self) -> Rows:
+        """How long each history is."""
+        return np.array([len(history) for history in self.histories], np.int64)
 
     def counts(self) -> Rows:
         """How many items are relevant, per request."""

@@ -1,6 +1,6 @@
 """The blend: standardised channels, weighted; new items after them, by what is said of their like."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from recloop.models.newcomers import Newcomers, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.repeat import Repeat
-from recloop.models.scorer import History, Scorer, Scores, standardise
+from recloop.models.scorer import Asked, Channel, Scores, by_history, standardise
 
 SEQUENTIAL = "sequential"
 COLLABORATIVE = "collaborative"
@@ -24,48 +24,69 @@ _REPEAT_DECAYS = (1.0, 0.99, 0.9)
 
 
 class BlendWeights(BaseModel):
-    """Weight of each channel, and how items that training has not seen stand among the others."""
+    """Weight of each channel, and how items that training has not seen stand among the others.
+
+    `activity`: from this length of history on, these weights instead.
+    """
 
     channels: dict[str, float]
+    activity: dict[int, dict[str, float]] = {}
     newcomers: NewcomerTerms = NewcomerTerms()
+
+    def of(self, name: str, lengths: NDArray[np.int64]) -> Scores:
+        """A channel's weight for histories of these lengths, `(requests, 1)`."""
+        column = np.full((len(lengths), 1), self.channels[name], np.float32)
+        for least, weights in sorted(self.activity.items()):
+            column[lengths >= least] = weights[name]
+        return column
 
 
 class Blend:
-    """A scorer made of scorers. Known items are scored by the channels, new ones by their like."""
+    """Channels, mixed. Known items are scored by them, new ones by their like."""
 
     def __init__(
-        self, channels: Mapping[str, Scorer], weights: BlendWeights, newcomers: Newcomers
+        self, channels: Mapping[str, Channel], weights: BlendWeights, newcomers: Newcomers
     ) -> None:
         self.channels = channels
         self.weights = weights
         self.newcomers = newcomers
 
-    def parts(self, histories: Sequence[History]) -> dict[str, Scores]:
+    def parts(self, asked: Asked) -> dict[str, Scores]:
         """What each channel contributes, `(requests, items)` each."""
-        return parts(
-            lambda name: self.channels[name].score(histories), self.weights, self.newcomers
-        )
+        lengths = np.array([len(history) for history in asked.histories])
+        return parts(lambda name: self.channels[name](asked), self.weights, self.newcomers, lengths)
 
-    def score(self, histories: Sequence[History]) -> Scores:
-        return combine(self.parts(histories))
+    def score(self, asked: Asked) -> Scores:
+        """`(requests, items)`."""
+        return combine(self.parts(asked))
 
 
 def weighed(
-    ask: Callable[[str], Scores], channels: Mapping[str, float], known: NDArray[np.bool_]
+    ask: Callable[[str], Scores],
+    weights: BlendWeights,
+    known: NDArray[np.bool_],
+    lengths: NDArray[np.int64],
 ) -> dict[str, Scores]:
-    """The scores of known items by each channel that counts, as `ask` says them; new ones get 0."""
+    """The scores of known items by each channel that counts, as `ask` says them; new ones get 0.
+
+    `lengths` `(requests,)` are those of the histories.
+    """
+    counted = {name: weights.of(name, lengths) for name in weights.channels}
     return {
-        name: np.float32(weight) * standardise(ask(name), known)
-        for name, weight in channels.items()
-        if weight > 0
+        name: weight * standardise(ask(name), known)
+        for name, weight in counted.items()
+        if weight.any()
     }
 
 
 def parts(
-    ask: Callable[[str], Scores], weights: BlendWeights, newcomers: Newcomers
+    ask: Callable[[str], Scores],
+    weights: BlendWeights,
+    newcomers: Newcomers,
+    lengths: NDArray[np.int64],
 ) -> dict[str, Scores]:
     """What channels say of known items, and in one part more what follows for new ones."""
-    found = weighed(ask, weights.channels, newcomers.known)
+    found = weighed(ask, weights, newcomers.known, lengths)
     if len(newcomers.rows):
         scores = combine(found)
         found[NEWCOMER] = np.zeros_like(scores)
@@ -79,11 +100,11 @@ def combine(found: Mapping[str, Scores]) -> Scores:
     return total
 
 
-def repeat_channels(items: int) -> dict[str, Scorer]:
+def repeat_channels(items: int) -> dict[str, Channel]:
     """What a person comes back to, a channel for each decay of the history."""
-    return {f"repeat-{decay}": Repeat(items, decay) for decay in _REPEAT_DECAYS}
+    return {f"repeat-{decay}": by_history(Repeat(items, decay)) for decay in _REPEAT_DECAYS}
 
 
-def trend_channels(trends: NDArray[np.float32]) -> dict[str, Scorer]:
+def trend_channels(trends: NDArray[np.float32]) -> dict[str, Channel]:
     """Popularity of the moment, a channel for each half-life."""
-    return {f"trend-{n}": Popularity(counts) for n, counts in enumerate(trends)}
+    return {f"trend-{n}": by_history(Popularity(counts)) for n, counts in enumerate(trends)}

@@ -1,10 +1,13 @@
 """What every model is to the rest of the system: histories in, a score for each item out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recloop.data.trail import Signals
 
 History = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -22,10 +25,44 @@ class Scorer(Protocol):
         ...
 
 
+class Asked(Protocol):
+    """Requests, as models see them: item rows, oldest first; signals of each step and moments if known."""
+
+    @property
+    def histories(self) -> Sequence[History]: ...
+    @property
+    def signals(self) -> Sequence[Signals] | None: ...
+    @property
+    def at(self) -> NDArray[np.float64] | None: ...
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The plainest `Asked`."""
+
+    histories: Sequence[History]
+    signals: Sequence[Signals] | None = None
+    at: NDArray[np.float64] | None = None
+
+
+Channel = Callable[[Asked], Scores]
+
+
+def by_history(scorer: Scorer) -> Channel:
+    """A channel that looks at the items alone."""
+    return lambda asked: scorer.score(asked.histories)
+
+
 def last_places(rows: History) -> History:
     """Each item once, where it occurs last."""
+    return rows[last_steps(rows)]
+
+
+def last_steps(rows: History) -> History:
+    """The places where each item occurs last, in order."""
     _, last = np.unique(rows[::-1], return_index=True)
-    return rows[np.sort(len(rows) - 1 - last)]
+    places: History = np.sort(len(rows) - 1 - last)
+    return places
 
 
 def recency_weights(length: int, decay: float) -> NDArray[np.float32]:

@@ -10,10 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recloop.config import Settings
+from recloop.data.trail import CLASSES, EVENT, WIDTH
 
 
 class TowerConfig(Settings):
-    """Sizes and regularisation of the sequence model."""
+    """Sizes and regularisation of the sequence model, and what it is told besides the items.
+
+    `events`: which event each step was; `gaps`: the time since the step before and until the next.
+    `signal_dropout`: of the steps, so many are told nothing in training, as some are in service.
+    """
 
     dim: int = 64
     layers: int = 2
@@ -23,6 +28,9 @@ class TowerConfig(Settings):
     id_dropout: float = 0.3
     text_dropout: float = 0.0
     use_text: bool = True
+    events: bool = True
+    gaps: bool = True
+    signal_dropout: float = 0.1
 
 
 class ItemVectors(nn.Module):
@@ -113,22 +121,51 @@ class Block(nn.Module):
         return mixed
 
 
+class StepSignals(nn.Module):
+    """`(batch, length, WIDTH)` classes → `(batch, length, dim)`, zero for what is not known.
+
+    TiSASRec (Li et al. 2020) has the gaps between past steps; here the gap until the next step is told
+    too, which at the last one is how long ago that was when the request comes.
+    """
+
+    def __init__(self, config: TowerConfig) -> None:
+        super().__init__()
+        self.tables = nn.ParameterList(torch.randn(n, config.dim) * 0.02 for n in CLASSES)
+        self._used = [config.events if place == EVENT else config.gaps for place in range(WIDTH)]
+        self._dropout = config.signal_dropout
+
+    def forward(self, signals: Tensor) -> Tensor:
+        known = signals > 0
+        if self.training and self._dropout:
+            known = (
+                known
+                & (torch.rand(signals.shape[:2], device=signals.device) >= self._dropout)[..., None]
+            )
+        told = [
+            F.embedding(signals[..., place], table) * known[..., place, None]
+            for place, table in enumerate(self.tables)
+            if self._used[place]
+        ]
+        return torch.stack(told).sum(0) if told else known[..., :1] * 0.0
+
+
 class UserTower(nn.Module):
     """`(batch, length, dim)` item vectors, oldest first → `(batch, length, dim)` user vectors.
 
-    The vector at a position has seen that position and those before it, so padding at the end
-    needs no mask.
+    Beside them the signals of each step, `(batch, length, WIDTH)` whole numbers. The vector at a
+    position has seen that position and those before it, so padding at the end needs no mask.
     """
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
         self.positions = nn.Parameter(torch.randn(config.window, config.dim) * 0.02)
+        self.told = StepSignals(config)
         self.drop = PooledDropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
 
-    def forward(self, history: Tensor) -> Tensor:
-        x = self.drop(history + self.positions[: history.shape[1]])
+    def forward(self, history: Tensor, signals: Tensor) -> Tensor:
+        x = self.drop(history + self.positions[: history.shape[1]] + self.told(signals))
         for block in self.blocks:
             x = block(x)
         users: Tensor = self.norm(x)

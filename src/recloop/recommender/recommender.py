@@ -12,8 +12,8 @@ from recloop.data.catalogue import Catalogue, Rows
 from recloop.models.blend import Blend, combine
 from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
-from recloop.models.scorer import Scores, last_places
-from recloop.recommender.state import UserState, UserStates
+from recloop.models.scorer import Histories, Scores
+from recloop.recommender.state import Past, UserState, UserStates
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Request:
     """What somebody asks for.
 
     `categories`: only items that have one of these. `at`: when; items not yet published or expired
-    by then are left out. Without it, as offline, availability and dates are left to `exclude`.
+    by then are left out. Without it, as offline, availability and dates are left to `exclude`, and
+    `since` says when it is, in seconds since 1970.
     """
 
     state: UserState
@@ -30,6 +31,11 @@ class Request:
     exclude: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
     at: datetime | None = None
+    since: float = float("nan")
+
+    def moment(self) -> float:
+        """When, in seconds since 1970; NaN where nobody knows."""
+        return self.since if self.at is None else self.at.timestamp()
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,9 @@ class Recommender:
         return ranked, scores
 
     def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
-        parts = self._blend.parts([self._history(request) for request in requests])
+        pasts = [self._past(request) for request in requests]
+        told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
+        parts = self._blend.parts(Histories([past.rows for past in pasts], told))
         history = combine(parts)
         queries = [request.query for request in requests]
         parts, scores = self._query.lead(parts, history, queries)
@@ -93,9 +101,9 @@ class Recommender:
         ranked, values = top_k(scores, forbidden, requests[0].k)
         return ranked, values, parts
 
-    def _history(self, request: Request) -> Rows:
-        history = request.state.history
-        return history if self._repeats else last_places(history)
+    def _past(self, request: Request) -> Past:
+        past = request.state.past
+        return past if self._repeats else past.once()
 
     def _forbidden(self, request: Request) -> Rows:
         rules = [self.catalogue.rows(request.exclude)]

@@ -4,34 +4,80 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
-from recloop.models.scorer import last_places
+from recloop.data.trail import Seconds, Signals, event_numbers, signals
+from recloop.models.scorer import last_places, last_steps
+
+# Item id, event, and when in seconds since 1970, NaN where nobody knows.
+Happened = tuple[str, str, float]
+
+
+@dataclass(frozen=True)
+class Past:
+    """Positive events, oldest first, repeats among them: item rows, when, and numbers of the events."""
+
+    rows: Rows
+    times: Seconds
+    events: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, events: Sequence[Happened], catalogue: Catalogue) -> "Past":
+        """Of events with items that the catalogue has."""
+        return cls(
+            catalogue.rows(item for item, _, _ in events),
+            np.array([at for _, _, at in events], np.float64),
+            event_numbers([event for _, event, _ in events]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def then(self, later: "Past") -> "Past":
+        """Both, one after the other."""
+        pairs = zip(vars(self).values(), vars(later).values(), strict=True)
+        return Past(*(np.concatenate(pair) for pair in pairs))
+
+    def once(self) -> "Past":
+        """Each item where it occurs last."""
+        kept = last_steps(self.rows)
+        return Past(*(values[kept] for values in vars(self).values()))
+
+    def signals(self, until: float) -> Signals:
+        """What the sequence model is told, at a request at `until` seconds."""
+        return signals(self.times, until, self.events)
 
 
 @dataclass(frozen=True)
 class UserState:
-    """Row numbers: `history` of positive events, oldest first, repeats among them; `seen` of all, once."""
+    """`past`: what was liked; `seen`: rows of everything met, once."""
 
-    history: Rows
+    past: Past
     seen: Rows
 
     @classmethod
     def empty(cls) -> "UserState":
         """Somebody of whom nothing is known."""
-        return cls(np.empty(0, np.int64), np.empty(0, np.int64))
+        nothing = np.empty(0, np.int64)
+        return cls(Past(nothing, nothing.astype(np.float64), nothing.astype(np.int8)), nothing)
 
-    def after(self, events: Iterable[tuple[str, str]], catalogue: Catalogue) -> "UserState":
-        """The state once these (item id, event) pairs have happened, oldest first.
+    def after(self, events: Iterable[Happened], catalogue: Catalogue) -> "UserState":
+        """The state once these have happened, oldest first.
 
         Impressions and items that the catalogue does not have change nothing.
         """
-        acted = [(item, event) for item, event in events if event != c.Event.IMPRESSION]
-        liked = catalogue.rows(item for item, event in acted if event in c.POSITIVE_EVENTS)
-        met = catalogue.rows(item for item, _ in acted)
+        met = [
+            happened
+            for happened in events
+            if happened[1] != c.Event.IMPRESSION and happened[0] in catalogue
+        ]
+        liked = [happened for happened in met if happened[1] in c.POSITIVE_EVENTS]
+        rows = catalogue.rows(item for item, _, _ in met)
         return UserState(
-            np.concatenate([self.history, liked]), last_places(np.concatenate([self.seen, met]))
+            self.past.then(Past.of(liked, catalogue)),
+            last_places(np.concatenate([self.seen, rows])),
         )
 
 
@@ -42,11 +88,11 @@ class UserStates:
     """
 
     def __init__(
-        self, users: Sequence[str], histories: Sequence[Rows], seen: Sequence[Rows], until: int
+        self, users: Sequence[str], pasts: Sequence[Past], seen: Sequence[Rows], until: int
     ) -> None:
         self.until = until
         self._place = {user: place for place, user in enumerate(users)}
-        self._histories = histories
+        self._pasts = pasts
         self._seen = seen
 
     def of(self, user_id: str) -> UserState:
@@ -54,4 +100,4 @@ class UserStates:
         place = self._place.get(user_id)
         if place is None:
             return UserState.empty()
-        return UserState(self._histories[place], self._seen[place])
+        return UserState(self._pasts[place], self._seen[place])

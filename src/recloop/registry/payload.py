@@ -14,8 +14,9 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from recloop import columns as c
-from recloop.data.catalogue import Catalogue, Rows
-from recloop.data.split import HISTORY
+from recloop.data.catalogue import Catalogue
+from recloop.data.split import EVENTS, HISTORY, TIMES
+from recloop.data.trail import EVENT_NUMBERS
 from recloop.models.blend import (
     COLLABORATIVE,
     CONTENT,
@@ -35,10 +36,10 @@ from recloop.models.low_rank import IalsConfig, LowRank
 from recloop.models.newcomers import Newcomers
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryCard, QuerySide
-from recloop.models.scorer import Scorer
+from recloop.models.scorer import Channel, Scorer, by_history
 from recloop.models.sequential import Sequential
 from recloop.recommender.recommender import Recommender
-from recloop.recommender.state import UserStates
+from recloop.recommender.state import Past, UserStates
 
 CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
@@ -137,8 +138,7 @@ class Payload:
     def blend(self) -> Blend:
         """The channels of this model, mixed."""
         items, text = len(self.items), self.text.astype(np.float32)
-        channels: dict[str, Scorer] = {
-            SEQUENTIAL: Sequential(self.tower, self.vectors, self.card.window),
+        by_items: dict[str, Scorer] = {
             COLLABORATIVE: ItemItem(
                 self.collaborative, self.collaborative_rows, items, self.card.decay
             ),
@@ -148,6 +148,10 @@ class Payload:
             LOW_RANK: LowRank(self.factors, self.card.low_rank, self.card.low_rank_decay),
             CONTENT: Content(text, self.card.content_last),
             POPULARITY: Popularity(self.counts),
+        }
+        channels: dict[str, Channel] = {
+            SEQUENTIAL: Sequential(self.tower, self.vectors, self.card.window).score,
+            **{name: by_history(scorer) for name, scorer in by_items.items()},
             **trend_channels(self.trends),
             **(repeat_channels(items) if self.card.repeats else {}),
         }
@@ -165,8 +169,14 @@ class Payload:
             QuerySide(encoder, vectors.astype(np.float32), titles, self.card.query.mix),
             UserStates(
                 self.users[c.USER].to_list(),
-                _rows(self.users[HISTORY]),
-                _rows(self.users[SEEN]),
+                [
+                    Past(rows.astype(np.int64), times, events)
+                    for rows, times, events in zip(
+                        *(_lists(self.users[name]) for name in (HISTORY, TIMES, EVENTS)),
+                        strict=True,
+                    )
+                ],
+                [rows.astype(np.int64) for rows in _lists(self.users[SEEN])],
                 self.card.feedback_until,
             ),
             repeats=self.card.repeats,
@@ -185,33 +195,36 @@ def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
 
 
 def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
-    """Each user's history and seen items as rows of the catalogue, as of the snapshot's end.
+    """Each user's history, with times (seconds) and events (numbers), and seen items, as of the end.
 
-    As in `UserState.after`: a later dislike leaves an item in the history.
+    Items are rows of the catalogue; others are left out. As in `UserState.after`, a later dislike
+    leaves an item in the history.
     """
-    ordered = interactions.sort(c.TIME, maintain_order=True)
-    liked = ordered.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    met = ordered.unique([c.USER, c.ITEM], keep="last", maintain_order=True)
-    histories, seen = _by_user(liked, HISTORY), _by_user(met, SEEN)
-    users = seen.join(histories, on=c.USER, how="left", maintain_order="left").with_columns(
-        pl.col(HISTORY).fill_null([])
+    places = pl.DataFrame(
+        {c.ITEM: catalogue.ids, c.ROW: range(len(catalogue))}, schema_overrides={c.ROW: pl.Int32()}
     )
-    return users.select(
-        c.USER,
-        *(
-            pl.Series(
-                name, [catalogue.rows(ids).tolist() for ids in users[name]], pl.List(pl.Int32)
-            )
-            for name in (HISTORY, SEEN)
-        ),
+    ordered = interactions.sort(c.TIME, maintain_order=True).join(
+        places, on=c.ITEM, how="left", maintain_order="left"
     )
+    inside = ordered.filter(pl.col(c.ROW).is_not_null())
+    liked = inside.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    met = inside.unique([c.USER, c.ITEM], keep="last", maintain_order=True)
+    histories = liked.group_by(c.USER).agg(
+        pl.col(c.ROW).alias(HISTORY),
+        (pl.col(c.TIME).dt.epoch("us") / 1e6).alias(TIMES),
+        pl.col(c.EVENT)
+        .replace_strict(EVENT_NUMBERS, default=0, return_dtype=pl.Int8)
+        .alias(EVENTS),
+    )
+    seen = met.group_by(c.USER).agg(pl.col(c.ROW).alias(SEEN))
+    users = ordered.select(c.USER).unique(maintain_order=True)
+    for table in (histories, seen):
+        users = users.join(table, on=c.USER, how="left", maintain_order="left")
+    lists = (HISTORY, TIMES, EVENTS, SEEN)
+    return users.select(c.USER, *(pl.col(name).fill_null([]) for name in lists))
 
 
-def _by_user(ordered: pl.DataFrame, name: str) -> pl.DataFrame:
-    return ordered.group_by(c.USER, maintain_order=True).agg(pl.col(c.ITEM).alias(name))
-
-
-def _rows(column: pl.Series) -> Sequence[Rows]:
+def _lists(column: pl.Series) -> Sequence[NDArray[Any]]:
     lengths = column.list.len().to_numpy()
-    flat = column.explode(empty_as_null=False).to_numpy().astype(np.int64)
+    flat = column.explode(empty_as_null=False).to_numpy()
     return np.split(flat, np.cumsum(lengths)[:-1]) if len(column) else []

@@ -26,10 +26,13 @@ def _plausible(moment: datetime | None) -> datetime | None:
 
 
 class SessionEvent(Strict):
-    """One thing done in the session of this request, not stored."""
+    """One thing done in the session of this request, not stored. `timestamp`: when, if known."""
 
     item_id: Id
     event: Event = Event.CLICK
+    timestamp: AwareDatetime | None = None
+
+    _check = field_validator("timestamp")(_plausible)
 
 
 class Context(Strict):

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -97,7 +98,10 @@ class Engine:
         if serving is None:
             raise NoModelError("no model has been promoted yet; run a retrain first")
         state = self._state(serving, asked.user_id)
-        session = [(event.item_id, event.event.value) for event in asked.history]
+        session = [
+            (done.item_id, done.event.value, done.timestamp.timestamp() if done.timestamp else nan)
+            for done in asked.history
+        ]
         request = Request(
             state=state.after(session, serving.recommender.catalogue),
             k=asked.k,

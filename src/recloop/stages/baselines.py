@@ -7,14 +7,15 @@ import polars as pl
 import torch
 
 from recloop.config import read_block
-from recloop.data.catalogue import Catalogue, sequences
+from recloop.data.catalogue import Catalogue
 from recloop.data.split import SplitConfig
+from recloop.data.trail import walked
 from recloop.evaluation.offline import Requests
 from recloop.evaluation.report import DEPTH, predictions
 from recloop.logs import get_log
 from recloop.models.item_item import ItemItem
 from recloop.models.ranking import top_k
-from recloop.models.scorer import Scorer
+from recloop.models.scorer import Channel, by_history
 from recloop.models.sequential import Sequential
 from recloop.stages import files
 from recloop.training import baselines
@@ -43,7 +44,7 @@ def main() -> None:
 
     train_matrix = baselines.user_item_matrix(train, catalogue)
     past_matrix = baselines.user_item_matrix(past, catalogue)
-    models: dict[str, Scorer] = {"popularity": baselines.popularity(past, catalogue)}
+    models = {"popularity": by_history(baselines.popularity(past, catalogue))}
     chosen: dict[str, object] = {}
     grids: dict[str, tuple[baselines.Fit[Any, ItemItem[Any]], Sequence[float]]] = {
         "item-knn": (fit_item_knn, config.knn_neighbours),
@@ -51,7 +52,7 @@ def main() -> None:
     }
     for name, (make, grid) in grids.items():
         tuned = baselines.tune(make, train_matrix, grid, config.decays, valid.judge)
-        models[name] = make(past_matrix, tuned.setting, tuned.decay)
+        models[name] = by_history(make(past_matrix, tuned.setting, tuned.decay))
         chosen[name] = {
             "setting": tuned.setting,
             "decay": tuned.decay,
@@ -63,7 +64,7 @@ def main() -> None:
     files.fresh(files.BASELINES)
     for name, model in models.items():
         answers = [
-            predictions(*top_k(model.score(part.histories), part.forbidden(), DEPTH), catalogue)
+            predictions(*top_k(model(part), part.forbidden(), DEPTH), catalogue)
             for part in test.parts(len(catalogue))
         ]
         pl.concat(answers).write_parquet(files.BASELINES / f"{name}.parquet")
@@ -76,16 +77,15 @@ def _ids_only(
     valid: Requests,
     catalogue: Catalogue,
     config: TrainConfig,
-) -> tuple[Scorer, dict[str, float]]:
-    """The same transformer without the language model: what its text is worth is the difference."""
-    tower = config.tower.model_copy(update={"use_text": False, "id_dropout": 0.0})
+) -> tuple[Channel, dict[str, float]]:
+    """The same transformer as published: items in their order, without texts, events or times."""
+    plain = {"use_text": False, "id_dropout": 0.0, "events": False, "gaps": False}
+    tower = config.tower.model_copy(update=plain)
     config = config.model_copy(update={"tower": tower})
     compute = choose(config.device)
     no_text = FrozenText(torch.zeros(len(catalogue), 1, device=compute.device))
     judge = judge_on(valid, tower.window)
-    before, later = (
-        sequences(known, catalogue, repeats=not valid.masked) for known in (train, past)
-    )
+    before, later = (walked(known, catalogue, repeats=not valid.masked) for known in (train, past))
     tuned, history = fit(before, no_text, config, compute, judge=judge)
     epochs = history.best_epochs()
     log.info("tuned", model="ids-only", epochs=epochs)
@@ -93,7 +93,7 @@ def _ids_only(
     model, _ = fit(later, no_text, newer, compute, start=tuned)
     vectors = model.vectors(no_text.vectors).cpu().numpy()
     scorer = Sequential(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
-    return scorer, {"epochs": epochs, "valid_ndcg@10": history.best_quality()}
+    return scorer.score, {"epochs": epochs, "valid_ndcg@10": history.best_quality()}
 
 
 if __name__ == "__main__":

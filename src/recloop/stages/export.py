@@ -24,7 +24,7 @@ from recloop.models.blend import (
 from recloop.models.content import Content
 from recloop.models.newcomers import Newcomers
 from recloop.models.query import TUNED, QueryConfig
-from recloop.models.scorer import Scorer
+from recloop.models.scorer import Channel, by_history
 from recloop.models.sequential import Sequential
 from recloop.models.text import load_encoder
 from recloop.registry.payload import Card, Payload, user_table
@@ -33,7 +33,7 @@ from recloop.stages.base import current_base
 from recloop.training import checkpoint
 from recloop.training.beside import Beside, BesideConfig, tune_beside
 from recloop.training.export import export_tower
-from recloop.training.mixing import Channel, fit_mix
+from recloop.training.mixing import fit_mix
 from recloop.training.queryside import QueryFiles, frozen_query, tuned_query
 from recloop.training.sequence import TrainConfig
 
@@ -66,7 +66,7 @@ def main() -> None:
     final = tuned.refitted(past, catalogue)
     new = int((final.counts == 0).sum())
     weights = _weigh(tuned, valid, config, train_config, new)
-    log.info("weighed", **weights.channels, **weights.newcomers.model_dump())
+    log.info("weighed", **weights.model_dump())
     payload = _payload(catalogue, final, weights, past, config, train_config, repeats=repeats)
     payload.save(files.fresh(files.MODEL))
 
@@ -77,23 +77,19 @@ def _weigh(
     tower = train_config.tower
     model, text = checkpoint.load_sequence_model(files.CHECKPOINT / files.TUNED, tower)
     exported = export_tower(model.tower, tower.dim, tower.window)
-    scorers: dict[str, Scorer] = {
-        SEQUENTIAL: Sequential(exported, model.vectors(text).numpy(), tower.window),
-        CONTENT: Content(text.numpy(), config.content_last),
+    channels: dict[str, Channel] = {
+        SEQUENTIAL: Sequential(exported, model.vectors(text).numpy(), tower.window).score,
+        CONTENT: by_history(Content(text.numpy(), config.content_last)),
         **beside.channels(),
         **({} if valid.masked else repeat_channels(len(text))),
     }
-    channels = {name: _asked(scorer) for name, scorer in scorers.items()}
     known = model.known.numpy()
     weights = fit_mix(channels, text.numpy(), known, valid, train_config.seed, new)
-    weights.channels[POPULARITY] = max(weights.channels[POPULARITY], _LEAST)
-    mixed = Blend(scorers, weights, Newcomers(text.numpy(), known, weights.newcomers))
-    log.info("validation", ndcg10=round(valid.judge(mixed), 4))
+    for channel_weights in (weights.channels, *weights.activity.values()):
+        channel_weights[POPULARITY] = max(channel_weights[POPULARITY], _LEAST)
+    mixed = Blend(channels, weights, Newcomers(text.numpy(), known, weights.newcomers))
+    log.info("validation", ndcg10=round(valid.ndcg_at_10(mixed.score(valid)), 4))
     return weights
-
-
-def _asked(scorer: Scorer) -> Channel:
-    return lambda requests: scorer.score(requests.histories)
 
 
 def _payload(

@@ -1,16 +1,18 @@
 """Answer the test requests with a packaged model, through the Recommender that also serves HTTP."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import polars as pl
 import typer
 
-from recloop.data.catalogue import Rows
-from recloop.evaluation.offline import Requests
+from recloop import columns as c
+from recloop.data.split import EVENTS, HISTORY, TIMES
+from recloop.data.trail import seconds
 from recloop.evaluation.report import DEPTH, OURS, predictions
 from recloop.recommender.recommender import Recommender, Request
-from recloop.recommender.state import UserState
+from recloop.recommender.state import Happened, UserState
 from recloop.registry.payload import Payload
 from recloop.stages import files
 
@@ -24,18 +26,29 @@ def main(
     """artifacts/model and data/split → artifacts/predictions/recloop.parquet."""
     recommender = Payload.load(model).recommender()
     asked = pl.read_parquet(files.TEST_REQUESTS)
-    requests = Requests.encode(asked, recommender.catalogue)
     parts = [
-        _answer(recommender, requests.histories[start : start + _BATCH])
+        _answer(recommender, asked[start : start + _BATCH])
         for start in range(0, asked.height, _BATCH)
     ]
     pl.concat(parts).write_parquet(files.fresh(out) / f"{OURS}.parquet")
 
 
-def _answer(recommender: Recommender, histories: list[Rows]) -> pl.DataFrame:
-    batch = [Request(UserState(history, history), k=DEPTH) for history in histories]
+def _answer(recommender: Recommender, asked: pl.DataFrame) -> pl.DataFrame:
+    """Everything in a history counts as liked there, whatever it was."""
+    nobody = UserState.empty()
+    batch = [
+        Request(nobody.after(happened, recommender.catalogue), k=DEPTH, since=at)
+        for happened, at in _happened(asked)
+    ]
     ranked, scores = recommender.rank(batch)
     return predictions(ranked, scores, recommender.catalogue)
+
+
+def _happened(asked: pl.DataFrame) -> Iterator[tuple[list[Happened], float]]:
+    """Of each request, what came before it, and when it is."""
+    columns = (asked[name] for name in (HISTORY, EVENTS, TIMES))
+    for items, events, times, at in zip(*columns, seconds(asked[c.TIME]), strict=True):
+        yield list(zip(items, events, seconds(times), strict=True)), float(at)
 
 
 if __name__ == "__main__":

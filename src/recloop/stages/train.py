@@ -11,8 +11,9 @@ import torch
 
 from recloop import columns as c
 from recloop.config import read_block
-from recloop.data.catalogue import Catalogue, sequences
+from recloop.data.catalogue import Catalogue
 from recloop.data.split import SplitConfig
+from recloop.data.trail import walked
 from recloop.evaluation.offline import Requests
 from recloop.logs import get_log
 from recloop.models.text import Texts, load_encoder
@@ -54,7 +55,9 @@ def main() -> None:
         pl.read_parquet(files.VALID_REQUESTS), catalogue, repeats=split.repeats
     )
     judge = judge_on(requests.sample(2_000, config.seed), config.tower.window)
-    past = sequences(pl.read_parquet(files.TRAIN), catalogue, repeats=split.repeats)
+    past = walked(
+        pl.read_parquet(files.TRAIN), catalogue, config.event_weights, repeats=split.repeats
+    )
     start = _start(catalogue, config) if continues else None
     tuned, history = fit(
         past, text, config, compute, start=start, judge=judge, progress=_say("tune")
@@ -64,7 +67,7 @@ def main() -> None:
     checkpoint.save_encoder(CHECKPOINT / files.ENCODER, encoder)
 
     final, _ = fit(
-        sequences(files.past(), catalogue, repeats=split.repeats),
+        walked(files.past(), catalogue, config.event_weights, repeats=split.repeats),
         FrozenText(text.vectors),
         config.continuing(history.best_epochs()),
         compute,

@@ -138,17 +138,17 @@ class EventStore:
         with self._engine.begin() as connection:
             return len(connection.execute(statement.returning(table.c.seq), rows).all())
 
-    def recent(self, user_id: str, after: int, limit: int) -> list[tuple[str, str]]:
+    def recent(self, user_id: str, after: int, limit: int) -> list[tuple[str, str, float]]:
         """The user's last `limit` events beyond sequence number `after`, impressions left out.
 
         Returns:
-            (item id, event), oldest first.
+            (item id, event, seconds since 1970), oldest first.
         """
         with self._engine.connect() as connection:
             rows = connection.execute(
                 self._recent, {"user": user_id, "after": after, "limit": limit}
             ).all()
-        return [(row[0], row[1]) for row in reversed(rows)]
+        return [(row[0], row[1], row[2] / 1e6) for row in reversed(rows)]
 
     def events(self) -> pl.DataFrame:
         """All events: seq, event_id and the contract's columns."""
@@ -191,10 +191,10 @@ def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None
     cursor.close()
 
 
-def _select_recent() -> sa.Select[tuple[str, str]]:
+def _select_recent() -> sa.Select[tuple[str, str, int]]:
     newest_first = (_events.c.micros.desc(), _events.c.seq.desc())
     return (
-        sa.select(_events.c[c.ITEM], _events.c[c.EVENT])
+        sa.select(_events.c[c.ITEM], _events.c[c.EVENT], _events.c.micros)
         .where(
             _events.c[c.USER] == sa.bindparam("user"),
             _events.c.seq > sa.bindparam("after"),

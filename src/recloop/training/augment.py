@@ -3,7 +3,7 @@
 import numpy as np
 
 from recloop.config import Settings
-from recloop.data.catalogue import Rows
+from recloop.data.trail import Trail
 
 # Windows that are shorter stay as they are.
 _SHORT = 4
@@ -21,15 +21,16 @@ class Augment(Settings):
     mask: float = 0.0
 
 
-def augmented(window: Rows, config: Augment, rng: np.random.Generator) -> Rows:
+def augmented(window: Trail, config: Augment, rng: np.random.Generator) -> Trail:
     """The window, or a changed copy. Masking is left to those who have the items' vectors."""
     if config.crop and len(window) >= _SHORT and rng.random() < config.crop:
         size = int(rng.integers(max(2, len(window) // 2), len(window) + 1))
         start = int(rng.integers(len(window) - size + 1))
-        window = window[start : start + size]
+        window = window.part(slice(start, start + size))
     if config.reorder and len(window) >= _SHORT and rng.random() < config.reorder:
         size = max(2, len(window) // 4)
         start = int(rng.integers(len(window) - size + 1))
-        window = window.copy()
-        rng.shuffle(window[start : start + size])
+        rows = window.rows.copy()
+        rng.shuffle(rows[start : start + size])
+        window = window.with_rows(rows)
     return window

@@ -1,49 +1,80 @@
 """Training windows: stretches of users' sequences, padded into batches."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from recloop.data.catalogue import Rows
+from recloop.data.trail import WIDTH, Signals, Trail
 from recloop.training.augment import Augment, augmented
 
 PAD_TARGET = -1
 
 
-def cut_windows(sequences: Sequence[Rows], length: int) -> list[Rows]:
-    """Consecutive stretches of `length + 1` items, from the end; every transition is in one."""
+class Batch(NamedTuple):
+    """Steps and what follows each, `(batch, length)`; `signals` `(batch, length, WIDTH)`.
+
+    `values` and `weights` are of the targets. Padding at the end: item 0, target `PAD_TARGET`.
+    """
+
+    inputs: Tensor
+    signals: Tensor
+    targets: Tensor
+    values: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch(*(part.to(device) for part in self))
+
+
+def cut_windows(trails: Sequence[Trail], length: int) -> list[Trail]:
+    """Consecutive stretches of `length + 1` steps, from the end; every transition is in one."""
     windows = []
-    for sequence in sequences:
-        end = len(sequence)
+    for trail in trails:
+        end = len(trail)
         while end > 1:
             start = max(0, end - length - 1)
-            windows.append(sequence[start:end])
+            windows.append(trail.part(slice(start, end)))
             end = start + 1
     return windows
 
 
 def batches(
-    windows: Sequence[Rows],
+    windows: Sequence[Trail],
     size: int,
     rng: np.random.Generator,
     at_most: int | None = None,
     augment: Augment | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled `(inputs, targets)`, `(batch, length)` each; padded inputs are 0, targets -1.
-
-    `at_most`: so many windows, drawn at random.
-    """
+) -> Iterator[Batch]:
+    """In random order. `at_most`: so many windows, drawn at random."""
     order = rng.permutation(len(windows))[:at_most]
     for start in range(0, len(order), size):
         chosen = [windows[i] for i in order[start : start + size]]
         if augment:
             chosen = [augmented(window, augment, rng) for window in chosen]
-        length = max(len(window) for window in chosen) - 1
-        inputs = np.zeros((len(chosen), length), np.int64)
-        targets = np.full((len(chosen), length), PAD_TARGET, np.int64)
+        inputs, told = padded([w.rows[:-1] for w in chosen], [w.signals[:-1] for w in chosen])
+        targets = torch.full(inputs.shape, PAD_TARGET)
+        values, weights = torch.zeros(inputs.shape), torch.zeros(inputs.shape)
         for row, window in enumerate(chosen):
-            inputs[row, : len(window) - 1] = window[:-1]
-            targets[row, : len(window) - 1] = window[1:]
-        yield torch.from_numpy(inputs), torch.from_numpy(targets)
+            steps = len(window) - 1
+            targets[row, :steps] = torch.from_numpy(window.rows[1:])
+            values[row, :steps] = torch.from_numpy(window.values[1:])
+            weights[row, :steps] = torch.from_numpy(window.weights[1:])
+        yield Batch(inputs, told, targets, values, weights)
+
+
+def padded(
+    histories: Sequence[Rows], signals: Sequence[Signals], length: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Items `(batch, length)` and signals `(batch, length, WIDTH)`, filled up with 0 at the end."""
+    length = length or max(map(len, histories))
+    items = np.zeros((len(histories), length), np.int64)
+    told = np.zeros((len(histories), length, WIDTH), np.int64)
+    for row, (history, known) in enumerate(zip(histories, signals, strict=True)):
+        items[row, : len(history)] = history
+        told[row, : len(history)] = known
+    return torch.from_numpy(items), torch.from_numpy(told)

@@ -14,7 +14,7 @@ from recloop.models.blend import COLLABORATIVE, LOW_RANK, NEIGHBOURS, POPULARITY
 from recloop.models.item_item import Dense, ItemItem, Sparse
 from recloop.models.low_rank import IalsConfig, LowRank, fit_ials
 from recloop.models.popularity import Popularity
-from recloop.models.scorer import Scorer
+from recloop.models.scorer import Channel, Scorer, by_history
 from recloop.models.trend import Trend
 from recloop.training import baselines
 from recloop.training.item_item import fit_ease, fit_item_knn
@@ -45,15 +45,16 @@ class Beside:
     trends: NDArray[np.float32]
     lives: Sequence[float]
 
-    def channels(self) -> dict[str, Scorer]:
+    def channels(self) -> dict[str, Channel]:
         """By name, as they serve."""
-        return {
+        by_items: dict[str, Scorer] = {
             COLLABORATIVE: self.ease,
             NEIGHBOURS: self.neighbours,
             LOW_RANK: self.low_rank,
             POPULARITY: Popularity(self.counts),
-            **trend_channels(self.trends),
         }
+        named = {name: by_history(scorer) for name, scorer in by_items.items()}
+        return named | trend_channels(self.trends)
 
     def refitted(self, past: pl.DataFrame, catalogue: Catalogue) -> "Beside":
         """The same settings on more interactions."""

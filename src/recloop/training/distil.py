@@ -4,7 +4,7 @@ The sequence model is tuned towards the teacher's distribution over a request's 
 with its own loss (after Hinton et al. 2015; listwise as in Cao et al. 2007, ListNet).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recloop.config import Settings
-from recloop.data.catalogue import Rows
+from recloop.data.trail import no_signals
 from recloop.evaluation.offline import Requests
 from recloop.models.ranking import Ranked
 from recloop.models.scorer import Scores
+from recloop.training.batches import padded
 from recloop.training.device import Compute
 from recloop.training.losses import full_softmax
 from recloop.training.sequence import SequenceModel
@@ -97,6 +98,7 @@ def _step(model: SequenceModel, optimizer: torch.optim.Optimizer, loss: Tensor) 
 @dataclass(frozen=True)
 class _Batch:
     histories: Tensor  # (batch, length), padded with 0 at the end
+    signals: Tensor  # (batch, length, WIDTH)
     last: Tensor  # (batch,): the place of the newest item
     targets: Tensor  # (batch,)
     candidates: Tensor  # (batch, depth)
@@ -115,21 +117,16 @@ def _batches(
     rng: np.random.Generator,
 ) -> Iterator[_Batch]:
     window = model.tower.positions.shape[0]
+    told = requests.signals or [no_signals(len(history)) for history in requests.histories]
     order = rng.permutation(len(requests.histories))
     for start in range(0, len(order), size):
         rows = order[start : start + size]
-        histories, last = _padded([requests.histories[row][-window:] for row in rows])
+        recent = [requests.histories[row][-window:] for row in rows]
+        histories, signals = padded(recent, [told[row][-window:] for row in rows])
+        last = torch.tensor([len(history) - 1 for history in recent])
         targets = torch.tensor([int(requests.relevant[row][0]) for row in rows])
         offered, wanted = torch.from_numpy(candidates[rows]), torch.from_numpy(teacher[rows])
-        yield _Batch(histories, last, targets, offered, wanted)
-
-
-def _padded(histories: Sequence[Rows]) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor([len(history) for history in histories])
-    batch = torch.zeros(len(histories), int(lengths.max()), dtype=torch.long)
-    for row, history in enumerate(histories):
-        batch[row, : len(history)] = torch.from_numpy(history)
-    return batch, lengths - 1
+        yield _Batch(histories, signals, last, targets, offered, wanted)
 
 
 def _losses(
@@ -137,7 +134,7 @@ def _losses(
 ) -> tuple[Tensor, Tensor]:
     with compute.autocast():
         vectors = model.items(text, model.known)
-        states = model.tower(vectors[batch.histories])
+        states = model.tower(vectors[batch.histories], batch.signals)
     users = states[torch.arange(len(batch.last), device=states.device), batch.last].float()
     vectors = vectors.float()
     offered = (vectors[batch.candidates.clamp(min=0)] @ users.unsqueeze(2)).squeeze(2)

@@ -11,6 +11,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
+from recloop.data.trail import WIDTH
 from recloop.models.text import TextEncoder
 from recloop.models.tower import UserTower
 from recloop.models.tuning import merged
@@ -19,12 +20,15 @@ _OPSET = 18
 
 
 def export_tower(tower: UserTower, dim: int, window: int) -> bytes:
-    """ONNX: `history (batch, length, dim)` → `users (batch, length, dim)`, any batch and length."""
+    """ONNX, any batch and length.
+
+    `history (batch, length, dim)`, `signals (batch, length, WIDTH)` → `users (batch, length, dim)`.
+    """
     tower = copy.deepcopy(tower).cpu().eval()
-    example = torch.zeros(2, min(4, window), dim)
-    length = torch.export.Dim("length", max=window)
-    shapes = ({0: torch.export.Dim("batch"), 1: length},)
-    return to_onnx(tower, (example,), ["history"], ["users"], shapes)
+    steps = (2, min(4, window))
+    example = (torch.zeros(*steps, dim), torch.zeros(*steps, WIDTH, dtype=torch.long))
+    both = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=window)}
+    return to_onnx(tower, example, ["history", "signals"], ["users"], (both, both))
 
 
 def export_encoder(encoder: TextEncoder) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recloop.data.catalogue import Rows
+from recloop.data.trail import Trail
 from recloop.models.tower import ItemVectors, UserTower
 from recloop.training.batches import batches, cut_windows
 from recloop.training.device import Compute
@@ -52,7 +52,7 @@ Progress = Callable[[dict[str, float]], None]
 
 
 def fit(
-    sequences: Sequence[Rows],
+    trails: Sequence[Trail],
     text: TextSide,
     config: TrainConfig,
     compute: Compute,
@@ -61,18 +61,18 @@ def fit(
     judge: Judge | None = None,
     progress: Progress = lambda _: None,
 ) -> tuple[SequenceModel, History]:
-    """Train on users' item sequences.
+    """Train on what users did.
 
     With `judge`, the model and the text side end as they were at the best judged epoch.
     `start` is a model to continue from; it stays as it is.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    model = _build(sequences, text, config, compute.device, start)
-    windows = cut_windows(sequences, config.tower.window)
+    model = _build(trails, text, config, compute.device, start)
+    windows = cut_windows(trails, config.tower.window)
     drawn = math.ceil(config.share * len(windows))
     total = config.epochs * -(-drawn // config.batch)
-    steps = Steps(model, sequences, config, compute, total)
+    steps = Steps(model, trails, config, compute, total)
     history, best, restore = History(), -1.0, None
 
     def enter(entry: dict[str, float]) -> None:
@@ -101,7 +101,7 @@ def fit(
 
 
 def _build(
-    sequences: Sequence[Rows],
+    trails: Sequence[Trail],
     text: TextSide,
     config: TrainConfig,
     device: torch.device,
@@ -109,7 +109,7 @@ def _build(
 ) -> SequenceModel:
     count, width = text.vectors.shape
     known = torch.zeros(count, dtype=torch.bool)
-    known[np.unique(np.concatenate(sequences))] = True
+    known[np.unique(np.concatenate([trail.rows for trail in trails]))] = True
     items = ItemVectors(count, width, config.tower)
     tower = UserTower(config.tower)
     if start is not None:

@@ -4,7 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recloop.data.trail import no_signals
 from recloop.evaluation.offline import Requests
+from recloop.training.batches import padded
 from recloop.training.finetune import Judge
 from recloop.training.sequence import SequenceModel
 
@@ -14,19 +16,23 @@ _BATCH = 512
 def judge_on(requests: Requests, window: int) -> Judge:
     """A judge that ranks these requests; a history shorter than `window` is padded at its end."""
     lengths = torch.tensor([min(len(history), window) for history in requests.histories])
-    recent = torch.zeros(len(lengths), window, dtype=torch.long)
-    for row, history in enumerate(requests.histories):
-        recent[row, : lengths[row]] = torch.from_numpy(history[-window:])
+    told = requests.signals or [no_signals(len(history)) for history in requests.histories]
+    recent, signals = padded(
+        [history[-window:] for history in requests.histories],
+        [signals[-window:] for signals in told],
+        window,
+    )
 
     def judge(model: SequenceModel, text: Tensor) -> float:
         vectors = model.vectors(text)
         model.tower.eval()
         parts = []
         with torch.inference_mode():
-            for rows, size in zip(
-                torch.split(recent, _BATCH), torch.split(lengths, _BATCH), strict=True
+            for rows, known, size in zip(
+                *(torch.split(each, _BATCH) for each in (recent, signals, lengths)), strict=True
             ):
-                states = model.tower(vectors[rows.to(vectors.device)])
+                device = vectors.device
+                states = model.tower(vectors[rows.to(device)], known.to(device))
                 last = states[torch.arange(len(size)), (size - 1).clamp(min=0)]
                 parts.append((last @ vectors.T).float().cpu().numpy())
         return requests.ndcg_at_10(np.concatenate(parts))

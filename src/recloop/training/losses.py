@@ -22,6 +22,7 @@ class _ChunkedSoftmax(Function):
         users: Tensor,
         items: Tensor,
         targets: Tensor,
+        shares: Tensor,
         precision: torch.dtype,
         smoothing: float,
     ) -> Tensor:
@@ -29,8 +30,9 @@ class _ChunkedSoftmax(Function):
         grad_items = torch.zeros_like(items)
         loss = users.new_zeros(())
         table = items.to(precision)
-        for users_part, targets_part, grad_part in zip(
-            *(torch.split(part, _CHUNK) for part in (users, targets, grad_users)), strict=True
+        for users_part, targets_part, share, grad_part in zip(
+            *(torch.split(part, _CHUNK) for part in (users, targets, shares, grad_users)),
+            strict=True,
         ):
             states = users_part.to(precision)
             logits = (states @ table.T).float()
@@ -41,41 +43,70 @@ class _ChunkedSoftmax(Function):
                 wanted += smoothing * logits.mean(1)
             probabilities = logits.exp_()
             total = probabilities.sum(1)
-            loss += (total.log() - wanted).sum()
+            loss += share @ (total.log() - wanted)
             probabilities /= total.unsqueeze(1)
             probabilities[rows, targets_part] -= 1 - smoothing
             if smoothing:
                 probabilities -= smoothing / len(items)
+            probabilities *= share.unsqueeze(1)
             gradient = probabilities.to(precision)
             grad_part.copy_(gradient @ table)
             grad_items += gradient.T @ states
-        ctx.save_for_backward(grad_users / len(targets), grad_items / len(targets))
-        return loss / len(targets)
+        ctx.save_for_backward(grad_users, grad_items)
+        return loss
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         grad_users, grad_items = ctx.saved_tensors  # type: ignore[attr-defined]
-        return grad_users * grads[0], grad_items * grads[0], None, None, None
+        return grad_users * grads[0], grad_items * grads[0], None, None, None, None
 
 
 def full_softmax(
-    users: Tensor, items: Tensor, targets: Tensor, *, bf16: bool = False, smoothing: float = 0.0
+    users: Tensor,
+    items: Tensor,
+    targets: Tensor,
+    weights: Tensor | None = None,
+    *,
+    bf16: bool = False,
+    smoothing: float = 0.0,
 ) -> Tensor:
     """Mean cross-entropy of `targets` `(n,)` under `users` `(n, d)` times all `items` `(m, d)`.
 
-    `bf16`: the matrix products are; sums and exponentials are not. `smoothing`: this share of a
-    target's probability is spread over all items.
+    `weights` `(n,)` say how much each counts in the mean. `bf16`: the matrix products are; sums and
+    exponentials are not. `smoothing`: this share of a target's probability is spread over all items.
     """
     precision = torch.bfloat16 if bf16 else torch.float32
     with torch.autocast(users.device.type, enabled=False):
+        shares = _shares(torch.ones(len(targets), device=users.device), weights)
         loss: Tensor = _ChunkedSoftmax.apply(  # type: ignore[no-untyped-call]
-            users.float(), items.float(), targets, precision, smoothing
+            users.float(), items.float(), targets, shares, precision, smoothing
         )
     return loss
 
 
+def _shares(even: Tensor, weights: Tensor | None) -> Tensor:
+    """Weights that come to one; equal ones where there are none, or they come to nothing."""
+    weights = even if weights is None or weights.sum() <= 0 else weights.float()
+    return weights / weights.sum()
+
+
+def rating_mse(users: Tensor, rated: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:
+    """Mean squared error of `users · rated`, both `(n, d)`, as predictions of ratings `(n,)`.
+
+    Nothing where there is no rating.
+    """
+    with torch.autocast(users.device.type, enabled=False):
+        errors = (users.float() * rated.float()).sum(1) - wanted
+        return (errors.square() * weights).sum() / weights.sum().clamp(min=1e-9)
+
+
 def sampled_softmax(
-    users: Tensor, chosen: Tensor, drawn: Tensor, expected: Tensor, hit: Tensor
+    users: Tensor,
+    chosen: Tensor,
+    drawn: Tensor,
+    expected: Tensor,
+    hit: Tensor,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of the chosen items, the sum over the catalogue estimated from a sample.
 
@@ -88,15 +119,19 @@ def sampled_softmax(
         drawn: `(s, d)`, shared by all; an item may be there twice.
         expected: `(s,)`, how often each of them is drawn on average.
         hit: `(n, s)`, whether a drawn item is the chosen one, which counts once.
+        weights: `(n,)`, how much each counts in the mean.
     """
     with torch.autocast(users.device.type, enabled=False):
         users, chosen, drawn = users.float(), chosen.float(), drawn.float()
         right = (users * chosen).sum(1)
         others = (users @ drawn.T - expected.log()).masked_fill(hit, -torch.inf)
-        return (torch.cat([right[:, None], others], 1).logsumexp(1) - right).mean()
+        losses = torch.cat([right[:, None], others], 1).logsumexp(1) - right
+        return _shares(torch.ones_like(right), weights) @ losses
 
 
-def sampled_bce(users: Tensor, chosen: Tensor, drawn: Tensor, hit: Tensor) -> Tensor:
+def sampled_bce(
+    users: Tensor, chosen: Tensor, drawn: Tensor, hit: Tensor, weights: Tensor | None = None
+) -> Tensor:
     """Binary cross-entropy: chosen or not, the drawn items sharing as much weight as the chosen one.
 
     Arguments as in `sampled_softmax`.
@@ -105,4 +140,4 @@ def sampled_bce(users: Tensor, chosen: Tensor, drawn: Tensor, hit: Tensor) -> Te
         users, chosen, drawn = users.float(), chosen.float(), drawn.float()
         right = softplus(-(users * chosen).sum(1))
         wrong = softplus(users @ drawn.T).masked_fill(hit, 0.0)
-        return (right + wrong.mean(1)).mean()
+        return _shares(torch.ones_like(right), weights) @ (right + wrong.mean(1))

@@ -1,6 +1,6 @@
 """How channels are weighed: what was chosen in validation requests, explained by a conditional logit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from recloop.data.catalogue import Rows
 from recloop.evaluation.offline import Requests
 from recloop.models.blend import BlendWeights, combine, weighed
-from recloop.models.logit import fit_logit
-from recloop.models.scorer import Scores, standardise
+from recloop.models.logit import Choices, Weights, fit_logit
+from recloop.models.scorer import Channel, Scores, standardise
+from recloop.training.activity import fit_activity
 from recloop.training.newcomers import fit_newcomers
-
-Channel = Callable[[Requests], Scores]
 
 # Alternatives drawn at random beside what was chosen: uniform sampling leaves a logit consistent.
 _ALTERNATIVES = 2_000
@@ -41,20 +40,39 @@ def fit_mix(
     weights = _weigh(channels, known, valid, seed)
 
     def of_known(requests: Requests) -> Scores:
-        return combine(weighed(lambda name: channels[name](requests), weights, known))
+        lengths = requests.lengths()
+        return combine(weighed(lambda name: channels[name](requests), weights, known, lengths))
 
     terms = fit_newcomers(of_known, text, known, valid, seed, new)
-    return BlendWeights(channels=weights, newcomers=terms)
+    return weights.model_copy(update={"newcomers": terms})
 
 
 def _weigh(
     channels: Mapping[str, Channel], known: NDArray[np.bool_], valid: Requests, seed: int
-) -> dict[str, float]:
-    """By what was chosen among the known items."""
+) -> BlendWeights:
+    """By what was chosen among the known items; apart for the less and the more active, where it pays."""
+    choices, lengths = _choices(channels, known, valid, seed)
+    found = fit_logit(choices) if len(lengths) else np.zeros(len(channels))
+    if not found.any():  # nothing helps, but something must be answered
+        return BlendWeights(channels=dict.fromkeys(channels, _EVEN))
+
+    def named(weights: Weights) -> dict[str, float]:
+        return dict(zip(channels, map(float, weights), strict=True))
+
+    apart = fit_activity(choices, lengths, found, seed)
+    return BlendWeights(
+        channels=named(found), activity={least: named(own) for least, own in apart.items()}
+    )
+
+
+def _choices(
+    channels: Mapping[str, Channel], known: NDArray[np.bool_], valid: Requests, seed: int
+) -> tuple[Choices, Rows]:
+    """Of the requests that are about known items, with the lengths of their histories."""
     rng, met = np.random.default_rng(seed), np.flatnonzero(known)
     width = min(_ALTERNATIVES, len(met))
     widest = max(len(rows) for rows in valid.relevant)
-    choices, chosen = [], []
+    choices, chosen, lengths = [], [], []
     for part in valid.parts(len(known)):
         scores = [standardise(channel(part), known) for channel in channels.values()]
         for row, rows in enumerate(part.relevant):
@@ -69,12 +87,15 @@ def _weigh(
             table[candidates < 0] = -np.inf
             choices.append(table)
             chosen.append((np.arange(width + widest) < len(relevant)) / len(relevant))
-    if not choices:
-        return dict.fromkeys(channels, _EVEN)
-    found = fit_logit(np.stack(choices), np.stack(chosen).astype(np.float32))
-    if not found.any():  # nothing helps, but something must be answered
-        return dict.fromkeys(channels, _EVEN)
-    return dict(zip(channels, map(float, found), strict=True))
+            lengths.append(len(part.histories[row]))
+    shape = (-1, width + widest, len(channels))
+    return (
+        Choices.of(
+            np.array(choices, np.float32).reshape(shape),
+            np.array(chosen, np.float32).reshape(shape[:2]),
+        ),
+        np.array(lengths, np.int64),
+    )
 
 
 def _alternatives(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recloop.columns import Event
 from recloop.config import Settings
 from recloop.data.catalogue import Rows
 from recloop.models.bases import TextConfig
@@ -19,11 +20,15 @@ from recloop.training.device import DeviceName
 class TrainConfig(Settings):
     """Everything that a training run depends on, besides the data.
 
-    `text_passes` are the epochs at whose end the language model takes its steps. `negatives`: drawn
-    for each batch in place of the whole catalogue; 0 is the full softmax. `share` of the data is what
-    an epoch passes over, drawn anew for each. `loss`: binary cross-entropy needs `negatives`. Label
-    smoothing is for the full softmax. `patience`: judgements without a better one that end training; 0
-    never does, and the best epoch is kept anyway.
+    - `text_passes` are the epochs at whose end the language model takes its steps.
+    - `negatives`: drawn for each batch in place of the whole catalogue; 0 is the full softmax.
+    - `share` of the data is what an epoch passes over, drawn anew for each.
+    - `loss`: binary cross-entropy needs `negatives`; `mse` is that of predicted ratings, and learns
+      nothing from steps without one.
+    - `label_smoothing` is for the full softmax.
+    - `event_weights`: how much an event counts as a target, 1 where not told.
+    - `patience`: judgements without a better one that end training; 0 never does, and the best epoch is
+      kept anyway.
     """
 
     seed: int = 42
@@ -34,12 +39,13 @@ class TrainConfig(Settings):
     batch: int = 64
     negatives: int = 0
     share: float = 1.0
-    loss: Literal["softmax", "bce"] = "softmax"
+    loss: Literal["softmax", "bce", "mse"] = "softmax"
     label_smoothing: float = 0.0
     augment: Augment = Augment()
     patience: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
+    event_weights: dict[Event, float] = {}
     judge_every: int = 2
     text_passes: tuple[int, ...] = (3, 7)
     text_learning_rate: float = 2e-4

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recloop.data.catalogue import Rows
-from recloop.training.batches import PAD_TARGET
+from recloop.data.trail import Trail
+from recloop.training.batches import PAD_TARGET, Batch
 from recloop.training.device import Compute
-from recloop.training.losses import full_softmax, sampled_bce, sampled_softmax
+from recloop.training.losses import full_softmax, rating_mse, sampled_bce, sampled_softmax
 from recloop.training.sequence import SequenceModel, TrainConfig
 
 
@@ -17,19 +17,20 @@ class Steps:
     """`total`: all steps that will be taken, which the learning rate's schedule spans.
 
     Raises:
-        ValueError: the loss needs negatives, and there are none.
+        ValueError: the loss needs negatives or ratings, and there are none.
     """
 
     def __init__(
         self,
         model: SequenceModel,
-        sequences: Sequence[Rows],
+        trails: Sequence[Trail],
         config: TrainConfig,
         compute: Compute,
         total: int,
     ) -> None:
         if config.loss == "bce" and not config.negatives:
             raise ValueError("binary cross-entropy needs negatives")
+        self._ratings = _ratings(trails) if config.loss == "mse" else (0.0, 1.0)
         self._model = model
         self._config = config
         self._compute = compute
@@ -45,17 +46,18 @@ class Steps:
         self._place[self._rows] = torch.arange(len(self._rows), device=compute.device)
         self._negatives = config.negatives if config.negatives < len(self._rows) else 0
         if self._negatives:
-            self._share = _shares(sequences, model.known).to(compute.device)
+            self._share = _shares(trails, model.known).to(compute.device)
+        ways = {"mse": self._rated, "bce": self._sampled}
+        self._loss = ways.get(config.loss, self._sampled if self._negatives else self._full)
 
-    def epoch(self, text: Tensor, data: Iterable[tuple[Tensor, Tensor]]) -> float:
+    def epoch(self, text: Tensor, data: Iterable[Batch]) -> float:
         """Mean loss of one pass over the data."""
         self._model.train(self._compute.device)
-        losses = [self._take(text, inputs, targets) for inputs, targets in data]
+        losses = [self._take(text, batch.to(self._compute.device)) for batch in data]
         return float(np.mean(losses))
 
-    def _take(self, text: Tensor, inputs: Tensor, targets: Tensor) -> float:
-        inputs, targets = inputs.to(self._compute.device), targets.to(self._compute.device)
-        loss = (self._sampled if self._negatives else self._full)(text, inputs, targets)
+    def _take(self, text: Tensor, batch: Batch) -> float:
+        loss = self._loss(text, batch)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
@@ -63,22 +65,35 @@ class Steps:
         self._schedule.step()
         return loss.item()
 
-    def _full(self, text: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        with self._compute.autocast():
-            vectors = self._model.items(text, self._model.known)
-            users = self._model.tower(self._hidden(vectors[inputs]))
-        real = targets != PAD_TARGET
+    def _full(self, text: Tensor, batch: Batch) -> Tensor:
+        vectors, users = self._everything(text, batch)
+        real = batch.targets != PAD_TARGET
         return full_softmax(
             users[real],
             vectors[self._rows],
-            self._place[targets[real]],
+            self._place[batch.targets[real]],
+            batch.weights[real],
             bf16=self._compute.bf16,
             smoothing=self._config.label_smoothing,
         )
 
-    def _sampled(self, text: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        real = targets != PAD_TARGET
-        chosen = targets[real]
+    def _rated(self, text: Tensor, batch: Batch) -> Tensor:
+        vectors, users = self._everything(text, batch)
+        real = (batch.targets != PAD_TARGET) & ~batch.values.isnan()
+        mean, spread = self._ratings
+        wanted = (batch.values[real] - mean) / spread
+        return rating_mse(users[real], vectors[batch.targets[real]], wanted, batch.weights[real])
+
+    def _everything(self, text: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Vectors of all items, and of the users at each step."""
+        with self._compute.autocast():
+            vectors = self._model.items(text, self._model.known)
+            users = self._model.tower(self._hidden(vectors[batch.inputs]), batch.signals)
+        return vectors, users
+
+    def _sampled(self, text: Tensor, batch: Batch) -> Tensor:
+        inputs, real = batch.inputs, batch.targets != PAD_TARGET
+        chosen, weights = batch.targets[real], batch.weights[real]
         drawn = torch.multinomial(self._share, self._negatives, replacement=True)
         # Only these items' vectors are needed, each once.
         every = torch.cat([inputs.flatten(), chosen, drawn])
@@ -87,11 +102,12 @@ class Steps:
         read, right, others = torch.split(places, sizes)
         with self._compute.autocast():
             vectors = self._model.items(text, self._model.known, rows)
-            users = self._model.tower(self._hidden(vectors[read].view(*inputs.shape, -1)))
+            seen = self._hidden(vectors[read].view(*inputs.shape, -1))
+            users = self._model.tower(seen, batch.signals)
         asked, hit = (users[real], vectors[right], vectors[others]), chosen[:, None] == drawn
         if self._config.loss == "bce":
-            return sampled_bce(*asked, hit)
-        return sampled_softmax(*asked, self._negatives * self._share[drawn], hit)
+            return sampled_bce(*asked, hit, weights)
+        return sampled_softmax(*asked, self._negatives * self._share[drawn], hit, weights)
 
     def _hidden(self, read: Tensor) -> Tensor:
         """`(batch, length, dim)`, some of the items hidden where that is asked for."""
@@ -99,7 +115,16 @@ class Steps:
         return read * (torch.rand_like(read[..., :1]) >= share) if share else read
 
 
-def _shares(sequences: Sequence[Rows], known: Tensor) -> Tensor:
+def _ratings(trails: Sequence[Trail]) -> tuple[float, float]:
+    """Mean and spread of all ratings."""
+    values = np.concatenate([trail.values for trail in trails])
+    if np.isnan(values).all():
+        raise ValueError("the loss of ratings needs ratings")
+    return float(np.nanmean(values)), max(float(np.nanstd(values)), 1e-3)
+
+
+def _shares(trails: Sequence[Trail], known: Tensor) -> Tensor:
     """How likely each item is drawn: half by popularity, half alike for all that are known."""
-    counts = torch.from_numpy(np.bincount(np.concatenate(sequences), minlength=len(known)))
+    met = np.concatenate([trail.rows for trail in trails])
+    counts = torch.from_numpy(np.bincount(met, minlength=len(known)))
     return 0.5 * counts / counts.sum() + 0.5 * known.cpu() / known.sum().cpu()

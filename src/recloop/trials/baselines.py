@@ -13,12 +13,11 @@ from recloop.evaluation.offline import Requests
 from recloop.models.content import Content
 from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.popularity import Popularity
-from recloop.models.scorer import Scores
+from recloop.models.scorer import Asked, Channel, Scores, by_history
 from recloop.models.trend import Trend
 from recloop.training.baselines import (
     IALS,
     BaselinesConfig,
-    Decayed,
     Fit,
     Model,
     Setting,
@@ -26,7 +25,6 @@ from recloop.training.baselines import (
     tune,
 )
 from recloop.training.item_item import fit_ease, fit_item_knn, interaction_matrix
-from recloop.training.mixing import Channel
 from recloop.training.sequence import MakeSide
 from recloop.trials.timeline import Timeline
 
@@ -76,8 +74,7 @@ def popularity(task: Task) -> Fitted:
 
     def fit(timeline: Timeline) -> Channel:
         counts = np.bincount(timeline.items, minlength=timeline.catalogue).astype(np.float32)
-        model = Popularity(counts)
-        return lambda requests: model.score(requests.histories)
+        return by_history(Popularity(counts))
 
     return Fitted(fit(task.train), fit(task.past), {})
 
@@ -101,9 +98,9 @@ def trends(task: Task) -> list[Fitted]:
 def _trend(timeline: Timeline, half_life: float) -> Channel:
     model = Trend(timeline.items, timeline.times, timeline.catalogue, half_life)
 
-    def score(requests: Requests) -> Scores:
-        unknown = np.full(len(requests.histories), np.nan)
-        return model.score(unknown if requests.at is None else requests.at)
+    def score(asked: Asked) -> Scores:
+        unknown = np.full(len(asked.histories), np.nan)
+        return model.score(unknown if asked.at is None else asked.at)
 
     return score
 
@@ -132,8 +129,7 @@ def text(task: Task) -> Fitted:
     catalogue = task.train.catalogue
 
     def channel(last: int) -> Channel:
-        model = Content(task.text, last)
-        return lambda requests: model.score(requests.histories)
+        return by_history(Content(task.text, last))
 
     last = max((1, 3, 10, 30), key=lambda n: quality(channel(n), task.valid, catalogue))
     return Fitted(channel(last), channel(last), {"last": last})
@@ -160,14 +156,11 @@ def _tuned(
     """The best setting × recency decay on validation, refitted on all before the test."""
 
     def judged(model: Model) -> float:
-        return quality(_of(model), task.valid, task.train.catalogue)
+        return quality(by_history(model), task.valid, task.train.catalogue)
 
     decays = _GRIDS.decays if task.train.ordered else [1.0]
     best = tune(fit, matrix(task.train), settings, decays, judged, along=along)
     final = fit(matrix(task.past), best.setting, best.decay)
     said = best.setting.model_dump() if isinstance(best.setting, BaseModel) else best.setting
-    return Fitted(_of(best.model), _of(final), {name: said, "decay": best.decay})
-
-
-def _of(model: Decayed) -> Channel:
-    return lambda requests: model.score(requests.histories)
+    channels = by_history(best.model), by_history(final)
+    return Fitted(*channels, {name: said, "decay": best.decay})

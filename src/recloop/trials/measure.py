@@ -11,7 +11,7 @@ from recloop.evaluation.metrics import METRICS, Values, coverage, ndcg
 from recloop.evaluation.offline import Requests, hits
 from recloop.evaluation.report import DEPTH, HEADLINE, EvaluateConfig, K
 from recloop.models.ranking import Ranked, top_k
-from recloop.training.mixing import Channel
+from recloop.models.scorer import Channel
 
 _USUAL = EvaluateConfig()
 # Users times draws: 400 MB.

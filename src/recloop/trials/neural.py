@@ -1,18 +1,20 @@
 """The sequence model on a data set it has never seen: its settings from the data's statistics."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from recloop.data.catalogue import Rows
+from recloop.data.trail import Signals, Trail, no_signals
 from recloop.evaluation.offline import Requests
-from recloop.models.scorer import Scores
+from recloop.models.scorer import Asked, Channel, Histories, Scores
 from recloop.models.sequential import Sequential
 from recloop.models.tower import TowerConfig
 from recloop.training.device import choose
 from recloop.training.export import export_tower
 from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
-from recloop.training.mixing import Channel
 from recloop.training.sequence import FrozenText, MakeSide, SequenceModel, TrainConfig
 from recloop.trials.baselines import Fitted, Task
 from recloop.trials.config import Say
@@ -35,7 +37,9 @@ _LEAST = 4
 _BOTH = 1.25
 
 
-def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -> TrainConfig:
+def settings(
+    timeline: Timeline, *, use_text: bool, seconds: float, seed: int, use_gaps: bool = True
+) -> TrainConfig:
     """Sizes, regularisation and epochs from the numbers of interactions, items and users.
 
     `seconds` bounds training: the epochs are what fits on about two cores, at most 72. Where fewer
@@ -51,6 +55,7 @@ def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -
         dropout=0.4 if density < _SPARSE else 0.3 if density < _DENSE else 0.2,
         id_dropout=0.3 if use_text else 0.0,
         use_text=use_text,
+        gaps=use_gaps,
     )
     sampled = items > _CATALOGUE
     alternatives = _NEGATIVES if sampled else items
@@ -72,9 +77,10 @@ def settings(timeline: Timeline, *, use_text: bool, seconds: float, seed: int) -
 def sequential(task: Task, side: MakeSide | None, *, seconds: float, seed: int, say: Say) -> Fitted:
     """Train, keep the best epoch on validation, continue on all before the test.
 
-    Without a `side` items are IDs only.
+    Without a `side` it is the transformer as published: items are IDs only, and no times are told.
     """
-    config = settings(task.train, use_text=side is not None, seconds=seconds, seed=seed)
+    ours = side is not None
+    config = settings(task.train, use_text=ours, seconds=seconds, seed=seed, use_gaps=ours)
     compute, head = choose(config.device), Head(task.past)
     text = (
         side(head.rows)
@@ -90,7 +96,7 @@ def sequential(task: Task, side: MakeSide | None, *, seconds: float, seed: int, 
         vectors = model.vectors(text.vectors).cpu().numpy()
         return head.channel(Sequential(tower, vectors, config.tower.window))
 
-    train, past = (head.sequences(timeline) for timeline in (task.train, task.past))
+    train, past = (head.trails(timeline) for timeline in (task.train, task.past))
     if not train:  # nobody did two things
         return Fitted(head.silence, head.silence, {"epochs": 0})
     judge = judge_on(head.requests(task.valid), config.tower.window)
@@ -112,34 +118,49 @@ class Head:
         self._place = np.full(timeline.catalogue, -1, np.int64)
         self._place[self.rows] = np.arange(len(self.rows))
 
-    def sequences(self, timeline: Timeline) -> list[Rows]:
-        """Users' sequences of these items, for users with at least two."""
-        kept = (self._inside(sequence) for sequence in timeline.sequences())
-        return [sequence for sequence in kept if len(sequence) > 1]
+    def trails(self, timeline: Timeline) -> list[Trail]:
+        """Users' steps with these items, for users with at least two."""
+        kept = (self._on(trail) for trail in timeline.trails())
+        return [trail for trail in kept if len(trail) > 1]
 
     def requests(self, requests: Requests) -> Requests:
         """Those whose answer is among these items."""
         relevant = [self._inside(rows) for rows in requests.relevant]
         chosen = np.flatnonzero([len(rows) > 0 for rows in relevant])
+        told = self._histories(requests.take(chosen))
         return Requests(
-            [self._inside(requests.histories[row]) for row in chosen],
+            list(told.histories),
             [relevant[row] for row in chosen],
             masked=requests.masked,
+            signals=list(told.signals or []),
         )
 
     def channel(self, model: Sequential) -> Channel:
         """The model's scores in the whole catalogue, 0 for the other items."""
 
-        def score(requests: Requests) -> Scores:
-            scores = np.zeros((len(requests.histories), len(self._place)), np.float32)
-            scores[:, self.rows] = model.score([self._inside(h) for h in requests.histories])
+        def score(asked: Asked) -> Scores:
+            scores = np.zeros((len(asked.histories), len(self._place)), np.float32)
+            scores[:, self.rows] = model.score(self._histories(asked))
             return scores
 
         return score
 
-    def silence(self, requests: Requests) -> Scores:
+    def silence(self, asked: Asked) -> Scores:
         """All items alike: what can be said where there are no sequences."""
-        return np.zeros((len(requests.histories), len(self._place)), np.float32)
+        return np.zeros((len(asked.histories), len(self._place)), np.float32)
+
+    def _histories(self, asked: Asked) -> Histories:
+        """The part of each history that is about these items."""
+        signals: Sequence[Signals] = asked.signals or [no_signals(len(h)) for h in asked.histories]
+        kept = [self._place[history] >= 0 for history in asked.histories]
+        return Histories(
+            [self._inside(history) for history in asked.histories],
+            [told[there] for told, there in zip(signals, kept, strict=True)],
+        )
+
+    def _on(self, trail: Trail) -> Trail:
+        kept = trail.part(self._place[trail.rows] >= 0)
+        return kept.with_rows(self._place[kept.rows])
 
     def _inside(self, rows: Rows) -> Rows:
         places = self._place[rows]

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from recloop.evaluation.offline import Requests
-from recloop.models.blend import BlendWeights, combine, parts, repeat_channels
+from recloop.models.blend import Blend, BlendWeights, repeat_channels
 from recloop.models.newcomers import Newcomers
-from recloop.models.scorer import Scorer, Scores
-from recloop.training.mixing import Channel, fit_mix
+from recloop.models.scorer import Channel
+from recloop.training.mixing import fit_mix
 from recloop.trials.baselines import Fitted, Task, trends
 from recloop.trials.timeline import Timeline
 
@@ -27,10 +26,7 @@ def around(sequence: Fitted, task: Task, get: Callable[[str], Fitted], seed: int
     new = int((~task.past.known()).sum())
     weights = fit_mix(tuned, task.text, task.train.known(), task.valid, seed, new)
     final = {name: fitted.final for name, fitted in channels.items()}
-    said = {
-        "weights": {name: round(weight, 3) for name, weight in weights.channels.items()},
-        "newcomers": weights.newcomers.model_dump(),
-    }
+    said = weights.model_dump()
     before, after = (
         _mixed(*each, weights, task) for each in ((tuned, task.train), (final, task.past))
     )
@@ -42,11 +38,8 @@ def _repeats(task: Task) -> dict[str, Fitted]:
     if task.valid.masked:
         return {}
 
-    def channel(scorer: Scorer) -> Channel:
-        return lambda requests: scorer.score(requests.histories)
-
-    scorers = repeat_channels(task.train.catalogue)
-    return {name: Fitted(channel(s), channel(s), {}) for name, s in scorers.items()}
+    channels = repeat_channels(task.train.catalogue)
+    return {name: Fitted(channel, channel, {}) for name, channel in channels.items()}
 
 
 def _mixed(
@@ -54,7 +47,4 @@ def _mixed(
 ) -> Channel:
     newcomers = Newcomers(task.text, timeline.known(), weights.newcomers)
 
-    def score(requests: Requests) -> Scores:
-        return combine(parts(lambda name: channels[name](requests), weights, newcomers))
-
-    return score
+    return Blend(channels, weights, newcomers).score

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from recloop import columns as c
 from recloop.data.catalogue import Rows
+from recloop.data.trail import Signals, Trail, flat_signals
 from recloop.evaluation.offline import Requests
-from recloop.trials.folder import ITEM, PART, USER, DataSet
+from recloop.trials.folder import ITEM, PART, USER, WEIGHT, DataSet
 
 Protocol = Literal["next-item", "temporal", "ctr"]
 
@@ -24,11 +25,14 @@ TRAIN_PART, VALID_PART, TEST_PART = 0, 1, 2
 class Timeline:
     """Parallel arrays, sorted by user and then by part, time and position.
 
-    `starts` `(users + 1,)` are the places where each user's rows begin. `times` is NaN where unknown.
+    `starts` `(users + 1,)` are the places where each user's rows begin. `times` is NaN where unknown;
+    `signals` follow from the times. `weights` say how much a row counts.
     """
 
     items: Rows
     times: NDArray[np.float64]
+    signals: Signals
+    weights: NDArray[np.float32]
     parts: NDArray[np.int8]
     starts: Rows
     ordered: bool
@@ -42,11 +46,15 @@ class Timeline:
             rows = rows.unique([USER, ITEM], keep="first", maintain_order=True)
         rows = rows.sort(USER, maintain_order=True)
         counts = np.bincount(rows[USER].to_numpy(), minlength=len(data.users))
+        times = rows[c.TIME].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        starts = np.concatenate([[0], np.cumsum(counts)])
         return cls(
             rows[ITEM].to_numpy().astype(np.int64),
-            rows[c.TIME].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+            times,
+            flat_signals(times, starts),
+            rows[WEIGHT].to_numpy().astype(np.float32),
             rows[PART].to_numpy(),
-            np.concatenate([[0], np.cumsum(counts)]),
+            starts,
             data.ordered,
             data.items.height,
         )
@@ -58,6 +66,8 @@ class Timeline:
         return Timeline(
             self.items[kept],
             self.times[kept],
+            self.signals[kept],
+            self.weights[kept],
             self.parts[kept],
             before[self.starts],
             self.ordered,
@@ -72,10 +82,16 @@ class Timeline:
         """The user of each row."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
-    def sequences(self) -> list[Rows]:
-        """Each user's items, for users with at least two."""
+    def trails(self) -> list[Trail]:
+        """Each user's steps, for users with at least two."""
+        unrated = np.full(int(np.diff(self.starts).max(initial=0)), np.nan, np.float32)
         return [
-            self.items[start:end]
+            Trail(
+                self.items[start:end],
+                self.signals[start:end],
+                unrated[: end - start],
+                self.weights[start:end],
+            )
             for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)
             if end - start > 1
         ]
@@ -93,6 +109,8 @@ class Timeline:
         sizes = np.diff(np.append(opens, len(asked)))
         return Requests(
             histories=[self.items[b:f] for b, f in zip(self.starts[users], first, strict=True)],
+            # The last step before the request is told how long ago it was: that is when this is asked.
+            signals=[self.signals[b:f] for b, f in zip(self.starts[users], first, strict=True)],
             relevant=[np.unique(self.items[f : f + n]) for f, n in zip(first, sizes, strict=True)],
             users=users,
             at=self.times[first],
