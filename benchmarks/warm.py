@@ -16,12 +16,11 @@ import torch
 import typer
 from alone import bootstrap, ndcg_of, publish, say
 
-from recloop.data.catalogue import Rows
-from recloop.evaluation.offline import Requests
 from recloop.training.device import choose
 from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, SequenceModel
+from recloop.training.warm import remembered
 from recloop.trials.folder import read_folder
 from recloop.trials.neural import settings
 from recloop.trials.texts import text_vectors
@@ -49,7 +48,16 @@ def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> di
     train, past = whole.until(VALID_PART), whole.until(TEST_PART)
     test = whole.requests(TEST_PART, protocol, repeats=False)
     valid = whole.requests(VALID_PART, protocol, repeats=False).sample(2_000, seed)
-    old = _remembered(train, past)
+    same = np.diff(train.starts) == np.diff(past.starts)
+    old = remembered(
+        [
+            trail
+            for trail, kept in zip(train.trails(), same[np.diff(train.starts) > 1], strict=True)
+            if kept
+        ],
+        len(same),
+        seed,
+    )
     config, compute = settings(train, use_text=True, seconds=900, seed=seed), choose("auto")
     judge = judge_on(valid, config.tower.window)
     champion, history = fit(train.trails(), side, config, compute, judge=judge)
@@ -87,15 +95,6 @@ def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> di
 def _timed(train: Callable[[], SequenceModel]) -> tuple[SequenceModel, float]:
     started = time.monotonic()
     return train(), round(time.monotonic() - started, 1)
-
-
-def _remembered(train: Timeline, past: Timeline) -> Requests:
-    same = np.diff(train.starts) == np.diff(past.starts)
-    rows: list[Rows] = [
-        train.items[train.starts[user] : train.starts[user + 1]]
-        for user in np.flatnonzero(same & (np.diff(train.starts) > 1))
-    ]
-    return Requests([row[:-1] for row in rows], [row[-1:] for row in rows])
 
 
 if __name__ == "__main__":

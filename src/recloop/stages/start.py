@@ -12,7 +12,7 @@ from recloop import columns as c
 from recloop.config import Home
 from recloop.logs import get_log
 from recloop.registry.manifest import CHECKPOINT, PAYLOAD
-from recloop.registry.payload import ITEMS
+from recloop.registry.payload import CARD, ITEMS, Card
 from recloop.registry.store import Registry
 from recloop.stages import files
 
@@ -24,12 +24,16 @@ def main() -> None:
     """The registry's version → artifacts/start. Raises UnknownVersionError, CorruptModelError."""
     version = os.environ.get(VARIABLE) or None
     start = files.fresh(files.START)
-    files.write_json(files.START_FACTS, {"version": version})
     if version is None:
+        files.write_json(files.START_FACTS, {"version": None, "learned_until": None})
         return
     registry = Registry(Home.from_environment())
     registry.check(version)
     folder = registry.path(version)
+    card = Card.model_validate_json(folder.joinpath(PAYLOAD, CARD).read_bytes())
+    files.write_json(
+        files.START_FACTS, {"version": version, "learned_until": card.trained_until.isoformat()}
+    )
     for name in (files.TUNED, files.ENCODER):
         shutil.copy(folder / CHECKPOINT / name, start / name)
     items = pl.read_parquet(folder / PAYLOAD / ITEMS, columns=[c.ITEM])

@@ -27,6 +27,8 @@ class TrainConfig(Settings):
       nothing from steps without one.
     - `label_smoothing` is for the full softmax.
     - `event_weights`: how much an event counts as a target, 1 where not told.
+    - `max_forgetting`: of NDCG@10 on what an earlier model had learned, the share that continuing it may
+      cost; beyond, training starts from scratch.
     - `patience`: judgements without a better one that end training; 0 never does, and the best epoch is
       kept anyway.
     """
@@ -43,6 +45,7 @@ class TrainConfig(Settings):
     label_smoothing: float = 0.0
     augment: Augment = Augment()
     patience: int = 0
+    max_forgetting: float = 0.1
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     event_weights: dict[Event, float] = {}

@@ -1,4 +1,4 @@
-"""A model carried over to a catalogue that has grown, shrunk or changed its order."""
+"""A model carried over to a catalogue that has grown, shrunk or changed its order; what it forgets."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,8 @@ import numpy as np
 import torch
 
 from recloop.data.catalogue import Catalogue
+from recloop.data.trail import Trail
+from recloop.evaluation.offline import Requests
 from recloop.models.tower import ItemVectors, TowerConfig
 from recloop.training.sequence import SequenceModel
 
@@ -27,3 +29,17 @@ def carried(
     known = torch.zeros(len(catalogue), dtype=torch.bool)
     known[new] = model.known[old]
     return SequenceModel(items, model.tower, known)
+
+
+def remembered(trails: Sequence[Trail], at_most: int, seed: int) -> Requests:
+    """The forgetting check: of people from before, what they did last, with all before it as history.
+
+    Whoever has learned from these trails has learned the answers; whoever goes on to learn from others
+    may lose them. Of more than `at_most` people, some are drawn.
+    """
+    asked = Requests(
+        [trail.rows[:-1] for trail in trails],
+        [trail.rows[-1:] for trail in trails],
+        signals=[trail.signals[:-1] for trail in trails],
+    )
+    return asked.sample(at_most, seed)
