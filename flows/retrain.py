@@ -9,6 +9,7 @@ from prefect import flow
 from flows import publish, tasks
 from flows.settings import decide_config
 from recloop.config import Home
+from recloop.stages import files
 
 
 @flow(name="retrain", log_prints=True)
@@ -41,6 +42,7 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
         "snapshot": snapshot,
         "validation": verdict,
         "continues": start,
+        "training": files.read_json(space.folder / files.TRAINING),
         "metrics": metrics,
         "model": packaged.model_dump(),
         "rivalry": asdict(rivalry) if rivalry else None,
