@@ -1,28 +1,35 @@
-"""New items: a tenth of the catalogue is hidden until the test.
+"""New items: a tenth of the catalogue is hidden from training, histories and softmax until the test.
 
 `python benchmarks/cold.py DIR --seed 1` takes a folder of `recloop evaluate`. The hidden items stay in
-the catalogue that is ranked. `warm_only` is the same model on the same training data in a world without
-the hidden items: what it costs the others that new ones may be recommended at all.
+the catalogue that is ranked, and requests about them and about known items are judged together.
+`without` is the same model without cold handling: new items come last. `text` is the cosine of frozen
+text vectors to the last items', how many of them tuned on validation.
 """
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
 import typer
-from alone import publish, say
+from alone import bootstrap, publish, say
 
 from recloop import columns as c
-from recloop.evaluation.report import HEADLINE, OURS
+from recloop.evaluation.metrics import Values, ndcg
+from recloop.evaluation.offline import Requests, hits
+from recloop.models.scorer import Asked, Channel, Scores
+from recloop.trials.baselines import SIMPLE
 from recloop.trials.config import TrialConfig
-from recloop.trials.folder import read_folder
-from recloop.trials.run import evaluate
+from recloop.trials.folder import INTERACTIONS_FILE, ITEMS_FILE, DataSet, read_folder
+from recloop.trials.measure import answer
+from recloop.trials.neural import sequential
+from recloop.trials.ours import around
+from recloop.trials.run import prepare
 from recloop.trials.timeline import Protocol
 
 SHARE = 0.1
-_INTERACTIONS, _ITEMS = "interactions.parquet", "items.parquet"
 
 
 def main(
@@ -33,47 +40,76 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
 ) -> None:
     """Run and print."""
-    runs = [_run(folder, protocol, number, seconds) for number in seed or [1]]
-    publish(runs, folder, out)
+    runs = []
+    for number in seed or [1]:
+        config = TrialConfig(
+            models=("recloop",), protocol=protocol, repeats=False, seed=number, seconds=seconds
+        )
+        runs.append(_run(_hidden(folder, number), config))
+    means = {
+        name: float(np.mean([run[name] for run in runs]))
+        for name in ("warm_kept", "cold_over_text")
+    }
+    publish(runs, folder, out, means=means)
 
 
-def _run(folder: Path, protocol: Protocol, seed: int, seconds: float) -> dict[str, Any]:
-    rows, items = pl.read_parquet(folder / _INTERACTIONS), pl.read_parquet(folder / _ITEMS)
+def _hidden(folder: Path, seed: int) -> DataSet:
+    """The data set with a tenth of its items left out of everything before the test."""
+    rows, items = (pl.read_parquet(folder / name) for name in (INTERACTIONS_FILE, ITEMS_FILE))
     order, size = np.random.default_rng(seed).permutation(items.height), round(SHARE * items.height)
     hidden = pl.col(c.ITEM).is_in(items[c.ITEM].gather(order[:size].tolist()).implode())
-    shown = rows.filter(~(hidden & (pl.col("split") != "test")))
-    without = shown.filter(~hidden)
-    config = TrialConfig(
-        models=(OURS, "text", "popularity"),
-        protocol=protocol,
-        repeats=False,
-        seed=seed,
-        seconds=seconds,
-    )
-    both = _slices(shown, items, config)
-    warm_only = _slices(without, items.filter(~hidden), config)
-    warm = {name: slices["warm items"][HEADLINE] for name, slices in both.items()}
+    with tempfile.TemporaryDirectory() as name:
+        rows.filter(~(hidden & (pl.col("split") != "test"))).write_parquet(
+            Path(name, INTERACTIONS_FILE)
+        )
+        items.write_parquet(Path(name, ITEMS_FILE))
+        return read_folder(Path(name))
+
+
+def _run(data: DataSet, config: TrialConfig) -> dict[str, Any]:
+    started = time.monotonic()
+    trial = prepare(data, config, say)
+    task, asked = trial.task, trial.asked
+    known = task.past.known()
+    sequence = sequential(task, task.side, seconds=config.seconds, seed=config.seed, say=say)
+    ours = around(sequence, task, lambda name: SIMPLE[name](task), config.seed)
+
+    def without(requests: Asked) -> Scores:
+        scores = ours.final(requests)
+        return np.where(known, scores, scores.min() - 1)
+
+    channels: dict[str, Channel] = {
+        "recloop": ours.final,
+        "without": without,
+        "text": SIMPLE["text"](task).final,
+    }
+    values = {name: _values(channel, asked, len(known)) for name, channel in channels.items()}
+    cold = np.array([not known[rows].any() for rows in asked.relevant])
+    users = bootstrap(asked, config.seed)
+    every = {
+        name: {
+            side: {
+                "requests": int(rows.sum()),
+                "ndcg@10": float(found[rows].mean()),
+            }
+            for side, rows in (("cold", cold), ("warm", ~cold), ("all", cold | ~cold))
+        }
+        for name, found in values.items()
+    }
     return {
-        "seed": seed,
-        "hidden_items": size,
-        "models": both,
-        "warm_only": warm_only,
-        "warm_kept": round(warm[OURS] / warm_only[OURS]["warm items"][HEADLINE], 4),
-        "cold_over_text": round(
-            both[OURS]["cold items"][HEADLINE] / both["text"]["cold items"][HEADLINE], 3
-        ),
+        "seed": config.seed,
+        "hidden_items": int((~known).sum()),
+        "ndcg@10": every,
+        "gain_over_all": vars(users.interval(values["recloop"] - values["without"])),
+        "warm_kept": every["recloop"]["warm"]["ndcg@10"] / every["without"]["warm"]["ndcg@10"],
+        "cold_over_text": every["recloop"]["cold"]["ndcg@10"] / every["text"]["cold"]["ndcg@10"],
+        "setting": ours.setting,
+        "seconds": round(time.monotonic() - started, 1),
     }
 
 
-def _slices(rows: pl.DataFrame, items: pl.DataFrame, config: TrialConfig) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        rows.write_parquet(Path(folder, _INTERACTIONS))
-        items.write_parquet(Path(folder, _ITEMS))
-        document = evaluate(read_folder(Path(folder)), config, say)
-    return {
-        name: {**model["slices"], HEADLINE: model[HEADLINE], "setting": model["setting"]}
-        for name, model in document["models"].items()
-    }
+def _values(channel: Channel, asked: Requests, items: int) -> Values:
+    return ndcg(hits(answer(channel, asked, items), asked.relevant), asked.counts(), 10)
 
 
 if __name__ == "__main__":

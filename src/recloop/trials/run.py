@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,15 @@ RANKERS = (
 _REPEATS = 0.05
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A task, the test requests, and facts of both."""
+
+    task: Task
+    asked: Requests
+    facts: dict[str, Any]
+
+
 def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
     """The document that `recloop evaluate` writes.
 
@@ -34,6 +44,12 @@ def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
     """
     if config.protocol == "ctr":
         return _document(data, config, {}, clicks.click_through(data, config, say))
+    trial = prepare(data, config, say)
+    return _document(data, config, trial.facts, _ranking(trial.task, trial.asked, config, say))
+
+
+def prepare(data: DataSet, config: TrialConfig, say: Say) -> Trial:
+    """What models learn from and what they are asked. Raises FolderError as `evaluate` does."""
     again = config.repeats if config.repeats is not None else repeat_share(data) > _REPEATS
     whole = Timeline.of(data, repeats=again)
     valid = whole.requests(VALID_PART, config.protocol, repeats=again)
@@ -55,7 +71,7 @@ def evaluate(data: DataSet, config: TrialConfig, say: Say) -> dict[str, Any]:
         "requests_in_data": len(test.histories),
         "text_seconds": round(time.monotonic() - started, 1),
     }
-    return _document(data, config, facts, _ranking(task, asked, config, say))
+    return Trial(task, asked, facts)
 
 
 def _ranking(task: Task, asked: Requests, config: TrialConfig, say: Say) -> dict[str, Any]:
