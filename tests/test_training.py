@@ -28,7 +28,7 @@ from recloop.training.judge import judge_on
 from recloop.training.losses import full_softmax, sampled_softmax
 from recloop.training.sequence import FrozenText, TrainConfig, copied
 from recloop.training.textside import TunedText
-from recloop.training.warm import carried
+from recloop.training.warm import carried, remembered
 
 CPU = Compute(torch.device("cpu"), bf16=False)
 TITLES = [f"{word} film number {n}" for n in range(6) for word in ("sad", "funny")]
@@ -87,6 +87,17 @@ def test_a_model_is_carried_to_another_catalogue_item_by_item() -> None:
     text = torch.randn(count, words().vectors.shape[1])
     there = torch.cat([text[:1], text[1:].flip(0)])
     torch.testing.assert_close(moved.vectors(there)[1:], model.vectors(text)[1:].flip(0))
+
+
+def test_the_forgetting_check_asks_for_what_people_did_last() -> None:
+    asked = remembered(sequences(), at_most=100, seed=0)
+    assert [rows.tolist() for rows in asked.relevant[:2]] == [[8], [9]]
+    assert asked.histories[0].tolist() == list(range(8))
+    assert len(remembered(sequences(), at_most=5, seed=0).histories) == 5
+    model, _ = fit(sequences(), words(), config(), CPU)
+    learned = judge_on(asked, window=8)(model, words().vectors)
+    other, _ = fit(trails([np.arange(11, -1, -1)]), words(), config(epochs=3), CPU, start=model)
+    assert judge_on(asked, window=8)(other, words().vectors) < learned
 
 
 def test_patience_ends_training() -> None:
