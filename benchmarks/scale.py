@@ -62,7 +62,6 @@ def walks(count: int, items: int, users: int) -> pl.DataFrame:
     user = np.sort(rng.integers(users, size=count))
     popular = np.minimum((items * rng.random(count) ** 2).astype(np.int64), items - 1)
     near = rng.integers(1, _NEIGHBOURHOOD, count)
-    item = popular.copy()
     stays = rng.random(count) < _STAYS
     stays[0] = False
     stays[1:] &= user[1:] == user[:-1]

@@ -9,7 +9,6 @@ from prefect import flow
 from flows import publish, tasks
 from flows.settings import decide_config
 from recloop.config import Home
-from recloop.stages import files
 
 
 @flow(name="retrain", log_prints=True)
@@ -25,9 +24,9 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
         space = tasks.prepare(home, home.logs / "pipeline.log")
         snapshot = tasks.take_snapshot(space)
         verdict = tasks.pass_gate(space, reports)
-        start = tasks.lay_out_start(home, space, snapshot, rules.warm_start)
-        metrics = tasks.reproduce(space)
-        packaged = tasks.package(home, space, start, verdict, metrics, reason)
+        tasks.lay_out_start(home, space, snapshot, rules.warm_start)
+        metrics, training = tasks.reproduce(space)
+        packaged = tasks.package(home, space, training, verdict, metrics, reason)
         rivalry = tasks.compare(home, space, packaged, metrics)
         promoted, reasons = decision = tasks.decide(rivalry, packaged, rules.promotion)
         if promoted:
@@ -41,8 +40,8 @@ def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) 
         "wanted_by": wanted_by,
         "snapshot": snapshot,
         "validation": verdict,
-        "continues": start,
-        "training": files.read_json(space.folder / files.TRAINING),
+        "continues": training["continues"],
+        "training": training,
         "metrics": metrics,
         "model": packaged.model_dump(),
         "rivalry": asdict(rivalry) if rivalry else None,

@@ -95,15 +95,14 @@ def pass_gate(space: Workspace, reports: Path) -> dict[str, Any]:
 @task(name="lay out the start", timeout_seconds=600)
 def lay_out_start(
     home: Home, space: Workspace, snapshot: dict[str, Any], rules: WarmStartRules
-) -> str | None:
-    """The version whose training the new model continues; None for scratch."""
+) -> None:
+    """The checkpoint of the version that training is to continue; nothing for scratch."""
     settings = _training_settings(ws.read_params(space.folder))
     if (settings["pretrain"] or {}).get("epochs"):  # another base for each catalogue
         rules = WarmStartRules(generations=0)
     ancestors = list(_ancestors(Registry(home)))
     version = choose_start(ancestors, snapshot["data_version"], settings, rules)
     space.dvc("repro", "--force", "--single-item", "start", **{VARIABLE: version or ""})
-    return version
 
 
 def _ancestors(registry: Registry) -> Iterator[Ancestor]:
@@ -121,17 +120,18 @@ def _training_settings(params: dict[str, Any]) -> dict[str, Any]:
 
 
 @task(name="reproduce the pipeline", timeout_seconds=6 * 3600)
-def reproduce(space: Workspace) -> dict[str, Any]:
-    """Whatever DVC finds stale, from split to evaluation; returns the metrics."""
+def reproduce(space: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Whatever DVC finds stale, from split to evaluation; returns the metrics, and how it trained."""
     space.dvc("repro")
-    return files.read_json(space.folder / files.METRICS)
+    metrics, training = (files.read_json(space.folder / p) for p in (files.METRICS, files.TRAINING))
+    return metrics, training
 
 
 @task(name="package", timeout_seconds=900)
 def package(
     home: Home,
     space: Workspace,
-    start: str | None,
+    training: dict[str, Any],
     verdict: dict[str, Any],
     metrics: dict[str, Any],
     reason: str,
@@ -159,7 +159,7 @@ def package(
         validation=verdict,
         metrics=metrics["models"],
         params=ws.read_params(space.folder),
-        parent=start,
+        parent=training["continues"],
     )
     manifest = registry.register(
         version,

@@ -19,7 +19,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from recloop.data.trail import no_signals, trails
+from recloop.data.trail import no_signals, padded, trails
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import resolve_base
 from recloop.models.pairs import behaviour_text
@@ -28,7 +28,6 @@ from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.rerank import mix, rerank, tune_weight
 from recloop.models.sequential import open_session
 from recloop.models.tower import TowerConfig
-from recloop.training.batches import padded
 from recloop.training.device import Compute
 from recloop.training.distil import DistilConfig, distil
 from recloop.training.examples import Examples, make_examples
@@ -244,7 +243,7 @@ def test_distillation_moves_the_student_to_the_teacher() -> None:
     assert losses[-1]["kl"] < losses[0]["kl"] / 2
     with torch.inference_mode():
         vectors = model.vectors(text)
-        items, signals = padded(requests.histories, [no_signals(8)] * len(ring))
+        items, signals = map(torch.from_numpy, padded(requests.histories, [no_signals(8)] * 20, 8))
         states = model.tower(vectors[items], signals)[:, -1]
         offered = torch.take_along_dim(states @ vectors.T, torch.from_numpy(candidates[:, :3]), 1)
     assert (offered.argmax(1) == 2).float().mean() > 0.8

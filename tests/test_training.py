@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaModel
 
+from recloop.columns import Event
 from recloop.data.catalogue import Catalogue
-from recloop.data.trail import UNTIL, WIDTH, Trail, flat_signals, signals, trails
+from recloop.data.contract import conform_interactions
+from recloop.data.trail import UNTIL, WIDTH, Trail, flat_signals, signals, trails, walked
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import TextConfig, resolve_base
 from recloop.models.content import QueryEncoder
@@ -96,7 +98,9 @@ def test_the_forgetting_check_asks_for_what_people_did_last() -> None:
     assert len(remembered(sequences(), at_most=5, seed=0).histories) == 5
     model, _ = fit(sequences(), words(), config(), CPU)
     learned = judge_on(asked, window=8)(model, words().vectors)
-    other, _ = fit(trails([np.arange(11, -1, -1)]), words(), config(epochs=3), CPU, start=model)
+    other, _ = fit(
+        trails([np.arange(11, -1, -1)] * 20), words(), config(epochs=10), CPU, start=model
+    )
     assert judge_on(asked, window=8)(other, words().vectors) < learned
 
 
@@ -315,8 +319,9 @@ def test_a_model_is_continued_on_newer_items_and_stays_as_it_was() -> None:
     text, judge = words(), judge_on(ASKED, window=8)
     old = [trail.part(trail.rows != 11) for trail in sequences()]
     start, history = fit(old, text, config(), CPU, judge=judge)
+    assert history.best_quality() == 1.0
     before = copied(start.items.state_dict())
-    newer = config().continuing(history.best_epochs())
+    newer = config().continuing(30)
     model, _ = fit(sequences(), text, newer, CPU, start=start)
     assert newer.epochs < 10
     assert (int(start.known.sum()), int(model.known.sum())) == (11, 12)
@@ -384,3 +389,38 @@ def test_a_local_folder_of_a_decoder_is_a_base_too(tmp_path) -> None:
     before = text.vectors
     text.tune(torch.randn(12, 16), np.random.default_rng(0))
     assert not torch.allclose(before, text.vectors)
+
+
+def test_trails_count_the_weightiest_event_and_rate_by_ratings_alone() -> None:
+    rows = [
+        ("a", "x", 1, "click", 9.0),
+        ("a", "x", 2, "purchase", None),
+        ("a", "y", 3, "rating", 4.0),
+        ("b", "y", 5, "click", None),
+    ]
+    schema = ["user_id", "item_id", "timestamp", "event", "value"]
+    told = conform_interactions(pl.DataFrame(rows, schema=schema, orient="row")).rows
+    catalogue = Catalogue(pl.DataFrame({"item_id": ["x", "y"]}))
+    (trail,) = walked(told, catalogue, {Event.PURCHASE: 3.0})
+    assert trail.rows.tolist() == [0, 1]
+    assert trail.weights.tolist() == [3, 1]
+    assert np.isnan(trail.values[0])
+    assert trail.values[1] == 4
+    (again,) = walked(told, catalogue, repeats=True)
+    assert again.rows.tolist() == [0, 0, 1]
+    (batch,) = batches(cut_windows([again], 8), 2, np.random.default_rng(0))
+    assert batch.signals[0, :, UNTIL].tolist() == [2, 2]
+
+
+def test_reordered_steps_keep_their_times_and_take_the_rest_along() -> None:
+    times, rated = np.array([0.0, 1.0, 100.0]), np.array([1, 2, 3], np.float32)
+    told = signals(times, np.nan, np.array([1, 2, 3], np.int8))
+    moved = Trail(np.arange(3), told, rated, rated).reordered(np.array([2, 0, 1]))
+    assert moved.rows.tolist() == [2, 0, 1]
+    assert moved.values.tolist() == moved.weights.tolist() == [3, 1, 2]
+    assert moved.signals[:, 0].tolist() == [3, 1, 2]
+    assert moved.signals[:, 1:].tolist() == told[:, 1:].tolist()
+
+
+def test_clocks_that_run_backwards_say_nothing() -> None:
+    assert signals(np.array([10.0, 5.0]), 3.0).tolist() == [[0, 0, 0], [0, 0, 0]]

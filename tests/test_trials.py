@@ -177,6 +177,7 @@ def test_milliseconds_and_datetimes_become_seconds(tmp_path: Path) -> None:
         (lambda t: t.with_columns(item_id=pl.lit(None, pl.Int64)), "rows without item_id"),
         (lambda t: t.clear(), "is empty"),
         (lambda t: t.with_columns(label=pl.lit("yes")), "label is String"),
+        (lambda t: t.with_columns(weight=pl.lit(-1.0)), "weight is negative"),
     ],
 )
 def test_a_bad_folder_is_said_clearly(tmp_path: Path, change, message: str) -> None:

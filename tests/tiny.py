@@ -60,6 +60,7 @@ def payload() -> Payload:
             low_rank=IalsConfig(dim=2),
             low_rank_decay=0.9,
             query=QueryCard(kind="onnx", mix=QueryMix(), max_tokens=16),
+            tuned_until=datetime(2023, 12, 1, tzinfo=UTC),
             trained_until=datetime(2024, 1, 1, tzinfo=UTC),
             feedback_until=0,
         ),

@@ -77,8 +77,10 @@ def recommend(
         _fail(str(error.args[0]))
         return
     state = recommender.states.of(user) if user else UserState.empty()
-    now = time.time()
-    state = state.after([(item_id, "click", now) for item_id in item or []], recommender.catalogue)
+    now, unknown = time.time(), float("nan")
+    state = state.after(
+        [(item_id, "click", unknown) for item_id in item or []], recommender.catalogue
+    )
     titles = dict(recommender.catalogue.items.select("item_id", "title").iter_rows())
     table = Table("", "item", "title", "score", "mostly by")
     for place, found in enumerate(

@@ -24,10 +24,11 @@ WIDTH = 3
 EVENT_NUMBERS = {event.value: number for number, event in enumerate(c.Event, start=1)}
 # Seconds that part one class of gaps from the next: less than one second is the first.
 _GAPS = np.array([1, 30, 120, 600, 3_600, 6 * 3_600, *(86_400 * np.array([1, 3, 7, 30, 180]))])
+_WEIGHT = "weight"
 CLASSES = (len(EVENT_NUMBERS) + 1, len(_GAPS) + 2, len(_GAPS) + 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trail:
     """A person's steps, oldest first; all arrays `(steps,)`, `signals` `(steps, WIDTH)`.
 
@@ -50,11 +51,20 @@ class Trail:
 
     def part(self, chosen: slice | NDArray[np.generic]) -> "Trail":
         """Some of the steps; their signals stay those of the whole."""
-        return Trail(*(values[chosen] for values in vars(self).values()))
+        return Trail(
+            self.rows[chosen], self.signals[chosen], self.values[chosen], self.weights[chosen]
+        )
 
     def with_rows(self, rows: Rows) -> "Trail":
         """The same steps with other items."""
         return replace(self, rows=rows)
+
+    def reordered(self, order: Rows) -> "Trail":
+        """What was done in another order, at the same times."""
+        moved = self.part(order)
+        told = self.signals.copy()
+        told[:, EVENT] = moved.signals[:, EVENT]
+        return replace(moved, signals=told)
 
 
 def trails(sequences: Iterable[Rows]) -> list[Trail]:
@@ -71,24 +81,30 @@ def walked(
 ) -> list[Trail]:
     """Each user's positive events in order of time, for users with at least two.
 
-    Without `repeats`, an item counts once, at its first place. `weights`: of events, 1 where not told.
+    Without `repeats`, an item counts once, at its first place, as much as the weightiest of what was done
+    with it. `weights`: of events, 1 where not told.
     """
-    counted = dict.fromkeys(c.Event, 1.0) | dict(weights or {})
+    counted = dict.fromkeys(map(str, c.Event), 1.0)
+    counted |= {event.value: weight for event, weight in (weights or {}).items()}
+    weight = pl.col(c.EVENT).replace_strict(counted, return_dtype=pl.Float32).alias(_WEIGHT)
+    rating = pl.when(pl.col(c.EVENT) == c.Event.RATING).then(c.VALUE).cast(pl.Float32)
     known = pl.col(c.ITEM).is_in(catalogue.items[c.ITEM].implode())
     positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)) & known)
-    ordered = positive.sort(c.TIME, maintain_order=True)
+    ordered = positive.sort(c.TIME, maintain_order=True).with_columns(weight, rating.alias(c.VALUE))
     if not repeats:
-        ordered = ordered.unique([c.USER, c.ITEM], keep="first", maintain_order=True)
-    columns = [c.ITEM, c.TIME, c.EVENT, c.VALUE]
+        ordered = ordered.with_columns(pl.col(_WEIGHT).max().over(c.USER, c.ITEM)).unique(
+            [c.USER, c.ITEM], keep="first", maintain_order=True
+        )
+    columns = [c.ITEM, c.TIME, c.EVENT, c.VALUE, _WEIGHT]
     people = ordered.group_by(c.USER, maintain_order=True).agg(columns)
     return [
         Trail(
             catalogue.rows(items),
             signals(seconds(times), np.nan, event_numbers(events)),
-            values.cast(pl.Float32).fill_null(np.nan).to_numpy(),
-            np.array([counted[c.Event(event)] for event in events], np.float32),
+            values.fill_null(np.nan).to_numpy(),
+            worth.to_numpy(),
         )
-        for items, times, events, values in zip(*people.select(columns), strict=True)
+        for items, times, events, values, worth in zip(*people.select(columns), strict=True)
         if len(items) > 1
     ]
 
@@ -127,11 +143,28 @@ def flat_signals(times: Seconds, starts: Rows) -> Signals:
     return found
 
 
+def padded(
+    histories: Sequence[Rows], told: Sequence[Signals], length: int
+) -> tuple[Rows, NDArray[np.int64]]:
+    """Items `(people, length)` and signals `(people, length, WIDTH)` of the last steps.
+
+    Filled up with 0 at the end.
+    """
+    items = np.zeros((len(histories), length), np.int64)
+    known = np.zeros((len(histories), length, WIDTH), np.int64)
+    for row, (history, steps) in enumerate(zip(histories, told, strict=True)):
+        recent = history[-length:]
+        items[row, : len(recent)] = recent
+        known[row, : len(recent)] = steps[-length:]
+    return items, known
+
+
 def event_numbers(events: Sequence[str]) -> NDArray[np.int8]:
     """What each event is to a model; 0 for one that is not known."""
     return np.array([EVENT_NUMBERS.get(event, 0) for event in events], np.int8)
 
 
 def _classes(gaps: Seconds) -> NDArray[np.int8]:
+    """Of gaps in seconds; a negative one, from clocks that differ or what came late, says nothing."""
     classes = np.searchsorted(_GAPS, gaps, side="right") + 1
-    return np.where(np.isnan(gaps), 0, classes).astype(np.int8)
+    return np.where(gaps >= 0, classes, 0).astype(np.int8)

@@ -48,6 +48,7 @@ class Requests:
         return cls(
             [catalogue.rows(items) for items in table[HISTORY]],
             [catalogue.rows(items) for items in table[c.RELEVANT]],
+            users=np.unique(table[c.USER].to_numpy(), return_inverse=True)[1],
             at=at,
             masked=not repeats,
             signals=[

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recloop.data.trail import Signals
+from recloop.data.trail import Signals, no_signals
 
 History = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -46,6 +46,11 @@ class Histories:
 
 
 Channel = Callable[[Asked], Scores]
+
+
+def signals_of(asked: Asked) -> Sequence[Signals]:
+    """What is known of each step; of none, where nothing was said."""
+    return asked.signals or [no_signals(len(history)) for history in asked.histories]
 
 
 def by_history(scorer: Scorer) -> Channel:

@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from recloop.data.trail import WIDTH, Signals, no_signals
-from recloop.models.scorer import Asked, History, Scores
+from recloop.data.trail import Signals, padded
+from recloop.models.scorer import Asked, History, Scores, signals_of
 
 _BATCH = 256
 
@@ -22,27 +22,19 @@ class Sequential:
 
     def score(self, asked: Asked) -> Scores:
         """`(requests, items)`; an empty history scores every item alike."""
-        histories = asked.histories
-        signals = asked.signals or [no_signals(len(history)) for history in histories]
+        told = signals_of(asked)
         parts = [
-            self._users(histories[start : start + _BATCH], signals[start : start + _BATCH])
+            self._users(asked.histories[start : start + _BATCH], told[start : start + _BATCH])
             @ self._vectors.T
-            for start in range(0, len(histories), _BATCH)
+            for start in range(0, len(asked.histories), _BATCH)
         ]
         return np.concatenate(parts)
 
-    def _users(
-        self, histories: Sequence[History], signals: Sequence[Signals]
-    ) -> NDArray[np.float32]:
+    def _users(self, histories: Sequence[History], told: Sequence[Signals]) -> NDArray[np.float32]:
         lengths = np.array([min(len(history), self._window) for history in histories])
-        shape = (len(histories), max(1, int(lengths.max())))
-        batch = np.zeros((*shape, self._vectors.shape[1]), np.float32)
-        told = np.zeros((*shape, WIDTH), np.int64)
-        for row, length in enumerate(lengths):
-            if length:
-                batch[row, :length] = self._vectors[histories[row][-length:]]
-                told[row, :length] = signals[row][-length:]
-        (states,) = self._session.run(None, {"history": batch, "signals": told})
+        items, signals = padded(histories, told, max(1, int(lengths.max())))
+        inputs = {"history": self._vectors[items], "signals": signals}
+        (states,) = self._session.run(None, inputs)
         users: NDArray[np.float32] = states[np.arange(len(histories)), np.maximum(lengths - 1, 0)]
         users[lengths == 0] = 0.0
         return users

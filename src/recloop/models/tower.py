@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from recloop.config import Settings
 from recloop.data.trail import CLASSES, EVENT, WIDTH
 
+# Signals that are hidden together: the event, and both gaps.
+_GROUPS = [int(place != EVENT) for place in range(WIDTH)]
+
 
 class TowerConfig(Settings):
     """Sizes and regularisation of the sequence model, and what it is told besides the items.
@@ -135,12 +138,12 @@ class StepSignals(nn.Module):
         self._dropout = config.signal_dropout
 
     def forward(self, signals: Tensor) -> Tensor:
-        known = signals > 0
+        known = (signals > 0) & (signals < torch.tensor(CLASSES, device=signals.device))
         if self.training and self._dropout:
-            known = (
-                known
-                & (torch.rand(signals.shape[:2], device=signals.device) >= self._dropout)[..., None]
-            )
+            # Apart for the event and the gaps: in service one is often known without the other.
+            shown = torch.rand(*signals.shape[:2], 2, device=signals.device) >= self._dropout
+            known = known & shown[..., _GROUPS]
+        signals = signals * known
         told = [
             F.embedding(signals[..., place], table) * known[..., place, None]
             for place, table in enumerate(self.tables)

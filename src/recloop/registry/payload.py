@@ -49,7 +49,10 @@ _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
 
 
 class Card(BaseModel):
-    """The small numbers of a model: how its parts are read and mixed."""
+    """The small numbers of a model: how its parts are read and mixed.
+
+    `tuned_until` is the end of what its checkpoint to continue from has learned, `trained_until` of all.
+    """
 
     weights: BlendWeights
     repeats: bool
@@ -60,6 +63,7 @@ class Card(BaseModel):
     low_rank: IalsConfig
     low_rank_decay: float
     query: QueryCard
+    tuned_until: datetime
     trained_until: datetime
     feedback_until: int
 

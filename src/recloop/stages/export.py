@@ -4,6 +4,8 @@ The weights are learned with the models that saw no validation data, through the
 they then join the refitted models.
 """
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -67,7 +69,8 @@ def main() -> None:
     new = int((final.counts == 0).sum())
     weights = _weigh(tuned, valid, config, train_config, new)
     log.info("weighed", **weights.model_dump())
-    payload = _payload(catalogue, final, weights, past, config, train_config, repeats=repeats)
+    ends = (train[c.TIME].max(), past[c.TIME].max())
+    payload = _payload(catalogue, final, weights, ends, config, train_config, repeats=repeats)
     payload.save(files.fresh(files.MODEL))
 
 
@@ -96,7 +99,7 @@ def _payload(
     catalogue: Catalogue,
     beside: Beside,
     weights: BlendWeights,
-    past: pl.DataFrame,
+    ends: tuple[Any, Any],
     config: ExportConfig,
     train_config: TrainConfig,
     *,
@@ -117,7 +120,8 @@ def _payload(
             low_rank=beside.low_rank.config,
             low_rank_decay=beside.low_rank.decay,
             query=query.card,
-            trained_until=past.select(pl.col(c.TIME).max()).item(),
+            tuned_until=ends[0],
+            trained_until=ends[1],
             feedback_until=facts["feedback_until"],
         ),
         items=catalogue.items,

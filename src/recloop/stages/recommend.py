@@ -34,7 +34,6 @@ def main(
 
 
 def _answer(recommender: Recommender, asked: pl.DataFrame) -> pl.DataFrame:
-    """Everything in a history counts as liked there, whatever it was."""
     nobody = UserState.empty()
     batch = [
         Request(nobody.after(happened, recommender.catalogue), k=DEPTH, since=at)

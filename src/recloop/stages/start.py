@@ -32,7 +32,7 @@ def main() -> None:
     folder = registry.path(version)
     card = Card.model_validate_json(folder.joinpath(PAYLOAD, CARD).read_bytes())
     files.write_json(
-        files.START_FACTS, {"version": version, "learned_until": card.trained_until.isoformat()}
+        files.START_FACTS, {"version": version, "learned_until": card.tuned_until.isoformat()}
     )
     for name in (files.TUNED, files.ENCODER):
         shutil.copy(folder / CHECKPOINT / name, start / name)

@@ -32,8 +32,8 @@ from recloop.training.sequence import FrozenText, SequenceModel, TrainConfig
 from recloop.training.textside import TunedText
 from recloop.training.warm import carried, remembered
 
-# Requests that judge, at most.
-_JUDGED = 2_000
+# Requests that judge, at most; and at least, where forgetting is judged.
+_JUDGED, _FEWEST = 2_000, 100
 # Of the epochs of training from scratch, those that continuing takes (docs/log.md).
 _SHARE = 1 / 6
 
@@ -59,8 +59,9 @@ def main() -> None:
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     start = files.read_json(files.START_FACTS)
     tuned = _tune(catalogue, config, split, compute, start)
-    if forgot := tuned.forgetting and _too_much(tuned.forgetting, config.max_forgetting):
-        log.info("forgot too much, training from scratch", **tuned.forgetting)
+    forgetting = tuned.forgetting
+    if forgot := forgetting is not None and too_much(forgetting, config.max_forgetting):
+        log.info("forgot too much, training from scratch", **forgetting)
         tuned = _tune(catalogue, config, split, compute, {"version": None})
 
     files.fresh(CHECKPOINT)
@@ -81,8 +82,8 @@ def main() -> None:
         files.TRAINING,
         {
             "continues": start["version"] if continued else None,
-            "forgot_too_much": bool(forgot),
-            "forgetting": tuned.forgetting,
+            "forgot_too_much": forgot,
+            "forgetting": forgetting,
             "epochs": tuned.history.best_epochs(),
             "valid_ndcg@10_at_start": tuned.history.epochs[0]["ndcg@10"] if continued else None,
             "valid_ndcg@10": tuned.history.best_quality(),
@@ -109,7 +110,7 @@ def _tune(
     if start["version"]:
         checkpoint.load_encoder_weights(files.START / files.ENCODER, encoder)
         config = config.continuing(config.epochs, _SHARE)
-        earlier = _earlier(catalogue, config)
+        earlier = _earlier(catalogue, config, compute)
     texts = Texts(catalogue.texts(), tokenizer, config.text)
     passes = len(config.text_passes)
     text = TunedText(encoder, texts, config.text_learning_rate, compute, passes)
@@ -152,15 +153,17 @@ def _forgetting(
     }
 
 
-def _too_much(forgetting: dict[str, float], bound: float) -> bool:
-    return forgetting["after"] < (1 - bound) * forgetting["before"]
+def too_much(forgetting: dict[str, float], bound: float) -> bool:
+    """Whether more than a share of `bound` was lost; of few people nothing can be said."""
+    enough = forgetting["requests"] >= _FEWEST
+    return enough and forgetting["after"] < (1 - bound) * forgetting["before"]
 
 
-def _earlier(catalogue: Catalogue, config: TrainConfig) -> SequenceModel:
+def _earlier(catalogue: Catalogue, config: TrainConfig, compute: Compute) -> SequenceModel:
     """The earlier model on today's catalogue."""
     model, _ = checkpoint.load_sequence_model(files.START / files.TUNED, config.tower)
     ids = pl.read_parquet(files.START_ITEMS)[c.ITEM].to_list()
-    return carried(model, ids, catalogue, config.tower)
+    return carried(model, ids, catalogue, config.tower).to(compute.device)
 
 
 def _say(phase: str) -> Progress:

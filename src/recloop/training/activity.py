@@ -21,7 +21,7 @@ _SURE = 2.0
 
 
 def fit_activity(
-    choices: Choices, lengths: Rows, weights: Weights, seed: int
+    choices: Choices, lengths: Rows, users: Rows, weights: Weights, seed: int
 ) -> dict[int, Weights]:
     """`{least length of history: weights}`, ascending; empty where one set serves all as well.
 
@@ -29,13 +29,15 @@ def fit_activity(
         choices: of the validation requests.
         lengths: `(requests,)`, of their histories.
         weights: `(channels,)`, those of all requests.
+        users: `(requests,)`, who asks: one person's requests are alike, and stay together.
         seed: of the folds.
     """
     edges = _edges(lengths)
     if edges == [0]:
         return {}
     group = np.searchsorted(edges, lengths, side="right") - 1
-    folds = np.random.default_rng(seed).permutation(len(lengths)) % _FOLDS
+    _, users = np.unique(users, return_inverse=True)
+    folds = (np.random.default_rng(seed).permutation(users.max() + 1) % _FOLDS)[users]
     gains = np.zeros(len(lengths))
     for fold in range(_FOLDS):
         fitted, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -45,7 +47,7 @@ def fit_activity(
             rows = held[group[held] == number]
             part = choices.take(rows)
             gains[rows] = part.surprise(common) - part.surprise(own)
-    if not _sure(gains):
+    if not _sure(np.bincount(users, gains).astype(np.float64)):
         return {}
     return dict(zip(edges, _each(choices, group, len(edges), weights), strict=True))
 
@@ -69,5 +71,6 @@ def _each(choices: Choices, group: Rows, groups: int, towards: Weights) -> list[
 
 
 def _sure(gains: NDArray[np.float64]) -> bool:
+    """`gains` `(users,)`: what each person's requests gained."""
     error = gains.std() / np.sqrt(len(gains))
     return bool(gains.mean() > _SURE * error)

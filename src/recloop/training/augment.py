@@ -30,7 +30,7 @@ def augmented(window: Trail, config: Augment, rng: np.random.Generator) -> Trail
     if config.reorder and len(window) >= _SHORT and rng.random() < config.reorder:
         size = max(2, len(window) // 4)
         start = int(rng.integers(len(window) - size + 1))
-        rows = window.rows.copy()
-        rng.shuffle(rows[start : start + size])
-        window = window.with_rows(rows)
+        order = np.arange(len(window))
+        rng.shuffle(order[start : start + size])
+        window = window.reordered(order)
     return window

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recloop.data.catalogue import Rows
-from recloop.data.trail import WIDTH, Signals, Trail
+from recloop.data.trail import Trail, padded
 from recloop.training.augment import Augment, augmented
 
 PAD_TARGET = -1
@@ -56,25 +55,15 @@ def batches(
         chosen = [windows[i] for i in order[start : start + size]]
         if augment:
             chosen = [augmented(window, augment, rng) for window in chosen]
-        inputs, told = padded([w.rows[:-1] for w in chosen], [w.signals[:-1] for w in chosen])
-        targets = torch.full(inputs.shape, PAD_TARGET)
-        values, weights = torch.zeros(inputs.shape), torch.zeros(inputs.shape)
+        length = max(map(len, chosen)) - 1
+        inputs, told = padded(
+            [w.rows[:-1] for w in chosen], [w.signals[:-1] for w in chosen], length
+        )
+        targets = np.full(inputs.shape, PAD_TARGET)
+        values, weights = np.zeros(inputs.shape, np.float32), np.zeros(inputs.shape, np.float32)
         for row, window in enumerate(chosen):
             steps = len(window) - 1
-            targets[row, :steps] = torch.from_numpy(window.rows[1:])
-            values[row, :steps] = torch.from_numpy(window.values[1:])
-            weights[row, :steps] = torch.from_numpy(window.weights[1:])
-        yield Batch(inputs, told, targets, values, weights)
-
-
-def padded(
-    histories: Sequence[Rows], signals: Sequence[Signals], length: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Items `(batch, length)` and signals `(batch, length, WIDTH)`, filled up with 0 at the end."""
-    length = length or max(map(len, histories))
-    items = np.zeros((len(histories), length), np.int64)
-    told = np.zeros((len(histories), length, WIDTH), np.int64)
-    for row, (history, known) in enumerate(zip(histories, signals, strict=True)):
-        items[row, : len(history)] = history
-        told[row, : len(history)] = known
-    return torch.from_numpy(items), torch.from_numpy(told)
+            targets[row, :steps] = window.rows[1:]
+            values[row, :steps] = window.values[1:]
+            weights[row, :steps] = window.weights[1:]
+        yield Batch(*map(torch.from_numpy, (inputs, told, targets, values, weights)))

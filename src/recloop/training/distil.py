@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recloop.config import Settings
-from recloop.data.trail import no_signals
+from recloop.data.trail import padded
 from recloop.evaluation.offline import Requests
 from recloop.models.ranking import Ranked
-from recloop.models.scorer import Scores
-from recloop.training.batches import padded
+from recloop.models.scorer import Scores, signals_of
 from recloop.training.device import Compute
 from recloop.training.losses import full_softmax
 from recloop.training.sequence import SequenceModel
@@ -117,13 +116,15 @@ def _batches(
     rng: np.random.Generator,
 ) -> Iterator[_Batch]:
     window = model.tower.positions.shape[0]
-    told = requests.signals or [no_signals(len(history)) for history in requests.histories]
+    told = signals_of(requests)
     order = rng.permutation(len(requests.histories))
     for start in range(0, len(order), size):
         rows = order[start : start + size]
-        recent = [requests.histories[row][-window:] for row in rows]
-        histories, signals = padded(recent, [told[row][-window:] for row in rows])
-        last = torch.tensor([len(history) - 1 for history in recent])
+        recent = [requests.histories[row] for row in rows]
+        histories, signals = map(
+            torch.from_numpy, padded(recent, [told[row] for row in rows], window)
+        )
+        last = torch.tensor([min(len(history), window) - 1 for history in recent])
         targets = torch.tensor([int(requests.relevant[row][0]) for row in rows])
         offered, wanted = torch.from_numpy(candidates[rows]), torch.from_numpy(teacher[rows])
         yield _Batch(histories, signals, last, targets, offered, wanted)

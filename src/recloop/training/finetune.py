@@ -116,7 +116,7 @@ def _build(
         items.load_state_dict(start.items.state_dict())
         tower.load_state_dict(start.tower.state_dict())
         known |= start.known.cpu()
-    return SequenceModel(items.to(device), tower.to(device), known.to(device))
+    return SequenceModel(items, tower, known).to(device)
 
 
 def _remember(model: SequenceModel, text: TextSide) -> Callable[[], None]:

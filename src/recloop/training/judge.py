@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recloop.data.trail import no_signals
+from recloop.data.trail import padded
 from recloop.evaluation.offline import Requests
-from recloop.training.batches import padded
+from recloop.models.scorer import signals_of
 from recloop.training.finetune import Judge
 from recloop.training.sequence import SequenceModel
 
@@ -16,11 +16,8 @@ _BATCH = 512
 def judge_on(requests: Requests, window: int) -> Judge:
     """A judge that ranks these requests; a history shorter than `window` is padded at its end."""
     lengths = torch.tensor([min(len(history), window) for history in requests.histories])
-    told = requests.signals or [no_signals(len(history)) for history in requests.histories]
-    recent, signals = padded(
-        [history[-window:] for history in requests.histories],
-        [signals[-window:] for signals in told],
-        window,
+    recent, signals = map(
+        torch.from_numpy, padded(requests.histories, signals_of(requests), window)
     )
 
     def judge(model: SequenceModel, text: Tensor) -> float:

@@ -85,9 +85,9 @@ def full_softmax(
 
 
 def _shares(even: Tensor, weights: Tensor | None) -> Tensor:
-    """Weights that come to one; equal ones where there are none, or they come to nothing."""
-    weights = even if weights is None or weights.sum() <= 0 else weights.float()
-    return weights / weights.sum()
+    """Weights that come to one, by default equal ones; nothing stays nothing."""
+    weights = even if weights is None else weights.float()
+    return weights / weights.sum().clamp(min=1e-9)
 
 
 def rating_mse(users: Tensor, rated: Tensor, wanted: Tensor, weights: Tensor) -> Tensor:

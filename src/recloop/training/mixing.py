@@ -51,7 +51,7 @@ def _weigh(
     channels: Mapping[str, Channel], known: NDArray[np.bool_], valid: Requests, seed: int
 ) -> BlendWeights:
     """By what was chosen among the known items; apart for the less and the more active, where it pays."""
-    choices, lengths = _choices(channels, known, valid, seed)
+    choices, lengths, users = _choices(channels, known, valid, seed)
     found = fit_logit(choices) if len(lengths) else np.zeros(len(channels))
     if not found.any():  # nothing helps, but something must be answered
         return BlendWeights(channels=dict.fromkeys(channels, _EVEN))
@@ -59,7 +59,7 @@ def _weigh(
     def named(weights: Weights) -> dict[str, float]:
         return dict(zip(channels, map(float, weights), strict=True))
 
-    apart = fit_activity(choices, lengths, found, seed)
+    apart = fit_activity(choices, lengths, users, found, seed)
     return BlendWeights(
         channels=named(found), activity={least: named(own) for least, own in apart.items()}
     )
@@ -67,12 +67,13 @@ def _weigh(
 
 def _choices(
     channels: Mapping[str, Channel], known: NDArray[np.bool_], valid: Requests, seed: int
-) -> tuple[Choices, Rows]:
-    """Of the requests that are about known items, with the lengths of their histories."""
+) -> tuple[Choices, Rows, Rows]:
+    """Of the requests that are about known items, with the lengths of their histories and the users."""
     rng, met = np.random.default_rng(seed), np.flatnonzero(known)
     width = min(_ALTERNATIVES, len(met))
     widest = max(len(rows) for rows in valid.relevant)
     choices, chosen, lengths = [], [], []
+    users: list[int] = []
     for part in valid.parts(len(known)):
         scores = [standardise(channel(part), known) for channel in channels.values()]
         for row, rows in enumerate(part.relevant):
@@ -88,6 +89,7 @@ def _choices(
             choices.append(table)
             chosen.append((np.arange(width + widest) < len(relevant)) / len(relevant))
             lengths.append(len(part.histories[row]))
+            users.append(len(users) if part.users is None else int(part.users[row]))
     shape = (-1, width + widest, len(channels))
     return (
         Choices.of(
@@ -95,6 +97,7 @@ def _choices(
             np.array(chosen, np.float32).reshape(shape[:2]),
         ),
         np.array(lengths, np.int64),
+        np.array(users, np.int64),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from recloop.columns import Event
@@ -48,7 +49,7 @@ class TrainConfig(Settings):
     max_forgetting: float = 0.1
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
-    event_weights: dict[Event, float] = {}
+    event_weights: dict[Event, NonNegativeFloat] = {}
     judge_every: int = 2
     text_passes: tuple[int, ...] = (3, 7)
     text_learning_rate: float = 2e-4
@@ -118,6 +119,10 @@ class SequenceModel:
         for module in self.tower.modules():
             if isinstance(module, PooledDropout):
                 module.refresh(device)
+
+    def to(self, device: torch.device) -> "SequenceModel":
+        """The same modules, moved."""
+        return SequenceModel(self.items.to(device), self.tower.to(device), self.known.to(device))
 
     def parameters(self) -> list[nn.Parameter]:
         """All that the sequence loss trains, text side excepted."""

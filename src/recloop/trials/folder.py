@@ -115,6 +115,8 @@ def _check(interactions: pl.DataFrame, items: pl.DataFrame) -> None:
             raise FolderError(
                 f"{INTERACTIONS_FILE}: {name} is {interactions[name].dtype}, no number"
             )
+    if WEIGHT in interactions.columns and (interactions[WEIGHT] < 0).any():
+        raise FolderError(f"{INTERACTIONS_FILE}: a weight is negative")
     if repeated := items.height - items[c.ITEM].n_unique():
         raise FolderError(f"{ITEMS_FILE}: {repeated} item ids occur more than once")
 

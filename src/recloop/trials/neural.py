@@ -1,14 +1,12 @@
 """The sequence model on a data set it has never seen: its settings from the data's statistics."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
 from recloop.data.catalogue import Rows
-from recloop.data.trail import Signals, Trail, no_signals
+from recloop.data.trail import Trail
 from recloop.evaluation.offline import Requests
-from recloop.models.scorer import Asked, Channel, Histories, Scores
+from recloop.models.scorer import Asked, Channel, Histories, Scores, signals_of
 from recloop.models.sequential import Sequential
 from recloop.models.tower import TowerConfig
 from recloop.training.device import choose
@@ -74,13 +72,22 @@ def settings(
     )
 
 
-def sequential(task: Task, side: MakeSide | None, *, seconds: float, seed: int, say: Say) -> Fitted:
+def sequential(
+    task: Task,
+    side: MakeSide | None,
+    *,
+    seconds: float,
+    seed: int,
+    say: Say,
+    published: bool = False,
+) -> Fitted:
     """Train, keep the best epoch on validation, continue on all before the test.
 
-    Without a `side` it is the transformer as published: items are IDs only, and no times are told.
+    Without a `side` items are IDs only; `published` is without times too.
     """
-    ours = side is not None
-    config = settings(task.train, use_text=ours, seconds=seconds, seed=seed, use_gaps=ours)
+    config = settings(
+        task.train, use_text=side is not None, seconds=seconds, seed=seed, use_gaps=not published
+    )
     compute, head = choose(config.device), Head(task.past)
     text = (
         side(head.rows)
@@ -151,11 +158,10 @@ class Head:
 
     def _histories(self, asked: Asked) -> Histories:
         """The part of each history that is about these items."""
-        signals: Sequence[Signals] = asked.signals or [no_signals(len(h)) for h in asked.histories]
         kept = [self._place[history] >= 0 for history in asked.histories]
         return Histories(
             [self._inside(history) for history in asked.histories],
-            [told[there] for told, there in zip(signals, kept, strict=True)],
+            [told[there] for told, there in zip(signals_of(asked), kept, strict=True)],
         )
 
     def _on(self, trail: Trail) -> Trail:

@@ -107,9 +107,10 @@ def _fit(
 ) -> Fitted:
     if name in baselines.SIMPLE:
         return baselines.SIMPLE[name](task)
-    side = task.side if name == OURS else None
-    sequence = sequential(task, side, seconds=config.seconds, seed=config.seed, say=say)
-    return around(sequence, task, get, config.seed) if name == OURS else sequence
+    bounds: dict[str, Any] = {"seconds": config.seconds, "seed": config.seed, "say": say}
+    if name != OURS:
+        return sequential(task, None, published=True, **bounds)
+    return around(sequential(task, task.side, **bounds), task, get, config.seed)
 
 
 def _document(

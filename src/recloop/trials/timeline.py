@@ -1,6 +1,6 @@
 """Every user's interactions in a row, and the requests that a protocol asks about them.
 
-Histories and sequences are views into one flat array, so that tens of millions fit in memory.
+Histories and trails are views into flat arrays, so that tens of millions fit in memory.
 """
 
 from dataclasses import dataclass
