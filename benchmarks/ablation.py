@@ -15,7 +15,6 @@ from alone import bootstrap, publish, say
 from recloop.evaluation.metrics import Values, ndcg
 from recloop.evaluation.offline import Requests, hits
 from recloop.trials.baselines import SIMPLE, Fitted, Task
-from recloop.trials.config import TrialConfig
 from recloop.trials.folder import DataSet, read_folder
 from recloop.trials.measure import answer
 from recloop.trials.neural import sequential
@@ -44,7 +43,7 @@ def _run(data: DataSet, protocol: Protocol, seed: int, seconds: float) -> dict[s
     test = whole.requests(TEST_PART, protocol, repeats=False)
     text = text_vectors(data, past, say)
     frozen = frozen_side(text)
-    tuned = tuned_side(data, TrialConfig(models=(), tuning="lora", seed=seed))
+    tuned = tuned_side(data, "lora", seed)
     task = Task(train, past, valid, text, frozen)
     bounds: dict[str, Any] = {"seconds": seconds, "seed": seed, "say": say}
     steps: dict[str, Callable[[], Fitted]] = {

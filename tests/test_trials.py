@@ -20,6 +20,7 @@ from recloop.models.trend import Trend
 from recloop.trials.folder import FolderError, read_folder
 from recloop.trials.neural import settings
 from recloop.trials.run import RANKERS, parse_models
+from recloop.trials.texts import usual_tuning
 from recloop.trials.timeline import TEST_PART, VALID_PART, Timeline
 
 ITEMS = 12
@@ -78,8 +79,9 @@ def test_the_language_model_may_be_tuned_too(tmp_path: Path) -> None:
     command = ["evaluate", str(folder), "--models", "recloop", "--seconds", "0.1"]
     result = CliRunner().invoke(app, [*command, "--tuning", "lora", "--out", str(out)])
     assert result.exit_code == 0, result.output
-    ours = json.loads(out.read_text())["models"]["recloop"]
-    assert ours["recall@5"]["value"] > 0.9
+    document = json.loads(out.read_text())
+    assert document["tuning"] == "lora"
+    assert document["models"]["recloop"]["recall@5"]["value"] > 0.9
 
     unknown = CliRunner().invoke(app, [*command, "--tuning", "guess", "--out", str(out)])
     assert unknown.exit_code == 1
@@ -265,3 +267,17 @@ def test_the_logit_weighs_what_tells_and_drops_what_misleads() -> None:
     assert weights[0] > 1
     assert weights[1] == 0
     assert weights[2] < 0.5
+
+
+def test_the_language_model_learns_where_items_are_met_rarely() -> None:
+    def tuning(rows: int, texts: int) -> str:
+        items = np.arange(rows) % 100
+        times, starts = np.full(rows, np.nan), np.array([0, rows])
+        told, weights = flat_signals(times, starts), np.ones(rows, np.float32)
+        parts = np.zeros(rows, np.int8)
+        timeline = Timeline(items, times, told, weights, parts, starts, True, 100)
+        return usual_tuning(timeline, np.ones((texts, 1), np.float32))
+
+    assert tuning(500, 100) == "lora"
+    assert tuning(5_000, 100) == "frozen"
+    assert tuning(500, 40_000) == "frozen"

@@ -102,9 +102,12 @@ def evaluate(
         typer.Option("--mask-seen/--keep-seen", help="By default the data decides."),
     ] = None,
     tuning: Annotated[
-        str,
-        typer.Option(help="Of the language model: frozen, lora, adalora, adapter, prefix, full."),
-    ] = "frozen",
+        str | None,
+        typer.Option(
+            help="Of the language model: frozen, lora, adalora, adapter, prefix, full;"
+            " by default the data decides."
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Bound of training one sequence model.")] = 900.0,
     seed: int = 42,
     out: Annotated[

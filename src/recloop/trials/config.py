@@ -14,16 +14,17 @@ Say = Callable[[str], None]
 class TrialConfig(Settings):
     """What is run, and within which bounds.
 
-    `tuning`: of the language model, on the sequence model's loss. `seconds` bounds the training of one
-    sequence model on about two cores; tuning the language model comes on top. `repeats`: whether seen
-    items may be recommended; None lets the data decide. Requests times items are at most about
-    `valid_scores` and `test_scores`; beyond, a random part of the requests is asked.
+    - `repeats`: whether seen items may be recommended; None lets the data decide.
+    - `tuning`: of the language model, on the sequence model's loss; None lets the data decide.
+    - `seconds` bounds the training of one sequence model on about two cores; tuning the language model
+      comes on top.
+    - `valid_scores`, `test_scores`: requests times items, at most about; beyond, a random part is asked.
     """
 
     models: tuple[str, ...]
     protocol: Protocol = "next-item"
     repeats: bool | None = None
-    tuning: Tuning = "frozen"
+    tuning: Tuning | None = None
     seconds: float = 900.0
     seed: int = 42
     valid_scores: float = 2e8

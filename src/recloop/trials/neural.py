@@ -23,7 +23,7 @@ TEXT_PASSES = 2
 # Items beyond the most popular ones are left to the other channels.
 HEAD = 50_000
 # Interactions per item below which more is dropped, and from which less is.
-_SPARSE, _DENSE = 30, 150
+SPARSE, _DENSE = 30, 150
 # Items beyond which each step draws this many alternatives, instead of asking about all.
 _CATALOGUE, _NEGATIVES = 4_096, 1_024
 # Interactions from which the vectors are wider, and from which there is a second layer.
@@ -50,7 +50,7 @@ def settings(
         dim=64 if interactions < _WIDE else 128,
         layers=1 if interactions < _DEEP else 2,
         window=int(np.clip(np.percentile(lengths[lengths > 0], 90), 10, 50)),
-        dropout=0.4 if density < _SPARSE else 0.3 if density < _DENSE else 0.2,
+        dropout=0.4 if density < SPARSE else 0.3 if density < _DENSE else 0.2,
         id_dropout=0.3 if use_text else 0.0,
         use_text=use_text,
         gaps=use_gaps,

@@ -17,7 +17,7 @@ from recloop.trials.folder import PART, TEST, TRAIN, VALID, DataSet, FolderError
 from recloop.trials.measure import answer, measure
 from recloop.trials.neural import sequential
 from recloop.trials.ours import around
-from recloop.trials.texts import frozen_side, no_text, text_vectors, tuned_side
+from recloop.trials.texts import frozen_side, no_text, text_vectors, tuned_side, usual_tuning
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline, repeat_share
 
 RANKERS = (
@@ -57,18 +57,20 @@ def prepare(data: DataSet, config: TrialConfig, say: Say) -> Trial:
     if not valid.histories or not test.histories:
         raise FolderError("validation or test has no item that is new to its user: nothing to ask")
     asked = test.sample(int(max(2_000, config.test_scores / whole.catalogue)), config.seed)
-    tuning = int(np.clip(config.valid_scores / whole.catalogue, 200, 2_000))
+    tuned_on = int(np.clip(config.valid_scores / whole.catalogue, 200, 2_000))
     train, past = whole.until(VALID_PART), whole.until(TEST_PART)
     started = time.monotonic()
     reads = {OURS, "text"} & set(config.models)
     text = text_vectors(data, past, say) if reads else no_text(whole.catalogue)
-    side = frozen_side(text) if config.tuning == "frozen" else tuned_side(data, config)
-    asked_first = valid.sample(tuning, config.seed)
+    tuning = config.tuning or usual_tuning(past, text)
+    side = frozen_side(text) if tuning == "frozen" else tuned_side(data, tuning, config.seed)
+    asked_first = valid.sample(tuned_on, config.seed)
     task = Task(train, past, asked_first, text, side if text.any() else None)
     facts = {
         "seen_masked": not again,
         "requests": len(asked.histories),
         "requests_in_data": len(test.histories),
+        "tuning": tuning,
         "text_seconds": round(time.monotonic() - started, 1),
     }
     return Trial(task, asked, facts)
