@@ -24,7 +24,7 @@ from recloop.trials.baselines import SIMPLE
 from recloop.trials.config import TrialConfig
 from recloop.trials.folder import INTERACTIONS_FILE, ITEMS_FILE, DataSet, read_folder
 from recloop.trials.measure import answer
-from recloop.trials.neural import sequential
+from recloop.trials.neural import Bounds, sequential
 from recloop.trials.ours import around
 from recloop.trials.run import prepare
 from recloop.trials.timeline import Protocol
@@ -71,7 +71,7 @@ def _run(data: DataSet, config: TrialConfig) -> dict[str, Any]:
     trial = prepare(data, config, say)
     task, asked = trial.task, trial.asked
     known = task.past.known()
-    sequence = sequential(task, task.side, seconds=config.seconds, seed=config.seed, say=say)
+    sequence = sequential(task, task.side, Bounds(config.seconds, config.seed, say))
     ours = around(sequence, task, lambda name: SIMPLE[name](task), config.seed)
 
     def without(requests: Asked) -> Scores:

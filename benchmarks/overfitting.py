@@ -20,7 +20,7 @@ from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, TrainConfig
 from recloop.trials.folder import read_folder
-from recloop.trials.neural import settings
+from recloop.trials.neural import Bounds, settings
 from recloop.trials.texts import text_vectors
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
 
@@ -63,7 +63,7 @@ def main(
         default: Values | None = None
         for name, changes in REMEDIES.items():
             config = _changed(
-                settings(train, use_text=True, seconds=900, seed=number), changes, epochs
+                settings(train, Bounds(900, number, say), use_text=True), changes, epochs
             )
             found, values = _run(train, side, config, valid, test)
             default = values if default is None else default

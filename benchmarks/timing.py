@@ -21,7 +21,7 @@ from recloop.training.finetune import Judge, fit
 from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, SequenceModel
 from recloop.trials.folder import read_folder
-from recloop.trials.neural import settings
+from recloop.trials.neural import Bounds, settings
 from recloop.trials.texts import text_vectors
 from recloop.trials.timeline import VALID_PART, Protocol, Timeline
 
@@ -43,7 +43,7 @@ def main(
     side = FrozenText(torch.from_numpy(text_vectors(data, train, say)))
     runs = []
     for number in seed or [1]:
-        config = settings(train, use_text=True, seconds=900, seed=number)
+        config = settings(train, Bounds(900, number, say), use_text=True)
         config = config.model_copy(update={"judge_every": 1})
         clock = _Clock(judge_on(valid, config.tower.window))
         fit(train.trails(), side, config, choose("auto"), judge=clock.judge)

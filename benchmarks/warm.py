@@ -22,7 +22,7 @@ from recloop.training.judge import judge_on
 from recloop.training.sequence import FrozenText, SequenceModel
 from recloop.training.warm import remembered
 from recloop.trials.folder import read_folder
-from recloop.trials.neural import settings
+from recloop.trials.neural import Bounds, settings
 from recloop.trials.texts import text_vectors
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
 
@@ -58,7 +58,7 @@ def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> di
         len(same),
         seed,
     )
-    config, compute = settings(train, use_text=True, seconds=900, seed=seed), choose("auto")
+    config, compute = settings(train, Bounds(900, seed, say), use_text=True), choose("auto")
     judge = judge_on(valid, config.tower.window)
     champion, history = fit(train.trails(), side, config, compute, judge=judge)
     epochs = history.best_epochs()

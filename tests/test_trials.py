@@ -18,7 +18,7 @@ from recloop.models.low_rank import IalsConfig, fit_ials
 from recloop.models.repeat import Repeat
 from recloop.models.trend import Trend
 from recloop.trials.folder import FolderError, read_folder
-from recloop.trials.neural import settings
+from recloop.trials.neural import Bounds, settings
 from recloop.trials.run import RANKERS, parse_models
 from recloop.trials.texts import usual_tuning
 from recloop.trials.timeline import TEST_PART, VALID_PART, Timeline
@@ -106,9 +106,9 @@ def test_large_data_gets_settings_that_fit_the_budget() -> None:
         told, weights = flat_signals(times, starts), np.ones(len(items), np.float32)
         return Timeline(items, times, told, weights, parts, starts, True, catalogue)
 
-    small = settings(timeline(500, 20, 800), use_text=False, seconds=900, seed=1)
+    small = settings(timeline(500, 20, 800), Bounds(900, 1, print), use_text=False)
     assert (small.epochs, small.negatives, small.share) == (72, 0, 1.0)
-    large = settings(timeline(20_000, 50, 9_000), use_text=False, seconds=60, seed=1)
+    large = settings(timeline(20_000, 50, 9_000), Bounds(60, 1, print), use_text=False)
     assert large.negatives > 0
     assert large.epochs == 4
     assert 0 < large.share < 1

@@ -1,5 +1,7 @@
 """The sequence model on a data set it has never seen: its settings from the data's statistics."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -13,7 +15,7 @@ from recloop.training.device import choose
 from recloop.training.export import export_tower
 from recloop.training.finetune import fit
 from recloop.training.judge import judge_on
-from recloop.training.sequence import FrozenText, MakeSide, SequenceModel, TrainConfig
+from recloop.training.sequence import FrozenText, MakeSide, SequenceModel, TextSide, TrainConfig
 from recloop.trials.baselines import Fitted, Task
 from recloop.trials.config import Say
 from recloop.trials.timeline import Timeline
@@ -35,13 +37,21 @@ _LEAST = 4
 _BOTH = 1.25
 
 
-def settings(
-    timeline: Timeline, *, use_text: bool, seconds: float, seed: int, use_gaps: bool = True
-) -> TrainConfig:
+@dataclass(frozen=True)
+class Bounds:
+    """`seconds` bounds training; `published`: the transformer as others have it, without times."""
+
+    seconds: float
+    seed: int
+    say: Say
+    published: bool = False
+
+
+def settings(timeline: Timeline, bounds: Bounds, *, use_text: bool) -> TrainConfig:
     """Sizes, regularisation and epochs from the numbers of interactions, items and users.
 
-    `seconds` bounds training: the epochs are what fits on about two cores, at most 72. Where fewer
-    than four fit, they pass over a part of the users each.
+    The epochs are what fits into the bound on about two cores, at most 72. Where fewer than four fit,
+    they pass over a part of the users each.
     """
     lengths = np.diff(timeline.starts)
     interactions, items = len(timeline.items), len(np.unique(timeline.items))
@@ -53,16 +63,16 @@ def settings(
         dropout=0.4 if density < SPARSE else 0.3 if density < _DENSE else 0.2,
         id_dropout=0.3 if use_text else 0.0,
         use_text=use_text,
-        gaps=use_gaps,
+        gaps=not bounds.published,
     )
     sampled = items > _CATALOGUE
     alternatives = _NEGATIVES if sampled else items
     beside = tower.layers * (_PER_SAMPLED if sampled else _PER_POSITION)
     position = alternatives * tower.dim * _PER_CELL + beside
-    fitting = seconds / (_BOTH * interactions * position)
+    fitting = bounds.seconds / (_BOTH * interactions * position)
     epochs = int(np.clip(fitting, _LEAST, 72))
     return TrainConfig(
-        seed=seed,
+        seed=bounds.seed,
         tower=tower,
         epochs=epochs,
         negatives=_NEGATIVES if sampled else 0,
@@ -72,23 +82,51 @@ def settings(
     )
 
 
-def sequential(
-    task: Task,
-    side: MakeSide | None,
-    *,
-    seconds: float,
-    seed: int,
-    say: Say,
-    published: bool = False,
-) -> Fitted:
+@dataclass(frozen=True)
+class Trained:
+    """The sequence model before and after it learned from validation, and what it stands on."""
+
+    head: "Head"
+    config: TrainConfig
+    text: TextSide
+    tuned: SequenceModel
+    final: SequenceModel
+    epochs: int
+
+    def fitted(self) -> Fitted:
+        """As channels."""
+        trained = [*self.tuned.parameters(), *self.text.state().values()]
+        size = sum(value.numel() for value in trained)
+        said = {"epochs": self.epochs, "parameters": size, **self.config.tower.model_dump()}
+        return Fitted(self.channel(self.tuned), self.channel(self.final), said)
+
+    def channel(self, model: SequenceModel) -> Channel:
+        """A model through the tower as it serves."""
+        window = self.config.tower.window
+        tower = export_tower(model.tower, self.config.tower.dim, window)
+        vectors = model.vectors(self.text.vectors).cpu().numpy()
+        return self.head.channel(Sequential(tower, vectors, window))
+
+
+def sequential(task: Task, side: MakeSide | None, bounds: Bounds) -> Fitted:
+    """The sequence model as channels; silent where nobody did two things."""
+    trained = train(task, side, bounds)
+    if trained is None:
+        silence = Head(task.past).silence
+        return Fitted(silence, silence, {"epochs": 0})
+    return trained.fitted()
+
+
+def train(task: Task, side: MakeSide | None, bounds: Bounds) -> Trained | None:
     """Train, keep the best epoch on validation, continue on all before the test.
 
-    Without a `side` items are IDs only; `published` is without times too.
+    Without a `side` items are IDs only. None where nobody did two things.
     """
-    config = settings(
-        task.train, use_text=side is not None, seconds=seconds, seed=seed, use_gaps=not published
-    )
+    config = settings(task.train, bounds, use_text=side is not None)
     compute, head = choose(config.device), Head(task.past)
+    before, all_of_it = (head.trails(timeline) for timeline in (task.train, task.past))
+    if not before:
+        return None
     text = (
         side(head.rows)
         if side
@@ -96,24 +134,14 @@ def sequential(
     )
 
     def progress(entry: dict[str, float]) -> None:
-        say(" ".join(f"{name} {value:.4g}" for name, value in entry.items()))
+        bounds.say(" ".join(f"{name} {value:.4g}" for name, value in entry.items()))
 
-    def channel(model: SequenceModel) -> Channel:
-        tower = export_tower(model.tower, config.tower.dim, config.tower.window)
-        vectors = model.vectors(text.vectors).cpu().numpy()
-        return head.channel(Sequential(tower, vectors, config.tower.window))
-
-    train, past = (head.trails(timeline) for timeline in (task.train, task.past))
-    if not train:  # nobody did two things
-        return Fitted(head.silence, head.silence, {"epochs": 0})
     judge = judge_on(head.requests(task.valid), config.tower.window)
-    tuned, history = fit(train, text, config, compute, judge=judge, progress=progress)
+    tuned, history = fit(before, text, config, compute, judge=judge, progress=progress)
     epochs, still = history.best_epochs(), FrozenText(text.vectors)
-    final, _ = fit(past, still, config.continuing(epochs), compute, start=tuned, progress=progress)
-    trained = [*tuned.parameters(), *text.state().values()]
-    size = sum(value.numel() for value in trained)
-    said = {"epochs": epochs, "parameters": size, **config.tower.model_dump()}
-    return Fitted(channel(tuned), channel(final), said)
+    newer = config.continuing(epochs)
+    final, _ = fit(all_of_it, still, newer, compute, start=tuned, progress=progress)
+    return Trained(head, config, text, tuned, final, epochs)
 
 
 class Head:

@@ -15,7 +15,7 @@ from recloop.trials.baselines import Fitted, Task
 from recloop.trials.config import Say, TrialConfig, peak_memory
 from recloop.trials.folder import PART, TEST, TRAIN, VALID, DataSet, FolderError
 from recloop.trials.measure import answer, measure
-from recloop.trials.neural import sequential
+from recloop.trials.neural import Bounds, sequential
 from recloop.trials.ours import around
 from recloop.trials.texts import frozen_side, no_text, text_vectors, tuned_side, usual_tuning
 from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline, repeat_share
@@ -109,10 +109,10 @@ def _fit(
 ) -> Fitted:
     if name in baselines.SIMPLE:
         return baselines.SIMPLE[name](task)
-    bounds: dict[str, Any] = {"seconds": config.seconds, "seed": config.seed, "say": say}
-    if name != OURS:
-        return sequential(task, None, published=True, **bounds)
-    return around(sequential(task, task.side, **bounds), task, get, config.seed)
+    ours = name == OURS
+    bounds = Bounds(config.seconds, config.seed, say, published=not ours)
+    sequence = sequential(task, task.side if ours else None, bounds)
+    return around(sequence, task, get, config.seed) if ours else sequence
 
 
 def _document(
