@@ -110,6 +110,12 @@ def test_patience_ends_training() -> None:
     assert len(history.epochs) == 3
 
 
+@pytest.mark.parametrize("epochs", [1, 5, 10])
+def test_few_steps_are_steps_too(epochs: int) -> None:
+    _, history = fit(sequences()[:8], words(), config(epochs), CPU)
+    assert len(history.epochs) == epochs
+
+
 def test_bce_without_negatives_is_refused() -> None:
     with pytest.raises(ValueError, match="needs negatives"):
         fit(sequences(), words(), config(loss="bce"), CPU)

@@ -13,6 +13,10 @@ from recloop.training.losses import full_softmax, rating_mse, sampled_bce, sampl
 from recloop.training.sequence import SequenceModel, TrainConfig
 
 
+# The schedule's warm-up is a tenth of its steps, and needs one.
+_LEAST = 20
+
+
 class Steps:
     """`total`: all steps that will be taken, which the learning rate's schedule spans.
 
@@ -38,7 +42,7 @@ class Steps:
             model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, config.learning_rate, total_steps=total, pct_start=0.1
+            self._optimizer, config.learning_rate, total_steps=max(total, _LEAST), pct_start=0.1
         )
         # Items that do not exist yet stay out of the softmax.
         self._rows = model.known.nonzero()[:, 0]
