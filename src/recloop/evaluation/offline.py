@@ -40,21 +40,18 @@ class Requests:
     def encode(
         cls, table: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
     ) -> "Requests":
-        """From the table that `split.requests` makes."""
-        at = seconds(table[c.TIME])
-        known = pl.element().is_in(catalogue.items[c.ITEM].implode())
-        met = table.select(pl.col(HISTORY).list.eval(known))[HISTORY]
-        told = zip(table[TIMES], table[EVENTS], met, at, strict=True)
+        """From the table that `split.requests` makes; without times, where it has none."""
+        at, told = None, None
+        if TIMES in table.columns:
+            at = seconds(table[c.TIME])
+            told = list(_signals(table, catalogue, at))
         return cls(
             [catalogue.rows(items) for items in table[HISTORY]],
             [catalogue.rows(items) for items in table[c.RELEVANT]],
             users=np.unique(table[c.USER].to_numpy(), return_inverse=True)[1],
             at=at,
             masked=not repeats,
-            signals=[
-                signals(seconds(times.filter(there)), moment, event_numbers(events.filter(there)))
-                for times, events, there, moment in told
-            ],
+            signals=told,
         )
 
     def sample(self, at_most: int, seed: int) -> "Requests":
@@ -102,6 +99,17 @@ class Requests:
     def counts(self) -> Rows:
         """How many items are relevant, per request."""
         return np.array([len(rows) for rows in self.relevant], np.int64)
+
+
+def _signals(
+    table: pl.DataFrame, catalogue: Catalogue, at: NDArray[np.float64]
+) -> Iterator[Signals]:
+    """Of each history's items that the catalogue has."""
+    known = pl.element().is_in(catalogue.items[c.ITEM].implode())
+    met = table.select(pl.col(HISTORY).list.eval(known))[HISTORY]
+    for times, events, there, moment in zip(table[TIMES], table[EVENTS], met, at, strict=True):
+        done = event_numbers(events.filter(there))
+        yield signals(seconds(times.filter(there)), moment, done)
 
 
 def hits(ranked: Ranked, relevant: Sequence[Rows]) -> Hits:
