@@ -1,5 +1,7 @@
 """Fitting item-item models: EASE and item-kNN on a users × items matrix."""
 
+import itertools
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -61,11 +63,14 @@ def fit_item_knn(
     kept, width = min(neighbours, len(rows)), max(1, _CELLS // len(rows))
     parts = []
     for start in range(0, len(rows), width):
-        similarity = (unit.T @ unit[:, start : start + width]).toarray()
-        own = np.arange(similarity.shape[1])
-        similarity[start + own, own] = 0.0
-        weakest = np.partition(similarity, -kept, axis=0)[-kept]
-        parts.append(sparse.csc_matrix(np.where(similarity >= weakest, similarity, 0.0)))
+        similarity = sparse.csc_matrix(unit.T @ unit[:, start : start + width])
+        for place, (first, end) in enumerate(itertools.pairwise(similarity.indptr)):
+            values = similarity.data[first:end]
+            values[similarity.indices[first:end] == start + place] = 0.0
+            if len(values) > kept:
+                values[values < np.partition(values, -kept)[-kept]] = 0.0
+        similarity.eliminate_zeros()
+        parts.append(similarity)
     return ItemItem(sparse.hstack(parts, "csr", np.float32), rows, matrix.shape[1], decay)
 
 
