@@ -1,6 +1,7 @@
 """Live traffic out of recorded data: ask for recommendations, then report what really happened."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,11 +51,18 @@ def replay(later: pl.DataFrame, home: Home, service: str, progress: Callable[[in
     known = set(EventStore.at(home.events).events()["event_id"])
     users = later.partition_by(c.USER, maintain_order=True)
     total = Tally()
-    with httpx.Client(base_url=service, timeout=30) as client, ThreadPoolExecutor(_CALLERS) as pool:
+    with client_of(service) as client, ThreadPoolExecutor(_CALLERS) as pool:
         for tally in pool.map(lambda user: _replay_user(user, client, known), users):
             total.add(tally)
             progress(tally.requests + tally.skipped)
     return total
+
+
+def client_of(service: str) -> httpx.Client:
+    """A client of the service; with the key in RECLOOP_API_KEY where the service asks for one."""
+    key = os.environ.get("RECLOOP_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.Client(base_url=service, timeout=30, headers=headers)
 
 
 def moments(later: pl.DataFrame) -> int:

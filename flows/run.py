@@ -136,7 +136,8 @@ def _flow(
 
 def _version(system: System) -> str:
     """The model version that answers now."""
-    answer = httpx.post(f"{system.at.service}/v1/recommend", json={"k": 1}, timeout=30)
+    with replay.client_of(system.at.service) as client:
+        answer = client.post("/v1/recommend", json={"k": 1})
     return str(answer.raise_for_status().json()["model_version"])
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recloop import cli_keys
 from recloop.config import Home
 from recloop.models.nano import EncoderMissingError
 from recloop.recommender.recommender import Request
@@ -22,6 +23,7 @@ from recloop.trials.folder import FolderError, read_folder
 from recloop.trials.timeline import Protocol
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app.add_typer(cli_keys.app, name="keys")
 console = Console()
 
 

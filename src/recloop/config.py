@@ -75,6 +75,11 @@ class Home:
         return self.root / "events.db"
 
     @property
+    def keys(self) -> Path:
+        """API keys, hashed."""
+        return self.root / "keys.db"
+
+    @property
     def models(self) -> Path:
         """BentoML's store of models and Bentos."""
         return self.root / "bentoml"

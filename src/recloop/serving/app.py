@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
@@ -18,13 +17,15 @@ from recloop.serving.api import (
     ErrorResponse,
     EventsRequest,
     EventsResponse,
-    Problem,
     RecommendedItem,
     RecommendRequest,
     RecommendResponse,
 )
 from recloop.serving.engine import Engine, NoModelError
 from recloop.serving.metrics import metrics
+from recloop.serving.page import docs_page
+from recloop.serving.problems import error_answer as _error
+from recloop.serving.security import GuardedApi, SecurityConfig
 from recloop.store.events import StoredEvent
 
 MAX_BODY_BYTES = 2_000_000
@@ -32,13 +33,13 @@ MAX_BODY_BYTES = 2_000_000
 log = get_log("serving")
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse} for status in (400, 411, 413, 422, 500, 503)
+    status: {"model": ErrorResponse} for status in (400, 401, 403, 411, 413, 422, 429, 500, 503)
 }
 
 
-def create_app(engine: Callable[[], Engine]) -> FastAPI:
+def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = None) -> FastAPI:
     """The application; `engine` is asked for at every request, when the service is up."""
-    app = FastAPI(
+    app = GuardedApi(
         title="recloop",
         version=__version__,
         summary="Recommendations that follow what a person is doing right now.",
@@ -85,15 +86,10 @@ def create_app(engine: Callable[[], Engine]) -> FastAPI:
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title="recloop API",
-            swagger_js_url="/static_content/swagger-ui-bundle.js",
-            swagger_css_url="/static_content/swagger-ui.css",
-            swagger_favicon_url="/static_content/favicon-light-32x32.png",
-        )
+        return docs_page()
 
     app.add_middleware(LimitBody)
+    app.guard(security or SecurityConfig())
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoModelError, _no_model)
     app.add_exception_handler(HTTPException, _http)
@@ -124,11 +120,6 @@ def _refuse(length: bytes) -> JSONResponse | None:
     if int(length) > MAX_BODY_BYTES:
         return _error(413, "body_too_large", f"A body has {MAX_BODY_BYTES} bytes at most.")
     return None
-
-
-def _error(status: int, code: str, message: str, details: list[str] | None = None) -> JSONResponse:
-    body = ErrorResponse(error=Problem(code=code, message=message, details=details or []))
-    return JSONResponse(body.model_dump(), status_code=status)
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:

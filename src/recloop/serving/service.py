@@ -1,6 +1,7 @@
 """The Bento: the API over the champion of this home, which is followed while it serves."""
 
 import os
+from typing import Any, cast
 
 import bentoml
 
@@ -8,11 +9,13 @@ from recloop.config import Home
 from recloop.registry.store import Registry
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
+from recloop.serving.envelope import Envelope
 from recloop.serving.metrics import metrics
+from recloop.serving.security import SecurityConfig
 from recloop.store.events import EventStore
 
 _engines: list[Engine] = []
-app = create_app(lambda: _engines[-1])
+app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
 
 
 @bentoml.service(name="recloop", workers=int(os.environ.get("RECLOOP_WORKERS", "1")))
@@ -36,3 +39,7 @@ class RecloopService:
     def stop(self) -> None:
         """Write what was answered."""
         self.engine.stop()
+
+
+# Around BentoML's own pages too; the decorators have made a service of the class.
+cast("Any", RecloopService).add_asgi_middleware(Envelope)

@@ -1,0 +1,64 @@
+"""Token buckets: never more than they hold and what time brings, and never less."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recloop.serving.limits import TokenBuckets, neighbourhood
+
+
+def test_three_at_once_then_two_a_second() -> None:
+    buckets = TokenBuckets(rate=2, burst=3)
+    assert [buckets.take("a", 10.0) for _ in range(4)] == [0, 0, 0, 0.5]
+    assert buckets.take("a", 10.25) == 0.25
+    assert buckets.take("a", 10.5) == 0
+    assert buckets.take("b", 10.5) == 0  # another caller, another bucket
+
+
+def test_a_clock_that_steps_back_gives_nothing_away() -> None:
+    buckets = TokenBuckets(rate=1, burst=1)
+    assert buckets.take("a", 10.0) == 0
+    assert buckets.take("a", 5.0) == 1
+    assert buckets.take("a", 10.5) == 0.5
+
+
+# Quarters, so that sums are exact.
+GAPS = st.lists(st.integers(0, 20).map(lambda n: n / 4), max_size=60)
+
+
+@given(gaps=GAPS, rate=st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0]), burst=st.integers(1, 5))
+def test_any_stretch_of_time_lets_through_what_fits_and_a_waiter_is_served(
+    gaps, rate, burst
+) -> None:
+    buckets = TokenBuckets(rate, burst)
+    now, through = 0.0, []
+    for gap in gaps:
+        now += gap
+        wait = buckets.take("a", now)
+        if wait:
+            now += wait
+            assert buckets.take("a", now) == 0
+        through.append(now)
+    for first, begin in enumerate(through):
+        for count, end in enumerate(through[first:], start=1):
+            assert count <= burst + rate * (end - begin)
+
+
+def test_the_callers_of_long_ago_are_forgotten_first() -> None:
+    buckets = TokenBuckets(rate=1, burst=1, most=2)
+    assert [buckets.take(name, 0.0) for name in ("a", "b", "c")] == [0, 0, 0]
+    assert buckets.take("b", 0.0) == 1
+    assert buckets.take("a", 0.0) == 0  # was forgotten, and `c` is now
+
+
+@pytest.mark.parametrize(
+    ("host", "caller"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_an_address_is_limited_with_its_neighbours(host, caller) -> None:
+    assert neighbourhood(host) == caller
