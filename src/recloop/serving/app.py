@@ -25,6 +25,7 @@ from recloop.serving.api import (
 )
 from recloop.serving.engine import Engine, NoModelError
 from recloop.serving.metrics import metrics
+from recloop.serving.privacy import privacy_routes
 from recloop.store.events import StoredEvent
 
 MAX_BODY_BYTES = 2_000_000
@@ -93,6 +94,7 @@ def create_app(engine: Callable[[], Engine]) -> FastAPI:
             swagger_favicon_url="/static_content/favicon-light-32x32.png",
         )
 
+    app.include_router(privacy_routes(engine))
     app.add_middleware(LimitBody)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoModelError, _no_model)
