@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run up serve monitor retrain repro test check lock bench clean
+.PHONY: help setup run up serve monitor retrain retain repro test check lock bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -39,6 +39,9 @@ monitor: $(READY) ## Run the monitor flow once
 
 retrain: $(READY) ## Run the retrain flow once
 	@$(BIN)/python -m flows.once retrain
+
+retain: $(READY) ## Run the retention flow once
+	@$(BIN)/python -m flows.once retain
 
 repro: $(READY) ## Reproduce the pipeline in this checkout with DVC
 	@PATH="$(CURDIR)/$(BIN):$$PATH" DO_NOT_TRACK=1 GX_ANALYTICS_ENABLED=false $(BIN)/dvc repro

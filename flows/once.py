@@ -1,4 +1,4 @@
-"""`make monitor`, `make retrain`: one run of a flow, through the system that is up, or one of its own."""
+"""`make monitor`, `retrain`, `retain`: one run, through the system that is up or through one of its own."""
 
 import sys
 from datetime import datetime
@@ -16,7 +16,7 @@ from recloop.config import Home
 console = Console()
 
 
-def main(name: Annotated[str, typer.Argument(help="monitor or retrain")]) -> None:
+def main(name: Annotated[str, typer.Argument(help="monitor, retrain or retain")]) -> None:
     """Run the flow and print what it decided."""
     home = Home.from_environment()
     try:

@@ -18,6 +18,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
 from flows.monitor import monitor
+from flows.retain import retain
 from flows.retrain import retrain
 from flows.settings import schedules
 from flows.watch import DRIFT_EVENT, RESOURCE
@@ -27,7 +28,7 @@ _SILENCE = timedelta(seconds=90)
 
 
 def main() -> None:
-    """Serve both flows until interrupted. A drift event starts a retrain; one runs at a time."""
+    """Serve the flows until interrupted. A drift event starts a retrain; one runs at a time."""
     crash_silent_runs()
     cron = schedules()
     wanted = DeploymentEventTrigger(
@@ -42,6 +43,7 @@ def main() -> None:
             "retrain", cron=cron.retrain, triggers=[wanted], concurrency_limit=one, tags=["recloop"]
         ),
         monitor.to_deployment("monitor", cron=cron.monitor, tags=["recloop"]),
+        retain.to_deployment("retain", cron=cron.retain, tags=["recloop"]),
     )
     serve(*(_now(deployment) for deployment in deployments), print_starting_message=False)
 

@@ -1,8 +1,9 @@
-"""The loop's own settings: rules of the decisions, and schedules."""
+"""The loop's own settings: rules of the decisions, schedules, and how long rows are held."""
 
 from flows.shell import CHECKOUT
 from recloop.config import Settings, read_block
 from recloop.decisions import PromotionRules, RetrainRules, RollbackRules, WarmStartRules
+from recloop.store.retention import Retention
 
 
 class DecideConfig(Settings):
@@ -19,6 +20,7 @@ class SchedulesConfig(Settings):
 
     retrain: str = "0 3 * * *"
     monitor: str = "0 * * * *"
+    retain: str = "30 4 * * *"
 
 
 def decide_config() -> DecideConfig:
@@ -29,3 +31,8 @@ def decide_config() -> DecideConfig:
 def schedules() -> SchedulesConfig:
     """From the checkout's `params.yaml`."""
     return read_block("schedules", SchedulesConfig, CHECKOUT / "params.yaml")
+
+
+def retention() -> Retention:
+    """From the checkout's `params.yaml`."""
+    return read_block("retention", Retention, CHECKOUT / "params.yaml")

@@ -15,7 +15,7 @@ from flows.server import PrefectServer
 from flows.shell import CHECKOUT
 from recloop.config import Home
 
-RETRAIN, MONITOR = "retrain/retrain", "monitor/monitor"
+RETRAIN, MONITOR, RETAIN = "retrain/retrain", "monitor/monitor", "retain/retain"
 
 
 class SystemRunningError(RuntimeError):
@@ -90,7 +90,7 @@ class System:
         self.children.wait_until("prefect-server", self.server.healthy, 90)
         self.server.close_stale_runs()
         self.children.start("flow-runner", ["python", "-m", "flows.serve"], self._environment())
-        names = (RETRAIN, MONITOR)
+        names = (RETRAIN, MONITOR, RETAIN)
         self.children.wait_until("flow-runner", lambda: all(map(self.server.deployment, names)), 90)
 
     def start_service(self, bento: str = "recloop:latest") -> None:

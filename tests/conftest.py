@@ -13,12 +13,17 @@ os.environ.update(
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 import tiny
 import world
 
 from recloop.config import Home
 from recloop.registry.payload import Payload
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile("recloop", deadline=None)
+hypothesis.settings.load_profile("recloop")
 
 
 @pytest.fixture(scope="session")

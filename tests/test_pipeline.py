@@ -6,7 +6,7 @@ import pytest
 import yaml
 from closure import modules_of
 
-from flows.settings import decide_config, schedules
+from flows.settings import decide_config, retention, schedules
 from recloop.config import BLOCKS, ConfigError, Settings, read_block
 
 PIPELINE = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -29,9 +29,16 @@ def test_a_stage_names_the_blocks_that_it_reads(stage) -> None:
 
 def test_every_block_is_read_by_somebody() -> None:
     named = {block for stage in PIPELINE.values() for block in stage.get("params", [])}
-    assert named | {"decide", "schedules"} == set(PARAMS) == BLOCKS
+    assert named | {"decide", "schedules", "retention"} == set(PARAMS) == BLOCKS
     assert decide_config().retrain.column_psi > 0
     assert schedules().monitor.count(" ") == 4
+    assert retention().events_days is None
+
+
+def test_a_work_pool_is_told_the_same_schedules() -> None:
+    deployments = yaml.safe_load(Path("prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    crons = {told["name"]: told["schedules"][0]["cron"] for told in deployments}
+    assert crons == schedules().model_dump() == PARAMS["schedules"]
 
 
 class Small(Settings):

@@ -115,7 +115,7 @@ def test_every_operation_of_the_contract_has_a_scope(engine) -> None:
 
 def test_every_other_route_is_open_on_purpose(engine) -> None:
     routes = create_app(lambda: engine).routes
-    hidden = {route.path for route in routes if not route.include_in_schema}
+    hidden = {route.path for route in routes if not getattr(route, "include_in_schema", True)}
     assert hidden == auth.OPEN
 
 

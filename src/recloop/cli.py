@@ -1,4 +1,4 @@
-"""`recloop`: look at models, switch between them, ask one for a list, put all through a data set."""
+"""`recloop`: models, which one serves, lists, trials of all on a data set, and what is held of a person."""
 
 import json
 import sys
@@ -18,6 +18,7 @@ from recloop.recommender.recommender import Request
 from recloop.recommender.state import UserState
 from recloop.registry.manifest import CorruptModelError
 from recloop.registry.store import Registry, UnknownVersionError
+from recloop.store.events import EventStore
 from recloop.trials.config import TrialConfig
 from recloop.trials.folder import FolderError, read_folder
 from recloop.trials.timeline import Protocol
@@ -68,7 +69,8 @@ def recommend(
     k: int = 10,
 ) -> None:
     """Ask the champion, without HTTP and without feedback since its snapshot."""
-    registry = Registry(Home.from_environment())
+    home = Home.from_environment()
+    registry = Registry(home)
     champion = registry.champion()
     if champion is None:
         _fail("there is no champion yet: `make run` trains one")
@@ -78,7 +80,8 @@ def recommend(
     except (CorruptModelError, EncoderMissingError) as error:
         _fail(str(error.args[0]))
         return
-    state = recommender.states.of(user) if user else UserState.empty()
+    erased = EventStore.at(home.events).personal.erasure_of(user)
+    state = recommender.states.of(user, erased) if user else UserState.empty()
     now, unknown = time.time(), float("nan")
     state = state.after(
         [(item_id, "click", unknown) for item_id in item or []], recommender.catalogue
@@ -146,6 +149,37 @@ def evaluate(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", "utf-8")
     sys.stdout.write(text + "\n")
+
+
+@app.command()
+def erase(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
+    """Erase everything of a user, as `DELETE /v1/users/{id}` does; prints the receipt as JSON."""
+    # FastAPI comes along, and the other commands do without it.
+    from recloop.serving import privacy  # noqa: PLC0415
+
+    home = Home.from_environment()
+    registry = Registry(home)
+    champion = registry.champion()
+    receipt = privacy.erase(
+        user, EventStore.at(home.events), registry, champion.version if champion else None
+    )
+    sys.stdout.write(receipt.model_dump_json(indent=2) + "\n")
+
+
+@app.command()
+def export(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
+    """Print everything held of a user as JSON, as `GET /v1/users/{id}/export` does."""
+    from recloop.serving import privacy  # noqa: PLC0415
+
+    home = Home.from_environment()
+    registry = Registry(home)
+    champion = registry.champion()
+    try:
+        serving = (champion.version, registry.load(champion.version)) if champion else None
+    except (CorruptModelError, EncoderMissingError) as error:
+        _fail(str(error.args[0]))
+        return
+    sys.stdout.writelines(privacy.export(user, EventStore.at(home.events), serving))
 
 
 def _fail(message: str) -> None:

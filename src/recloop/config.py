@@ -17,7 +17,7 @@ Block = TypeVar("Block", bound=BaseModel)
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
     {"snapshot", "validate", "split", "pretrain", "train", "baselines", "export"}
-    | {"evaluate", "reference", "decide", "schedules"}
+    | {"evaluate", "reference", "decide", "schedules", "retention"}
 )
 
 

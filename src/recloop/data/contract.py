@@ -71,6 +71,11 @@ def conform_interactions(raw: pl.DataFrame, default_event: c.Event = c.Event.CLI
     return Conformed(ordered, conformed.quarantine)
 
 
+def whose(raw: pl.DataFrame) -> pl.DataFrame:
+    """User and time of each row of a table of interactions, as the contract reads them, null where bad."""
+    return raw.select(_text(c.USER), _time(raw, c.TIME))
+
+
 def conform_items(raw: pl.DataFrame) -> Conformed:
     """Bring a table with contract column names to the item schema; the first of equal ids wins.
 

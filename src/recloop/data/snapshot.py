@@ -9,7 +9,8 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import Settings
-from recloop.data.contract import conform_interactions, conform_items
+from recloop.data.contract import conform_interactions, conform_items, whose
+from recloop.data.erased import ERASED, keeps_by_number, keeps_by_time
 from recloop.data.sources import RawData, SourceConfig
 
 
@@ -28,36 +29,55 @@ class SnapshotConfig(Settings):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Interactions and items that fit the contract, feedback as it came, and what did not fit."""
+    """Interactions and items that fit the contract, feedback as it came, and what did not fit.
+
+    `erased_source`, `erased_feedback`: how many rows were left out because their user was erased.
+    """
 
     interactions: pl.DataFrame
     items: pl.DataFrame
     feedback: pl.DataFrame
     quarantine: pl.DataFrame
     quarantined_share: float
+    erased_source: int
+    erased_feedback: int
 
 
-def take_snapshot(raw: RawData, feedback: pl.DataFrame, config: SnapshotConfig) -> Snapshot:
+def take_snapshot(
+    raw: RawData,
+    feedback: pl.DataFrame,
+    config: SnapshotConfig,
+    erased: pl.DataFrame | None = None,
+) -> Snapshot:
     """Conform the source, keep its known share, and add the feedback.
 
     `feedback` holds the event store's rows (see `EventStore.events`). What clients sent by mistake is
     quarantined, so that it cannot shut the gate for ever. Impressions are no interactions.
+    Of users in `erased` (see `recloop.data.erased`) only what came later is taken, also into quarantine.
     """
+    forgotten = ERASED.to_frame() if erased is None else erased
     interactions = conform_interactions(raw.interactions, config.source.default_event)
     items = conform_items(raw.items)
-    known, _later = divide(interactions.rows, config.history)
-    fit, unfit = _separate_feedback(feedback, items.rows, config)
+    dated, _later = divide(interactions.rows, config.history)
+    known = dated.filter(keeps_by_time(dated, forgotten))
+    bad = interactions.quarantine
+    unfit_source = bad.filter(keeps_by_time(whose(raw.interactions)[bad[c.ROW]], forgotten))
+    told = feedback.filter(keeps_by_number(feedback, forgotten))
+    fit, unfit = _separate_feedback(told, items.rows, config)
     joined = pl.concat([known, fit.select(c.INTERACTIONS.names())])
     quarantine = [
-        _label(interactions.quarantine, "interactions"),
+        _label(unfit_source, "interactions"),
         _label(items.quarantine, "items"),
+        _label(unfit, "feedback"),
     ]
     return Snapshot(
         joined.filter(pl.col(c.EVENT) != c.Event.IMPRESSION).sort(c.TIME, maintain_order=True),
         items.rows,
         fit,
-        pl.concat([*quarantine, _label(unfit, "feedback")]),
+        pl.concat(quarantine),
         max(interactions.quarantined_share, items.quarantined_share),
+        erased_source=dated.height - known.height + bad.height - unfit_source.height,
+        erased_feedback=feedback.height - told.height,
     )
 
 

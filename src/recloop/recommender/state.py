@@ -95,9 +95,12 @@ class UserStates:
         self._pasts = pasts
         self._seen = seen
 
-    def of(self, user_id: str) -> UserState:
-        """The user's packaged state, empty for somebody new."""
+    def of(self, user_id: str, erased: int = 0) -> UserState:
+        """The user's packaged state, empty for somebody new.
+
+        Empty as well where the user's data was erased since; `erased` is the sequence number of that.
+        """
         place = self._place.get(user_id)
-        if place is None:
+        if place is None or erased > self.until:
             return UserState.empty()
         return UserState(self._pasts[place], self._seen[place])

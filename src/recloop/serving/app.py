@@ -24,6 +24,7 @@ from recloop.serving.api import (
 from recloop.serving.engine import Engine, NoModelError
 from recloop.serving.metrics import metrics
 from recloop.serving.page import docs_page
+from recloop.serving.privacy import privacy_routes
 from recloop.serving.problems import error_answer as _error
 from recloop.serving.security import GuardedApi, SecurityConfig
 from recloop.store.events import StoredEvent
@@ -88,6 +89,7 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     def docs() -> HTMLResponse:
         return docs_page()
 
+    app.include_router(privacy_routes(engine))
     app.add_middleware(LimitBody)
     app.guard(security or SecurityConfig())
     app.add_exception_handler(RequestValidationError, _invalid)

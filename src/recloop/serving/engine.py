@@ -77,6 +77,21 @@ class Engine:
         """The version that answers now."""
         return self._serving.version if self._serving else None
 
+    @property
+    def serving(self) -> Serving | None:
+        """The model that answers now."""
+        return self._serving
+
+    @property
+    def registry(self) -> Registry:
+        """Every packaged model."""
+        return self._registry
+
+    @property
+    def store(self) -> EventStore:
+        """Events and served lists."""
+        return self._store
+
     def refresh(self) -> None:
         """Load the champion where it is not what serves; a bad one is refused and the old one stays."""
         champion = read_champion(self._pointer)
@@ -97,7 +112,8 @@ class Engine:
         serving = self._serving
         if serving is None:
             raise NoModelError("no model has been promoted yet; run a retrain first")
-        state = self._state(serving, asked.user_id)
+        erased = self._store.personal.erasure_of(asked.user_id)
+        state = self._state(serving, asked.user_id, erased)
         session = [
             (done.item_id, done.event.value, done.timestamp.timestamp() if done.timestamp else nan)
             for done in asked.history
@@ -120,6 +136,7 @@ class Engine:
             items=[item.item_id for item in ranked],
             scores=[item.score for item in ranked],
             propensities=[1.0] * len(ranked),
+            erasure=erased,
         )
         self._answers.put(served)
         return served, ranked
@@ -128,12 +145,12 @@ class Engine:
         """Store events; on disk when this returns. Returns how many were new."""
         return self._store.append(events)
 
-    def _state(self, serving: Serving, user_id: str | None) -> UserState:
+    def _state(self, serving: Serving, user_id: str | None, erased: int) -> UserState:
         if user_id is None:
             return UserState.empty()
         states = serving.recommender.states
         newer = self._store.recent(user_id, states.until, _RECENT_EVENTS)
-        return states.of(user_id).after(newer, serving.recommender.catalogue)
+        return states.of(user_id, erased).after(newer, serving.recommender.catalogue)
 
     def _follow(self) -> None:
         while not self._stopping.wait(self._poll):

@@ -15,8 +15,8 @@ def main() -> None:
     """Source and event store → data/snapshot."""
     config, home = read_block("snapshot", SnapshotConfig), Home.from_environment()
     raw = open_source(config.source, str(home.sources)).read()
-    feedback = EventStore.at(home.events).events()
-    snapshot = take_snapshot(raw, feedback, config)
+    feedback = EventStore.at(home.events).feedback()
+    snapshot = take_snapshot(raw, feedback.events, config, feedback.erased)
     files.fresh(files.SNAPSHOT)
     snapshot.interactions.write_parquet(files.INTERACTIONS)
     snapshot.items.write_parquet(files.ITEMS)
@@ -29,7 +29,8 @@ def main() -> None:
             "items": snapshot.items.height,
             "users": snapshot.interactions[c.USER].n_unique(),
             "feedback": snapshot.feedback.height,
-            "feedback_until": feedback["seq"].max() or 0,
+            "feedback_until": feedback.until,
+            "erased": {"source": snapshot.erased_source, "feedback": snapshot.erased_feedback},
             "quarantined": snapshot.quarantine.height,
             "quarantined_share": snapshot.quarantined_share,
             "from": str(snapshot.interactions[c.TIME].min()),

@@ -15,39 +15,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from recloop import columns as c
+from recloop.store import tables
+from recloop.store.erasure import PersonalData, all_erased, drop_late
+from recloop.store.tables import micros
 
-_metadata = sa.MetaData()
-_events = sa.Table(
-    "events",
-    _metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("event_id", sa.Text, nullable=False, unique=True),
-    sa.Column(c.USER, sa.Text, nullable=False),
-    sa.Column(c.ITEM, sa.Text, nullable=False),
-    sa.Column("micros", sa.BigInteger, nullable=False),
-    sa.Column(c.EVENT, sa.Text, nullable=False),
-    sa.Column(c.VALUE, sa.Float),
-    sa.Column(c.QUERY, sa.Text),
-    sa.Column(c.SESSION, sa.Text),
-    sa.Column(c.REQUEST, sa.Text),
-    sa.Column("received_micros", sa.BigInteger, nullable=False),
-    sa.Index("events_of_user", c.USER, "micros", "seq"),
-    sqlite_autoincrement=True,
-)
-_served = sa.Table(
-    "served",
-    _metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column(c.REQUEST, sa.Text, nullable=False, unique=True),
-    sa.Column(c.USER, sa.Text),
-    sa.Column("micros", sa.BigInteger, nullable=False),
-    sa.Column("model_version", sa.Text, nullable=False),
-    sa.Column("arm", sa.Text, nullable=False),
-    sa.Column("items", sa.JSON, nullable=False),
-    sa.Column(c.SCORES, sa.JSON, nullable=False),
-    sa.Column("propensities", sa.JSON, nullable=False),
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_events, _served = tables.events, tables.served
 
 
 @dataclass(frozen=True)
@@ -67,7 +39,10 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class ServedList:
-    """One answer of the service: what was shown, at which position, by which model."""
+    """One answer of the service: what was shown, at which position, by which model.
+
+    `erasure` is the number of the user's last erasure that the answer knew of; it is not stored.
+    """
 
     request_id: str
     user_id: str | None
@@ -77,6 +52,16 @@ class ServedList:
     items: Sequence[str]
     scores: Sequence[float]
     propensities: Sequence[float]
+    erasure: int = 0
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Events and erasures as of one moment, and the last sequence number given out until then."""
+
+    events: pl.DataFrame
+    erased: pl.DataFrame
+    until: int
 
 
 class EventStore:
@@ -85,7 +70,8 @@ class EventStore:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url, connect_args={"timeout": 30})
         sa.event.listen(self._engine, "connect", _configure)
-        _metadata.create_all(self._engine)
+        tables.create(self._engine)
+        self.personal = PersonalData(self._engine)
         self._recent = _select_recent()
 
     @classmethod
@@ -94,15 +80,20 @@ class EventStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         return cls(f"sqlite:///{path}")
 
+    @property
+    def engine(self) -> sa.Engine:
+        """The connections to the store."""
+        return self._engine
+
     def append(self, events: Iterable[StoredEvent]) -> int:
         """Store what is new; returns how many were. All are on disk when this returns."""
-        now = _micros(datetime.now(UTC))
+        now = micros(datetime.now(UTC))
         rows: list[dict[str, object]] = [
             {
                 "event_id": event.event_id,
                 c.USER: event.user_id,
                 c.ITEM: event.item_id,
-                "micros": _micros(event.timestamp),
+                "micros": micros(event.timestamp),
                 c.EVENT: event.event.value,
                 c.VALUE: event.value,
                 c.QUERY: event.query,
@@ -112,31 +103,31 @@ class EventStore:
             }
             for event in events
         ]
-        return self._insert(_events, "event_id", rows)
+        with self._engine.begin() as connection:
+            return _insert(connection, _events, "event_id", rows)
 
     def append_served(self, lists: Iterable[ServedList]) -> int:
-        """Log answers; the same request id twice counts once."""
+        """Log answers; the same request id twice counts once, one from before an erasure not at all."""
+        answers = list(lists)
         rows: list[dict[str, object]] = [
             {
                 c.REQUEST: served.request_id,
                 c.USER: served.user_id,
-                "micros": _micros(served.timestamp),
+                "micros": micros(served.timestamp),
                 "model_version": served.model_version,
                 "arm": served.arm,
                 "items": list(served.items),
                 c.SCORES: list(served.scores),
                 "propensities": list(served.propensities),
             }
-            for served in lists
+            for served in answers
         ]
-        return self._insert(_served, c.REQUEST, rows)
-
-    def _insert(self, table: sa.Table, key: str, rows: list[dict[str, object]]) -> int:
-        if not rows:
-            return 0
-        statement = insert(table).on_conflict_do_nothing(index_elements=[key])
         with self._engine.begin() as connection:
-            return len(connection.execute(statement.returning(table.c.seq), rows).all())
+            added = _insert(connection, _served, c.REQUEST, rows)
+            return added - drop_late(
+                connection,
+                ((served.request_id, served.user_id, served.erasure) for served in answers),
+            )
 
     def recent(self, user_id: str, after: int, limit: int) -> list[tuple[str, str, float]]:
         """The user's last `limit` events beyond sequence number `after`, impressions left out.
@@ -152,9 +143,16 @@ class EventStore:
 
     def events(self) -> pl.DataFrame:
         """All events: seq, event_id and the contract's columns."""
-        chosen = sa.select(_events).order_by(_events.c.seq)
-        schema = {"seq": pl.Int64(), "event_id": pl.String(), **c.INTERACTIONS}
-        return self._frame(chosen, schema)
+        with self._engine.connect() as connection:
+            return _all_events(connection)
+
+    def feedback(self) -> Feedback:
+        """All events, and of whom what was erased, read in one transaction."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            events, erased = _all_events(connection), all_erased(connection)
+        numbers = pl.concat([events["seq"], erased["seq"]])
+        return Feedback(events, erased, int(numbers.to_numpy().max(initial=0)))
 
     def served(self) -> pl.DataFrame:
         """Answers given: request, user, time, model version, items, scores."""
@@ -167,27 +165,46 @@ class EventStore:
             "items": pl.List(pl.String()),
             c.SCORES: pl.List(pl.Float64()),
         }
-        return self._frame(chosen, schema)
-
-    def _frame(
-        self, chosen: sa.Select[tuple[object, ...]], schema: dict[str, pl.DataType]
-    ) -> pl.DataFrame:
         with self._engine.connect() as connection:
-            rows = [dict(row) for row in connection.execute(chosen).mappings()]
-        stored = {("micros" if name == c.TIME else name): kind for name, kind in schema.items()}
-        stored["micros"] = pl.Int64()
-        frame = pl.DataFrame([{k: row[k] for k in stored} for row in rows], schema=stored)
-        return frame.rename({"micros": c.TIME}).cast({c.TIME: c.TIMESTAMP_TYPE})
+            return _frame(connection, chosen, schema)
 
     def close(self) -> None:
         """Close every connection of the pool."""
         self._engine.dispose()
 
 
+def _insert(
+    connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, object]]
+) -> int:
+    if not rows:
+        return 0
+    statement = insert(table).on_conflict_do_nothing(index_elements=[key])
+    return len(connection.execute(statement.returning(table.c.seq), rows).all())
+
+
+def _all_events(connection: sa.Connection) -> pl.DataFrame:
+    chosen = sa.select(_events).order_by(_events.c.seq)
+    schema = {"seq": pl.Int64(), "event_id": pl.String(), **c.INTERACTIONS}
+    return _frame(connection, chosen, schema)
+
+
+def _frame(
+    connection: sa.Connection,
+    chosen: sa.Select[tuple[object, ...]],
+    schema: dict[str, pl.DataType],
+) -> pl.DataFrame:
+    rows = [dict(row) for row in connection.execute(chosen).mappings()]
+    stored = {("micros" if name == c.TIME else name): kind for name, kind in schema.items()}
+    stored["micros"] = pl.Int64()
+    frame = pl.DataFrame([{k: row[k] for k in stored} for row in rows], schema=stored)
+    return frame.rename({"micros": c.TIME}).cast({c.TIME: c.TIMESTAMP_TYPE})
+
+
 def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
     cursor.close()
 
 
@@ -203,7 +220,3 @@ def _select_recent() -> sa.Select[tuple[str, str, int]]:
         .order_by(*newest_first)
         .limit(sa.bindparam("limit"))
     )
-
-
-def _micros(moment: datetime) -> int:
-    return round((moment - _EPOCH).total_seconds() * 1_000_000)

@@ -1,0 +1,213 @@
+"""Erasure and export of one person's data: what they do, and their routes."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from math import isnan
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from recloop import columns as c
+from recloop.data.erased import pseudonym
+from recloop.data.trail import EVENT_NUMBERS
+from recloop.logs import get_log
+from recloop.recommender.recommender import Recommender
+from recloop.registry.store import Registry
+from recloop.serving.api import Id
+from recloop.serving.engine import Engine
+from recloop.store.events import EventStore
+
+STATEMENT = (
+    "Events and served lists are deleted. What the models trained before have packaged of this user is "
+    "not used any more, and stays in their files until those versions are removed; the same holds for a "
+    "model whose training is under way. Snapshots taken from now on leave out everything of the user that "
+    "is not dated after this moment; those taken before, and backups, stay as they are until they are "
+    "removed. What the user does from now on counts again."
+)
+_EVENT_NAMES = {number: name for name, number in EVENT_NUMBERS.items()}
+
+log = get_log("privacy")
+
+
+class Removed(BaseModel):
+    """Rows that were deleted."""
+
+    events: int
+    served_lists: int
+
+
+class Receipt(BaseModel):
+    """What an erasure did, and what it cannot reach.
+
+    `models_trained_before` are all versions registered at that moment; `serving_model` answers now.
+    """
+
+    user_id: str
+    erased_at: datetime
+    removed: Removed
+    serving_model: str | None
+    models_trained_before: list[str]
+    statement: str
+
+
+class HeldEvent(BaseModel):
+    """A stored event, and when it arrived."""
+
+    event_id: str
+    user_id: str
+    item_id: str
+    timestamp: datetime
+    event: c.Event
+    value: float | None
+    query: str | None
+    session_id: str | None
+    request_id: str | None
+    received: datetime
+
+
+class HeldList(BaseModel):
+    """A list that the user was answered with."""
+
+    request_id: str
+    user_id: str
+    timestamp: datetime
+    model_version: str
+    arm: str
+    items: list[str]
+    scores: list[float]
+    propensities: list[float]
+
+
+class PackagedStep(BaseModel):
+    """Something that the user liked, as a model knows it; null where it does not."""
+
+    item_id: str
+    timestamp: datetime | None
+    event: str | None
+
+
+class PackagedState(BaseModel):
+    """What the serving model holds of a user: `history`, oldest first, and every item met."""
+
+    model_version: str
+    history: list[PackagedStep]
+    seen: list[str]
+
+
+class Export(BaseModel):
+    """Everything that is held of a user and in use. `erased_at`: the last erasure, if there was one."""
+
+    user_id: str
+    exported_at: datetime
+    erased_at: datetime | None
+    packaged: PackagedState | None
+    events: list[HeldEvent]
+    served_lists: list[HeldList]
+
+
+class JsonStream(StreamingResponse):
+    """JSON, sent while it is read."""
+
+    media_type = "application/json"
+
+
+def erase(user_id: str, store: EventStore, registry: Registry, serving: str | None) -> Receipt:
+    """Delete what the store holds, and let nothing older be used again. Any number of times."""
+    erased = store.personal.erase(user_id, datetime.now(UTC))
+    log.info("erased", who=pseudonym(user_id), events=erased.events, served_lists=erased.served)
+    return Receipt(
+        user_id=user_id,
+        erased_at=erased.moment,
+        removed=Removed(events=erased.events, served_lists=erased.served),
+        serving_model=serving,
+        models_trained_before=registry.versions(),
+        statement=STATEMENT,
+    )
+
+
+def export(
+    user_id: str, store: EventStore, serving: tuple[str, Recommender] | None
+) -> Iterator[str]:
+    """An `Export` as JSON, in pieces; rows are read while it is sent.
+
+    The store is asked for the first time before this returns.
+    """
+    erased_at = store.personal.erased_at(user_id)
+    packaged = None
+    if serving is not None:
+        packaged = packaged_state(user_id, store.personal.erasure_of(user_id), *serving)
+    head: dict[str, Any] = {
+        "user_id": user_id,
+        "exported_at": datetime.now(UTC).isoformat(),
+        "erased_at": erased_at.isoformat() if erased_at else None,
+        "packaged": packaged.model_dump(mode="json") if packaged else None,
+    }
+    rows = {
+        "events": store.personal.events(user_id),
+        "served_lists": store.personal.served(user_id),
+    }
+    return _document(head, rows)
+
+
+def packaged_state(
+    user_id: str, erased: int, version: str, recommender: Recommender
+) -> PackagedState:
+    """The user's state in a model, empty where it was packaged before the erasure numbered `erased`."""
+    state, ids = recommender.states.of(user_id, erased), recommender.catalogue.ids
+    past = state.past
+    steps = zip(past.rows.tolist(), past.times.tolist(), past.events.tolist(), strict=True)
+    return PackagedState(
+        model_version=version,
+        history=[
+            PackagedStep(item_id=ids[row], timestamp=_moment(at), event=_EVENT_NAMES.get(number))
+            for row, at, number in steps
+        ],
+        seen=[ids[row] for row in state.seen.tolist()],
+    )
+
+
+def privacy_routes(engine: Callable[[], Engine]) -> APIRouter:
+    """`DELETE /v1/users/{user_id}` and `GET /v1/users/{user_id}/export`. An id may hold slashes."""
+    router = APIRouter(prefix="/v1/users", tags=["privacy"])
+    user = Annotated[Id, Path(description="As in events and requests, percent-encoded.")]
+
+    @router.delete("/{user_id:path}")
+    def erase_user(user_id: user) -> Receipt:
+        """Erase everything of a user, from the very next answer on; returns a receipt."""
+        now = engine()
+        return erase(user_id, now.store, now.registry, now.version)
+
+    @router.get(
+        "/{user_id:path}/export",
+        response_class=JsonStream,
+        response_model=None,
+        responses={200: {"model": Export, "description": "Everything held of the user."}},
+    )
+    def export_user(user_id: user) -> JsonStream:
+        """Everything held of a user and in use: events, served lists, the packaged state."""
+        now = engine()
+        model = (now.serving.version, now.serving.recommender) if now.serving else None
+        return JsonStream(export(user_id, now.store, model), headers={"cache-control": "no-store"})
+
+    return router
+
+
+def _document(head: dict[str, Any], rows: dict[str, Iterator[dict[str, Any]]]) -> Iterator[str]:
+    yield json.dumps(head)[:-1]
+    for name, found in rows.items():
+        yield f', "{name}": ['
+        yield from _separated(json.dumps(row) for row in found)
+        yield "]"
+    yield "}\n"
+
+
+def _separated(parts: Iterable[str]) -> Iterator[str]:
+    for number, part in enumerate(parts):
+        yield f",\n{part}" if number else part
+
+
+def _moment(seconds: float) -> datetime | None:
+    return None if isnan(seconds) else datetime.fromtimestamp(seconds, UTC)
