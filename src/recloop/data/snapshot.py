@@ -3,6 +3,7 @@
 Joins what the source holds with what the service was told since. Frames in, frames out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -10,6 +11,7 @@ import polars as pl
 from recloop import columns as c
 from recloop.config import Settings
 from recloop.data.contract import conform_interactions, conform_items
+from recloop.data.live import LiveItem, merge
 from recloop.data.sources import RawData, SourceConfig
 
 
@@ -37,16 +39,19 @@ class Snapshot:
     quarantined_share: float
 
 
-def take_snapshot(raw: RawData, feedback: pl.DataFrame, config: SnapshotConfig) -> Snapshot:
-    """Conform the source, keep its known share, and add the feedback.
+def take_snapshot(
+    raw: RawData, feedback: pl.DataFrame, config: SnapshotConfig, live: Sequence[LiveItem] = ()
+) -> Snapshot:
+    """Conform the source, keep its known share, and add the feedback and the `live` items.
 
     `feedback` holds the event store's rows (see `EventStore.events`). What clients sent by mistake is
     quarantined, so that it cannot shut the gate for ever. Impressions are no interactions.
     """
     interactions = conform_interactions(raw.interactions, config.source.default_event)
     items = conform_items(raw.items)
+    catalogue = merge(items.rows, live)
     known, _later = divide(interactions.rows, config.history)
-    fit, unfit = _separate_feedback(feedback, items.rows, config)
+    fit, unfit = _separate_feedback(feedback, catalogue, config)
     joined = pl.concat([known, fit.select(c.INTERACTIONS.names())])
     quarantine = [
         _label(interactions.quarantine, "interactions"),
@@ -54,7 +59,7 @@ def take_snapshot(raw: RawData, feedback: pl.DataFrame, config: SnapshotConfig) 
     ]
     return Snapshot(
         joined.filter(pl.col(c.EVENT) != c.Event.IMPRESSION).sort(c.TIME, maintain_order=True),
-        items.rows,
+        catalogue,
         fit,
         pl.concat([*quarantine, _label(unfit, "feedback")]),
         max(interactions.quarantined_share, items.quarantined_share),
