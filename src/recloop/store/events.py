@@ -11,10 +11,9 @@ from pathlib import Path
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from recloop import columns as c
+from recloop.store.connect import connect
 
 _metadata = sa.MetaData()
 _events = sa.Table(
@@ -83,8 +82,7 @@ class EventStore:
     """Safe for threads, and for several processes on one SQLite file."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url, connect_args={"timeout": 30})
-        sa.event.listen(self._engine, "connect", _configure)
+        self._engine = connect(url)
         _metadata.create_all(self._engine)
         self._recent = _select_recent()
 
@@ -93,6 +91,11 @@ class EventStore:
         """The store in this SQLite file, created where there is none."""
         path.parent.mkdir(parents=True, exist_ok=True)
         return cls(f"sqlite:///{path}")
+
+    @property
+    def database(self) -> sa.Engine:
+        """The connections, for what is stored beside events."""
+        return self._engine
 
     def append(self, events: Iterable[StoredEvent]) -> int:
         """Store what is new; returns how many were. All are on disk when this returns."""
@@ -182,13 +185,6 @@ class EventStore:
     def close(self) -> None:
         """Close every connection of the pool."""
         self._engine.dispose()
-
-
-def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
 
 
 def _select_recent() -> sa.Select[tuple[str, str, int]]:
