@@ -228,9 +228,11 @@ def test_the_page_needs_nothing_from_elsewhere(client) -> None:
 
 def test_the_contract_documents_errors(client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    assert {"/v1/recommend", "/v1/events"} == set(paths)
-    for operation in paths.values():
-        assert {"200", "400", "413", "422", "503"} <= operation["post"]["responses"].keys()
+    assert {"/v1/recommend", "/v1/events", "/v1/items", "/v1/popular"} <= set(paths)
+    assert {"/v1/items/{item_id}", "/v1/items/{item_id}/similar"} <= set(paths)
+    for path in paths.values():
+        for operation in path.values():
+            assert {"200", "400", "413", "422", "503"} <= operation["responses"].keys()
 
 
 def test_a_store_that_is_down_and_a_mistake_of_ours_are_said_in_the_same_form(
