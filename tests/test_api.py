@@ -229,7 +229,8 @@ def test_the_page_needs_nothing_from_elsewhere(client) -> None:
 def test_the_contract_documents_errors(client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     users = {"/v1/users/{user_id}", "/v1/users/{user_id}/export"}
-    assert {"/v1/recommend", "/v1/events", *users} == set(paths)
+    items = {"/v1/items", "/v1/popular", "/v1/items/{item_id}", "/v1/items/{item_id}/similar"}
+    assert {"/v1/recommend", "/v1/events", *users, *items} == set(paths)
     for operations in paths.values():
         for operation in operations.values():
             assert {"200", "400", "413", "422", "503"} <= operation["responses"].keys()

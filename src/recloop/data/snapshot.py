@@ -3,6 +3,7 @@
 Joins what the source holds with what the service was told since. Frames in, frames out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,6 +12,7 @@ from recloop import columns as c
 from recloop.config import Settings
 from recloop.data.contract import conform_interactions, conform_items, whose
 from recloop.data.erased import ERASED, keeps_by_number, keeps_by_time
+from recloop.data.live import LiveItem, merge
 from recloop.data.sources import RawData, SourceConfig
 
 
@@ -48,8 +50,9 @@ def take_snapshot(
     feedback: pl.DataFrame,
     config: SnapshotConfig,
     erased: pl.DataFrame | None = None,
+    live: Sequence[LiveItem] = (),
 ) -> Snapshot:
-    """Conform the source, keep its known share, and add the feedback.
+    """Conform the source, keep its known share, and add the feedback and the `live` items.
 
     `feedback` holds the event store's rows (see `EventStore.events`). What clients sent by mistake is
     quarantined, so that it cannot shut the gate for ever. Impressions are no interactions.
@@ -58,12 +61,13 @@ def take_snapshot(
     forgotten = ERASED.to_frame() if erased is None else erased
     interactions = conform_interactions(raw.interactions, config.source.default_event)
     items = conform_items(raw.items)
+    catalogue = merge(items.rows, live)
     dated, _later = divide(interactions.rows, config.history)
     known = dated.filter(keeps_by_time(dated, forgotten))
     bad = interactions.quarantine
     unfit_source = bad.filter(keeps_by_time(whose(raw.interactions)[bad[c.ROW]], forgotten))
     told = feedback.filter(keeps_by_number(feedback, forgotten))
-    fit, unfit = _separate_feedback(told, items.rows, config)
+    fit, unfit = _separate_feedback(told, catalogue, config)
     joined = pl.concat([known, fit.select(c.INTERACTIONS.names())])
     quarantine = [
         _label(unfit_source, "interactions"),
@@ -72,7 +76,7 @@ def take_snapshot(
     ]
     return Snapshot(
         joined.filter(pl.col(c.EVENT) != c.Event.IMPRESSION).sort(c.TIME, maintain_order=True),
-        items.rows,
+        catalogue,
         fit,
         pl.concat(quarantine),
         max(interactions.quarantined_share, items.quarantined_share),

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from recloop.models.newcomers import Newcomers, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.repeat import Repeat
-from recloop.models.scorer import Asked, Channel, Scores, by_history, standardise
+from recloop.models.scorer import Asked, Channel, Histories, Scores, by_history, standardise
 
 SEQUENTIAL = "sequential"
 COLLABORATIVE = "collaborative"
@@ -60,6 +60,22 @@ class Blend:
         """`(requests, items)`."""
         return combine(self.parts(asked))
 
+    def together(self, row: int) -> Scores:
+        """What people meet together with an item, by EASE and item-kNN alike, `(1, items)`.
+
+        Standardised over known items; new ones are worth what their like are.
+        """
+        newcomers, asked = self.newcomers, Histories([np.array([row])])
+        found = [self.channels[name](asked) for name in (COLLABORATIVE, NEIGHBOURS)]
+        alike = [standardise(scores, newcomers.known) for scores in found]
+        scores = standardise(np.sum(alike, axis=0, dtype=np.float32), newcomers.known)
+        scores[:, newcomers.rows] = newcomers.worth(scores)
+        return scores
+
+    def liked(self, channel: str) -> Scores:
+        """What a channel says to somebody of whom nothing is known, `(1, items)`."""
+        return self.channels[channel](Histories([np.empty(0, np.int64)]))
+
 
 def weighed(
     ask: Callable[[str], Scores],
@@ -105,6 +121,11 @@ def repeat_channels(items: int) -> dict[str, Channel]:
     return {f"repeat-{decay}": by_history(Repeat(items, decay)) for decay in _REPEAT_DECAYS}
 
 
+def trend(number: int) -> str:
+    """The name of the channel with this half-life, counted from the shortest."""
+    return f"trend-{number}"
+
+
 def trend_channels(trends: NDArray[np.float32]) -> dict[str, Channel]:
     """Popularity of the moment, a channel for each half-life."""
-    return {f"trend-{n}": by_history(Popularity(counts)) for n, counts in enumerate(trends)}
+    return {trend(n): by_history(Popularity(counts)) for n, counts in enumerate(trends)}

@@ -28,20 +28,33 @@ class Content:
 
 
 class QueryEncoder:
-    """A text encoder as it serves: ONNX, int8. `prefix` is put before each query."""
+    """A text encoder as it serves: ONNX, int8. The prefixes are put before a query, and a passage."""
 
     def __init__(
-        self, session: ort.InferenceSession, tokenizer: Tokenizer, max_tokens: int, prefix: str = ""
+        self,
+        session: ort.InferenceSession,
+        tokenizer: Tokenizer,
+        max_tokens: int,
+        prefix: str = "",
+        passage_prefix: str = "",
     ) -> None:
         self._session = session
         self._prefix = prefix
+        self._passage_prefix = passage_prefix
         self._tokenizer = tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
 
     def encode(self, query: str) -> NDArray[np.float32]:
         """A unit vector `(width,)` in the space of the items' vectors."""
-        encoding = self._tokenizer.encode(self._prefix + query)
+        return self._read(self._prefix + query)
+
+    def passage(self, text: str) -> NDArray[np.float32]:
+        """A unit vector `(width,)` of an item's text."""
+        return self._read(self._passage_prefix + text)
+
+    def _read(self, text: str) -> NDArray[np.float32]:
+        encoding = self._tokenizer.encode(text)
         inputs = {
             "input_ids": np.array([encoding.ids], np.int64),
             "attention_mask": np.array([encoding.attention_mask], np.int64),

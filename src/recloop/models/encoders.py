@@ -20,4 +20,4 @@ def open_encoder(card: QueryCard, encoder: bytes | None, tokenizer: str | None) 
     if encoder is None or tokenizer is None:
         raise ValueError("the model's query encoder is missing")
     session, words = open_session(encoder), Tokenizer.from_str(tokenizer)
-    return QueryEncoder(session, words, card.max_tokens, card.prefix)
+    return QueryEncoder(session, words, card.max_tokens, card.prefix, card.passage_prefix)

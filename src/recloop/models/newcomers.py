@@ -5,6 +5,8 @@ of how it is built. So the known items are scored first, by all channels togethe
 those scores.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
@@ -28,27 +30,23 @@ class NewcomerTerms(BaseModel):
     shift: float = 0.0
 
 
-class Newcomers:
-    """The items that `known` `(items,)` is false for, seen through text vectors `(items, width)`.
-
-    `rows` are theirs in the catalogue.
-    """
+class Alike:
+    """New items seen through those that are like them: `likeness` `(new items, items)` of known ones."""
 
     def __init__(
-        self, text: NDArray[np.float32], known: NDArray[np.bool_], terms: NewcomerTerms
+        self, likeness: sparse.csr_matrix, known: NDArray[np.bool_], terms: NewcomerTerms
     ) -> None:
         self.known = known
-        self.rows = np.flatnonzero(~known)
-        self._terms = terms
-        self._likeness = _likeness(text, known)
-        self._described = np.diff(self._likeness.indptr) > 0
+        self.terms = terms
+        self._likeness = likeness
+        self._described = np.diff(likeness.indptr) > 0
 
     def place(self, scores: Scores) -> Scores:
         """Scores `(requests, new items)` among `scores` `(requests, items)`, standardised for known ones.
 
         An item without text comes last.
         """
-        terms, lowest = self._terms, scores.min(1, keepdims=True, initial=0.0)
+        terms, lowest = self.terms, scores.min(1, keepdims=True, initial=0.0)
         spread = deviation(scores, self.known)
         placed = terms.stretch * self.worth(scores) + terms.shift * spread
         among: Scores = np.where(self._described, placed, lowest).astype(np.float32)
@@ -60,31 +58,68 @@ class Newcomers:
         return worth
 
 
+class Newcomers(Alike):
+    """The items that `known` `(items,)` is false for, seen through text vectors `(items, width)`.
+
+    `rows` are theirs in the catalogue.
+    """
+
+    def __init__(
+        self, text: NDArray[np.float32], known: NDArray[np.bool_], terms: NewcomerTerms
+    ) -> None:
+        self.rows = np.flatnonzero(~known)
+        super().__init__(_likeness(text, known), known, terms)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Known items `(new items, at most 20)` and how much each says, 1 together or 0 if none is like it."""
+
+    rows: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+    def likeness(self, items: int) -> sparse.csr_matrix:
+        """As a matrix `(new items, items)`."""
+        new = np.repeat(np.arange(len(self.rows)), self.rows.shape[1])
+        shape = (len(self.rows), items)
+        likeness = sparse.csr_matrix((self.weights.ravel(), (new, self.rows.ravel())), shape=shape)
+        likeness.eliminate_zeros()
+        return likeness
+
+
+class Neighbourhood:
+    """The known items that have a text, to find the nearest of them to other texts."""
+
+    def __init__(self, text: NDArray[np.float32], known: NDArray[np.bool_]) -> None:
+        self._met = np.flatnonzero(known & (text != 0).any(1))
+        # What all texts have in common makes none of them alike.
+        self._common = text[self._met].mean(0) if len(self._met) else np.float32(0)
+        self._theirs = _unit(text[self._met] - self._common)
+
+    def nearest(self, text: NDArray[np.float32]) -> Nearest:
+        """To each of `text` `(new items, width)`."""
+        count = min(_NEAREST, len(self._met))
+        columns = np.zeros((len(text), count), np.int64)
+        weights = np.zeros((len(text), count), np.float32)
+        for start in range(0, len(text) if count else 0, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            cosines = _unit(text[part] - self._common) @ self._theirs.T
+            nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+            close = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** _SHARPNESS
+            columns[part] = self._met[nearest]
+            weights[part] = close / np.maximum(close.sum(1, keepdims=True), 1e-9)
+        return Nearest(columns, weights)
+
+
 def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr_matrix:
     """`(new items, items)`: the weights of the nearest known ones, 1 together; no text, no weights."""
-    described: NDArray[np.bool_] = (text != 0).any(1)
-    new = np.flatnonzero(~known)
-    met, places = np.flatnonzero(known & described), np.flatnonzero(described[new])
-    shape, count = (len(new), len(known)), min(_NEAREST, len(met))
-    if not count:
-        nothing = (np.zeros(0, np.float32), (new[:0], new[:0]))
-        return sparse.csr_matrix(nothing, shape=shape)
-    # What all texts have in common makes none of them alike.
-    common = text[met].mean(0)
-    theirs = _unit(text[met] - common)
-    columns = np.zeros((len(places), count), np.int64)
-    weights = np.zeros((len(places), count), np.float32)
-    for start in range(0, len(places), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        cosines = _unit(text[new[places[part]]] - common) @ theirs.T
-        nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-        close = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** _SHARPNESS
-        columns[part] = met[nearest]
-        weights[part] = close / np.maximum(close.sum(1, keepdims=True), 1e-9)
-    rows = np.repeat(places, count)
-    likeness = sparse.csr_matrix((weights.ravel(), (rows, columns.ravel())), shape=shape)
-    likeness.eliminate_zeros()
-    return likeness
+    new = text[~known]
+    described = np.flatnonzero((new != 0).any(1))
+    nearest = Neighbourhood(text, known).nearest(new[described])
+    rows = np.zeros((len(new), nearest.rows.shape[1]), np.int64)
+    weights = np.zeros(rows.shape, np.float32)
+    rows[described], weights[described] = nearest.rows, nearest.weights
+    return Nearest(rows, weights).likeness(len(known))
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

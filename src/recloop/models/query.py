@@ -10,16 +10,20 @@ where their similarities differ by less than 2 · reach standard deviations.
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Literal, Protocol
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from recloop.config import Settings
+from recloop.data.catalogue import texts
 from recloop.models.blend import QUERY
 from recloop.models.scorer import Scores, standardise
+from recloop.models.searched import Searched
 from recloop.models.titles import TitleIndex
 
 TITLE = "title"
@@ -54,6 +58,10 @@ class Encoder(Protocol):
 
     def encode(self, query: str) -> NDArray[np.float32]:
         """A unit vector `(width,)`."""
+        ...
+
+    def passage(self, text: str) -> NDArray[np.float32]:
+        """The same of an item's text."""
         ...
 
 
@@ -99,11 +107,15 @@ class QueryCard(BaseModel):
     mix: QueryMix
     max_tokens: int = 0
     prefix: str = ""
+    passage_prefix: str = ""
     version: str | None = None
 
 
 class QuerySide:
-    """Matches queries with items: by meaning, and by words of the title."""
+    """Matches queries with items: by meaning, and by words of the title.
+
+    `vectors` `(items, width)` are of what `describe` says of items, as the encoder reads it.
+    """
 
     def __init__(
         self,
@@ -111,12 +123,23 @@ class QuerySide:
         vectors: NDArray[np.float32],
         titles: Sequence[str | None],
         mix: QueryMix,
+        describe: Callable[[pl.DataFrame], list[str]] = texts,
     ) -> None:
-        self._encoder = encoder
-        self._vectors = vectors
+        self.encoder = encoder
+        self.searched = Searched(vectors, TitleIndex(titles))
+        self.describe = describe
         self._neutral = np.stack([encoder.encode(phrase) for phrase in NEUTRAL])
-        self._titles = TitleIndex(titles)
         self._mix = mix
+
+    def over(self, searched: Searched) -> "QuerySide":
+        """The same over other items."""
+        other = copy(self)
+        other.searched = searched
+        return other
+
+    def likeness(self, row: int) -> Scores:
+        """`(1, items)`: the cosines of an item's text to those of all."""
+        return self.searched.similarity(self.searched.vector(row)[None])
 
     def lead(
         self, parts: Mapping[str, Scores], history: Scores, queries: Sequence[str | None]
@@ -133,19 +156,18 @@ class QuerySide:
         found = {
             **{name: part * scale for name, part in parts.items()},
             QUERY: standardise(self._similarity(asked)),
-            TITLE: np.float32(self._mix.title_weight)
-            * np.stack([self._titles.match(query) for query in asked]) ** 2,
+            TITLE: np.float32(self._mix.title_weight) * self.searched.match(asked) ** 2,
         }
         scores: Scores = history * scale + found[QUERY] + found[TITLE]
         return found, scores
 
     def _similarity(self, queries: Sequence[str]) -> Scores:
-        nothing = np.zeros(self._vectors.shape[1], np.float32)
+        nothing = np.zeros(self.searched.vectors.shape[1], np.float32)
         vectors = [self._direction(query) if query else nothing for query in queries]
-        return np.stack(vectors) @ self._vectors.T
+        return self.searched.similarity(np.stack(vectors))
 
     def _direction(self, query: str) -> NDArray[np.float32]:
-        vector = self._encoder.encode(query)
+        vector = self.encoder.encode(query)
         nearest: NDArray[np.float32] = self._neutral[(self._neutral @ vector).argmax()]
         return vector - _NEUTRAL_SHARE * nearest
 

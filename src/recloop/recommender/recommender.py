@@ -1,19 +1,23 @@
 """The one way from a request to a ranked list, for HTTP and for offline evaluation alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
-from recloop.models.blend import Blend, combine
+from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, Blend, combine
 from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
-from recloop.models.scorer import Histories, Scores
+from recloop.models.scorer import Histories, Scores, standardise
+from recloop.recommender.offer import Offer
 from recloop.recommender.state import Past, UserState, UserStates
+
+
+class UnknownItemError(LookupError):
+    """An item that the catalogue does not have."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,27 @@ class Recommender:
         repeats: bool = False,
     ) -> None:
         self.catalogue = catalogue
-        self._repeats = repeats
         self.states = states
-        self._blend = blend
-        self._query = query
-        self._categories = [frozenset(own) for own in catalogue.items[c.CATEGORIES].to_list()]
-        self._available = catalogue.items[c.AVAILABLE].to_numpy()
-        self._from = _moments(catalogue, c.PUBLISHED, np.datetime64("0001-01-01", "us"))
-        self._until = _moments(catalogue, c.EXPIRES, np.datetime64("9999-12-31", "us"))
+        self.blend = blend
+        self.query = query
+        self.offer = Offer.of(catalogue.items)
+        self._repeats = repeats
+
+    def over(
+        self,
+        *,
+        offer: Offer,
+        catalogue: Catalogue | None = None,
+        blend: Blend | None = None,
+        query: QuerySide | None = None,
+    ) -> "Recommender":
+        """The same model over another offer, or over a catalogue that has grown."""
+        other = copy(self)
+        other.offer = offer
+        other.catalogue = catalogue or self.catalogue
+        other.blend = blend or self.blend
+        other.query = query or self.query
+        return other
 
     def recommend(self, request: Request) -> list[RankedItem]:
         """At most k items, best first; none that is excluded, unavailable or filtered out.
@@ -75,6 +92,46 @@ class Recommender:
         None that is seen either, unless repeats are allowed.
         """
         ranked, scores, parts = self._rank([request])
+        return self._items(ranked, scores, parts)
+
+    def similar(self, item_id: str, request: Request) -> list[RankedItem]:
+        """At most k items like this one, under the rules of `recommend`; never the item itself.
+
+        Half of a score is the cosine of the texts in the query encoder's space, half what people meet
+        together with it by EASE and item-kNN, each standardised. New items are worth to the second half
+        what the known ones nearest in text are (as in `recommend`); a new item is judged by its text
+        alone. History and query of the request are not looked at.
+
+        Raises:
+            UnknownItemError: the catalogue does not have it, or it was deleted.
+        """
+        rows = self.catalogue.rows([item_id])
+        if not len(rows) or self.offer.gone[rows[0]]:
+            raise UnknownItemError(f"there is no item {item_id!r}")
+        row = int(rows[0])
+        parts = {
+            CONTENT: standardise(self.query.likeness(row)),
+            COLLABORATIVE: self.blend.together(row),
+        }
+        forbidden = np.append(self._forbidden(request), row)
+        return self._items(*top_k(combine(parts), [forbidden], request.k), parts)
+
+    def popular(self, request: Request, channel: str = POPULARITY) -> list[RankedItem]:
+        """At most k items in the order of a channel that is the same for everybody.
+
+        Under the rules of `recommend`. A score is the logarithm of a count; items that nobody has met
+        have 0. Empty where the model does not have the channel.
+        """
+        if channel not in self.blend.channels:
+            return []
+        parts = {channel: self.blend.liked(channel)}
+        ranked, scores = top_k(parts[channel], [self._forbidden(request)], request.k)
+        return self._items(ranked, scores, parts)
+
+    def _items(
+        self, ranked: Ranked, scores: Scores, parts: Mapping[str, Scores]
+    ) -> list[RankedItem]:
+        """The first list, of which the rest is -1."""
         return [
             RankedItem(
                 self.catalogue.ids[row],
@@ -93,10 +150,10 @@ class Recommender:
     def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
         pasts = [self._past(request) for request in requests]
         told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
-        parts = self._blend.parts(Histories([past.rows for past in pasts], told))
+        parts = self.blend.parts(Histories([past.rows for past in pasts], told))
         history = combine(parts)
         queries = [request.query for request in requests]
-        parts, scores = self._query.lead(parts, history, queries)
+        parts, scores = self.query.lead(parts, history, queries)
         forbidden = [self._forbidden(request) for request in requests]
         ranked, values = top_k(scores, forbidden, requests[0].k)
         return ranked, values, parts
@@ -106,20 +163,8 @@ class Recommender:
         return past if self._repeats else past.once()
 
     def _forbidden(self, request: Request) -> Rows:
-        rules = [self.catalogue.rows(request.exclude)]
-        if not self._repeats:
-            rules.append(request.state.seen)
-        if request.at is not None:
-            at = np.datetime64(request.at.astimezone(UTC).replace(tzinfo=None), "us")
-            on_offer = self._available & (self._from <= at) & (at < self._until)
-            rules.append(np.flatnonzero(~on_offer))
-        if request.categories:
-            wrong = [not (own & request.categories) for own in self._categories]
-            rules.append(np.flatnonzero(wrong))
-        return np.concatenate(rules)
-
-
-def _moments(catalogue: Catalogue, column: str, otherwise: np.datetime64) -> NDArray[np.datetime64]:
-    """A time column in UTC as `(items,)`, with `otherwise` where there is none."""
-    moments = catalogue.items[column].dt.replace_time_zone(None).to_numpy()
-    return np.where(np.isnat(moments), otherwise, moments)
+        """The one final filter of every list."""
+        excluded = self.catalogue.rows(request.exclude)
+        seen = excluded[:0] if self._repeats else request.state.seen
+        refused = self.offer.refused(request.at, request.categories)
+        return np.concatenate([excluded, seen, refused])

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from recloop import columns as c
-from recloop.data.catalogue import Catalogue
+from recloop.data.catalogue import Catalogue, passages, texts
 from recloop.data.split import EVENTS, HISTORY, TIMES
 from recloop.data.trail import EVENT_NUMBERS
 from recloop.models.blend import (
@@ -170,7 +170,13 @@ class Payload:
         return Recommender(
             Catalogue(self.items),
             self.blend(),
-            QuerySide(encoder, vectors.astype(np.float32), titles, self.card.query.mix),
+            QuerySide(
+                encoder,
+                vectors.astype(np.float32),
+                titles,
+                self.card.query.mix,
+                texts if self.search is None else passages,
+            ),
             UserStates(
                 self.users[c.USER].to_list(),
                 [

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
 from recloop.logs import get_log
+from recloop.recommender.recommender import UnknownItemError
 from recloop.serving.api import (
     ErrorResponse,
     EventsRequest,
@@ -22,6 +23,7 @@ from recloop.serving.api import (
     RecommendResponse,
 )
 from recloop.serving.engine import Engine, NoModelError
+from recloop.serving.items import routes
 from recloop.serving.metrics import metrics
 from recloop.serving.page import docs_page
 from recloop.serving.privacy import privacy_routes
@@ -84,6 +86,8 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
         metrics().events.labels("duplicate").inc(duplicates)
         return EventsResponse(accepted=accepted, duplicates=duplicates)
 
+    app.include_router(routes(engine))
+
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
@@ -94,6 +98,7 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     app.guard(security or SecurityConfig())
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoModelError, _no_model)
+    app.add_exception_handler(UnknownItemError, _unknown_item)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OperationalError, _store_down)
     app.add_exception_handler(Exception, _unexpected)
@@ -136,9 +141,13 @@ def _no_model(_: Request, error: Exception) -> JSONResponse:
     return _error(503, "no_model", str(error))
 
 
+def _unknown_item(_: Request, error: Exception) -> JSONResponse:
+    return _error(404, "unknown_item", str(error))
+
+
 def _store_down(_: Request, error: Exception) -> JSONResponse:
     log.error("event store not available", error=str(error))
-    return _error(503, "store_unavailable", "Events cannot be stored right now; send them again.")
+    return _error(503, "store_unavailable", "Nothing can be stored right now; send it again.")
 
 
 def _unexpected(_: Request, error: Exception) -> JSONResponse:

@@ -23,6 +23,7 @@ OPEN = frozenset({"/", "/docs", "/openapi.json"})
 SCOPES = {
     ("POST", "/v1/recommend"): Scope.RECOMMEND,
     ("GET", "/v1/items/{}/similar"): Scope.RECOMMEND,
+    ("GET", "/v1/popular"): Scope.RECOMMEND,
     ("POST", "/v1/events"): Scope.INGEST,
     ("POST", "/v1/items"): Scope.CATALOGUE,
     ("DELETE", "/v1/items/{}"): Scope.CATALOGUE,

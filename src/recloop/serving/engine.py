@@ -4,20 +4,22 @@ import queue
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import nan
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from recloop.data.live import LiveItem
 from recloop.logs import get_log
-from recloop.recommender.recommender import RankedItem, Recommender, Request
+from recloop.recommender.recommender import RankedItem, Request
 from recloop.recommender.state import UserState
 from recloop.registry.champion import Champion, read_champion
 from recloop.registry.store import Registry
 from recloop.serving.api import RecommendRequest
+from recloop.serving.live import LiveModel, Serving
 from recloop.store.events import EventStore, ServedList, StoredEvent
+from recloop.store.items import ItemStore
 
 ARM = "champion"
 # How many of a user's newest events, impressions not counted, a request looks at.
@@ -30,16 +32,8 @@ class NoModelError(RuntimeError):
     """Nothing has been promoted yet."""
 
 
-@dataclass(frozen=True)
-class Serving:
-    """A loaded model."""
-
-    version: str
-    recommender: Recommender
-
-
 class Engine:
-    """Thread-safe. `start` loads the champion and follows the pointer until `stop`."""
+    """Thread-safe. `start` loads the champion and follows pointer and items until `stop`."""
 
     def __init__(
         self, registry: Registry, pointer: Path, store: EventStore, poll_seconds: float
@@ -48,7 +42,8 @@ class Engine:
         self._pointer = pointer
         self._store = store
         self._poll = poll_seconds
-        self._serving: Serving | None = None
+        self._items = ItemStore(store.engine)
+        self.live = LiveModel(self._items)
         self._champion: Champion | None = None
         self._refused: Champion | None = None
         self._stopping = threading.Event()
@@ -56,6 +51,7 @@ class Engine:
         self._threads = [
             threading.Thread(target=self._follow, name="follow-champion", daemon=True),
             threading.Thread(target=self._write_answers, name="write-answers", daemon=True),
+            threading.Thread(target=self.live.follow, name="follow-items", daemon=True),
         ]
 
     def start(self) -> None:
@@ -68,6 +64,7 @@ class Engine:
         """Write what was answered and let go."""
         self._stopping.set()
         self._answers.put(None)
+        self.live.stop()
         for thread in self._threads:
             thread.join(timeout=10)
         self._store.close()
@@ -75,12 +72,12 @@ class Engine:
     @property
     def version(self) -> str | None:
         """The version that answers now."""
-        return self._serving.version if self._serving else None
+        return self.live.version
 
     @property
     def serving(self) -> Serving | None:
         """The model that answers now."""
-        return self._serving
+        return self.live.current()
 
     @property
     def registry(self) -> Registry:
@@ -93,25 +90,28 @@ class Engine:
         return self._store
 
     def refresh(self) -> None:
-        """Load the champion where it is not what serves; a bad one is refused and the old one stays."""
+        """Load the champion where it is not what serves; a bad one is refused and the old one stays.
+
+        Raises:
+            SQLAlchemyError: the items cannot be read right now, and the old one stays.
+        """
         champion = read_champion(self._pointer)
         if champion is None or champion in {self._champion, self._refused}:
             return
         try:
-            recommender = self._registry.load(champion.version)
+            self.live.swap(champion.version, self._registry.load(champion.version))
+        except SQLAlchemyError:
+            raise  # of the store, not of the model: to be tried again
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
             self._refused = champion
             log.error("model refused", error=repr(error), still_serving=self.version)
             return
         self._champion = champion
-        self._serving = Serving(champion.version, recommender)
         log.info("model loaded", version=champion.version)
 
     def recommend(self, asked: RecommendRequest) -> tuple[ServedList, list[RankedItem]]:
         """Answer, and log what was answered. Raises NoModelError."""
-        serving = self._serving
-        if serving is None:
-            raise NoModelError("no model has been promoted yet; run a retrain first")
+        serving = self._current()
         erased = self._store.personal.erasure_of(asked.user_id)
         state = self._state(serving, asked.user_id, erased)
         session = [
@@ -141,9 +141,42 @@ class Engine:
         self._answers.put(served)
         return served, ranked
 
+    def browse(
+        self, user_id: str | None, k: int, categories: Sequence[str], exclude: Sequence[str]
+    ) -> tuple[Serving, Request]:
+        """What serves now, and a request for a list that is not made for one person.
+
+        `user_id`: whose seen items are left out. Raises NoModelError.
+        """
+        serving = self._current()
+        request = Request(
+            state=self._state(serving, user_id, self._store.personal.erasure_of(user_id)),
+            k=k,
+            exclude=tuple(exclude),
+            categories=frozenset(categories),
+            at=datetime.now(UTC),
+        )
+        return serving, request
+
+    def upsert(self, items: Sequence[LiveItem]) -> None:
+        """Store items; on disk when this returns."""
+        self._items.upsert(items)
+        self.live.wake()
+
+    def delete(self, item_id: str) -> None:
+        """Let an item go; on disk when this returns."""
+        self._items.delete(item_id)
+        self.live.wake()
+
     def ingest(self, events: Sequence[StoredEvent]) -> int:
         """Store events; on disk when this returns. Returns how many were new."""
         return self._store.append(events)
+
+    def _current(self) -> Serving:
+        serving = self.live.current()
+        if serving is None:
+            raise NoModelError("no model has been promoted yet; run a retrain first")
+        return serving
 
     def _state(self, serving: Serving, user_id: str | None, erased: int) -> UserState:
         if user_id is None:
@@ -158,6 +191,8 @@ class Engine:
                 self.refresh()
             except (ValueError, OSError) as error:
                 log.error("champion pointer unreadable", error=str(error))
+            except SQLAlchemyError as error:
+                log.error("items unreadable, champion not loaded", error=str(error))
 
     def _write_answers(self) -> None:
         stopping = False

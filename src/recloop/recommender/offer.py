@@ -1,0 +1,84 @@
+"""What is on offer: the rules of the catalogue that hold for everybody."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recloop import columns as c
+from recloop.data.catalogue import Rows
+from recloop.data.live import LiveItem, frame
+
+_ALWAYS = np.datetime64("0001-01-01", "us")
+_NEVER = np.datetime64("9999-12-31", "us")
+
+Kind = TypeVar("Kind", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Rules of each item, all `(items,)`: on offer from `since` until `until`, in UTC, while `available`.
+
+    `gone` is deleted.
+    """
+
+    categories: Sequence[frozenset[str]]
+    available: NDArray[np.bool_]
+    since: NDArray[np.datetime64]
+    until: NDArray[np.datetime64]
+    gone: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, items: pl.DataFrame) -> "Offer":
+        """Of items in the contract's form, none of which is gone."""
+        return cls(
+            [frozenset(own) for own in items[c.CATEGORIES].to_list()],
+            items[c.AVAILABLE].to_numpy(),
+            _moments(items, c.PUBLISHED, _ALWAYS),
+            _moments(items, c.EXPIRES, _NEVER),
+            np.zeros(len(items), np.bool_),
+        )
+
+    def refused(self, at: datetime | None, categories: frozenset[str]) -> Rows:
+        """Rows of what may not be answered; availability and dates count only where `at` is given."""
+        rules = [np.flatnonzero(self.gone)]
+        if at is not None:
+            moment = np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
+            on_offer = self.available & (self.since <= moment) & (moment < self.until)
+            rules.append(np.flatnonzero(~on_offer))
+        if categories:
+            wrong = [not (own & categories) for own in self.categories]
+            rules.append(np.flatnonzero(wrong))
+        return np.concatenate(rules)
+
+    def changed(self, rows: Rows, items: Sequence[LiveItem]) -> "Offer":
+        """The same, but for these items in these rows; new ones have the rows that follow the last."""
+        told = Offer.of(frame(items))
+        size = max([len(self.gone), *(rows + 1)])
+        categories = [*self.categories, *[frozenset[str]()] * (size - len(self.categories))]
+        for row, own in zip(rows, told.categories, strict=True):
+            categories[row] = own
+        return Offer(
+            categories,
+            _put(self.available, size, rows, told.available),
+            _put(self.since, size, rows, told.since),
+            _put(self.until, size, rows, told.until),
+            _put(self.gone, size, rows, np.array([item.deleted for item in items], np.bool_)),
+        )
+
+
+def _put(values: NDArray[Kind], size: int, rows: Rows, anew: NDArray[Kind]) -> NDArray[Kind]:
+    """A copy of this size, with `anew` in `rows`."""
+    copied = np.concatenate([values, np.zeros(size - len(values), values.dtype)])
+    copied[rows] = anew
+    return copied
+
+
+def _moments(items: pl.DataFrame, column: str, otherwise: np.datetime64) -> NDArray[np.datetime64]:
+    """A time column in UTC as `(items,)`, with `otherwise` where there is none."""
+    moments = items[column].dt.replace_time_zone(None).to_numpy()
+    return np.where(np.isnat(moments), otherwise, moments)
