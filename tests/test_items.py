@@ -97,7 +97,7 @@ def test_what_people_did_with_a_live_item_is_in_the_snapshot(events) -> None:
         pl.DataFrame({"item_id": ["a"], "title": ["A"]}),
     )
     events.append([StoredEvent("e", "u", "new", LATER, c.Event.CLICK)])
-    snapshot = take_snapshot(raw, events.events(), SnapshotConfig(), [film("new")])
+    snapshot = take_snapshot(raw, events.events(), SnapshotConfig(), live=[film("new")])
     assert snapshot.interactions[c.ITEM].to_list() == ["a", "new"]
     assert snapshot.items[c.ITEM].to_list() == ["a", "new"]
     assert snapshot.items.equals(pl.concat([conform_items(raw.items).rows, frame([film("new")])]))

@@ -45,9 +45,17 @@ def engine(payload, tmp_path_factory):
         def load(self, _version: str):
             return payload.recommender()
 
+    class Breaking(Engine):
+        """Cannot let one item go."""
+
+        def delete(self, item_id: str) -> None:
+            if item_id == "broken":
+                raise RuntimeError("secret detail")
+            super().delete(item_id)
+
     pointer = tmp_path_factory.mktemp("engine") / "champion.json"
     write_champion(pointer, "v1", [])
-    engine = Engine(
+    engine = Breaking(
         Always(), pointer, EventStore.at(pointer.with_name("events.db")), poll_seconds=60
     )
     engine.refresh()
@@ -72,18 +80,8 @@ def tokens(store) -> dict[Scope, str]:
 
 @pytest.fixture(scope="module")
 def application(engine, keys, tokens):
-    """With keys, and with an endpoint for admins, one for the catalogue, and one in no list."""
+    """With keys, and with an endpoint that is in no list."""
     app = create_app(lambda: engine, SecurityConfig(keys=keys))
-
-    @app.get("/v1/users/{user_id}/export")
-    def export(user_id: str) -> str:
-        return user_id
-
-    @app.delete("/v1/items/{item_id}")
-    def delete(item_id: str) -> str:
-        if item_id == "broken":
-            raise RuntimeError("secret detail")
-        return item_id
 
     @app.get("/v1/forgotten")
     def forgotten() -> str:
