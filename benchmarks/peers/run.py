@@ -44,6 +44,9 @@ def main(
     work: Annotated[Path | None, typer.Option(help="Where requests and lists are kept.")] = None,
     protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "next-item",
     mask_seen: Annotated[bool, typer.Option("--mask-seen/--keep-seen")] = True,
+    settings: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many of each grid.")
+    ] = None,
 ) -> None:
     """Run, judge and print."""
     names = peer or list(PEERS)
@@ -59,7 +62,9 @@ def main(
     failed: dict[str, str] = {}
     for name in names:
         print(f"{name} …", file=sys.stderr, flush=True)
-        if problem := _answer(name, folder.resolve(), envs or home / "envs", work, mask_seen):
+        if problem := _answer(
+            name, folder.resolve(), envs or home / "envs", work, mask_seen, settings
+        ):
             failed[name] = problem
     answered = [name for name in names if name not in failed]
     document = _report(folder, answered, work) | {
@@ -92,12 +97,15 @@ def environment(name: str, folder: Path) -> Path:
     return python
 
 
-def _answer(name: str, folder: Path, envs: Path, work: Path, mask_seen: bool) -> str | None:
+def _answer(
+    name: str, folder: Path, envs: Path, work: Path, mask_seen: bool, settings: int | None
+) -> str | None:
     """Let one peer answer; what went wrong, if something did."""
     family = name.partition("-")[0]
     arguments: list[str | Path] = [HERE / f"{family}_peer.py", folder, "--model", name]
     arguments += ["--valid", work / "valid.parquet", "--test", work / "test.parquet"]
     arguments += ["--out", work, "--mask-seen" if mask_seen else "--no-mask-seen"]
+    arguments += ["--settings", str(settings)] if settings else []
     own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     log = work / f"{name}.log"
     try:

@@ -118,6 +118,7 @@ def run(peers: dict[str, Peer], packages: list[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="Where NAME.parquet/.json go.")
     parser.add_argument("--model", choices=sorted(peers), required=True)
     parser.add_argument("--mask-seen", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--settings", type=int, help="Only the first so many of the grid.")
     given = parser.parse_args()
     report = _compete(peers[given.model], given)
     report["versions"] = {
@@ -133,7 +134,8 @@ def _compete(peer: Peer, given: argparse.Namespace) -> dict[str, Any]:
     train = interactions[interactions["split"] == "train"]
     before_test = interactions[interactions["split"] != "test"]
     started = time.perf_counter()
-    chosen, tried = _tune(peer, train, Watch(pd.read_parquet(given.valid), given.mask_seen))
+    watch = Watch(pd.read_parquet(given.valid), given.mask_seen)
+    chosen, tried = _tune(peer.fit, peer.grid[: given.settings], train, watch)
     tuned = time.perf_counter()
     burned = time.process_time()
     final = peer.fit(before_test, chosen.setting, None)
@@ -156,12 +158,14 @@ def _compete(peer: Peer, given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _tune(peer: Peer, train: pd.DataFrame, watch: Watch) -> tuple[Fitted, list[dict[str, Any]]]:
+def _tune(
+    fit: Fit, grid: list[Setting], train: pd.DataFrame, watch: Watch
+) -> tuple[Fitted, list[dict[str, Any]]]:
     best: tuple[float, Fitted] | None = None
     tried = []
-    for setting in peer.grid:
+    for setting in grid:
         started = time.perf_counter()
-        fitted = peer.fit(train, setting, watch)
+        fitted = fit(train, setting, watch)
         seconds = time.perf_counter() - started
         quality = watch.ndcg(fitted.ranker)
         tried.append({**fitted.setting, "ndcg@10": quality, "seconds": seconds})
