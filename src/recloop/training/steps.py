@@ -51,7 +51,7 @@ class Steps:
         self._place[self._rows] = torch.arange(len(self._rows), device=compute.device)
         self._negatives = config.negatives if config.negatives < len(self._rows) else 0
         if self._negatives:
-            self._share = _shares(trails, model.known).to(compute.device)
+            self._share = _draws(trails, model.known).to(compute.device)
         ways = {"mse": self._rated, "bce": self._sampled}
         self._loss = ways.get(config.loss, self._sampled if self._negatives else self._full)
 
@@ -138,7 +138,7 @@ def _ratings(trails: Sequence[Trail]) -> tuple[float, float]:
     return float(np.nanmean(values)), max(float(np.nanstd(values)), 1e-3)
 
 
-def _shares(trails: Sequence[Trail], known: Tensor) -> Tensor:
+def _draws(trails: Sequence[Trail], known: Tensor) -> Tensor:
     """How likely each item is drawn: half by popularity, half alike for all that are known."""
     met = np.concatenate([trail.rows for trail in trails])
     counts = torch.from_numpy(np.bincount(met, minlength=len(known)))
