@@ -63,9 +63,8 @@ class Shelf:
         members = [self.offer.facts.in_categories([quota.category]) for quota in shape.rules.quotas]
         least = shape.policy.pool if isinstance(shape.policy, Exploring) else POOL
         rows = _pool(scores, max(least, k), k, shape.rules.quotas, members)
-        limits = Limits(
-            shape.rules.quotas, np.array([own[rows] for own in members]).reshape(-1, len(rows)), k
-        )
+        inside = np.array([own[rows] for own in members], np.bool_).reshape(len(members), len(rows))
+        limits = Limits(shape.rules.quotas, inside, k)
         draw = shape.policy.draws([self.catalogue.ids[row] for row in rows], shape.counts)
         places, propensities = choose(
             self._usefulness(shape, rows, scores[rows].astype(np.float64), history),
