@@ -23,7 +23,7 @@ DRAWS = 4_000
 COUNTS = Counts({"both": 100}, {"both": 30}, 1000, 50)
 POLICIES = [
     EpsilonGreedy(kind="epsilon-greedy", epsilon=0.4),
-    Softmax(kind="softmax", temperature=0.5),
+    Softmax(kind="softmax", temperature=0.05),
     Thompson(kind="thompson"),
 ]
 

@@ -68,12 +68,18 @@ SHAPES = st.builds(
     policy=POLICIES,
     seed=st.integers(0, 9),
 )
-WHERES = st.builds(
-    Where,
-    attributes=st.sampled_from([{}, {"price": (1, 2)}, {"new": (True,)}, {"none": ("x",)}]),
-    ranges=st.sampled_from([{}, {"price": (2, None)}, {"price": (None, 3)}]),
-    published=st.sampled_from([(None, None), (None, NOW), (NOW - timedelta(days=1), None)]),
-    only=st.none() | st.frozensets(st.sampled_from(NAMES)),
+ATTRIBUTES = st.sampled_from([{"price": (1, 2)}, {"new": (True,)}, {"none": ("x",)}])
+RANGES = st.sampled_from([{"price": (2, None)}, {"price": (None, 3)}])
+DATES = st.sampled_from([(None, NOW), (NOW - timedelta(days=1), None)])
+ONLY = st.frozensets(st.sampled_from(NAMES), min_size=2)
+# Mostly few conditions: where hardly anything is allowed, hardly anything can be found to leave.
+WHERES = (
+    st.just(Where())
+    | st.builds(Where, only=ONLY)
+    | st.builds(Where, attributes=ATTRIBUTES)
+    | st.builds(Where, ranges=RANGES)
+    | st.builds(Where, published=DATES)
+    | st.builds(Where, attributes=ATTRIBUTES, ranges=RANGES, published=DATES, only=ONLY)
 )
 EVENTS = st.lists(
     st.tuples(
@@ -86,7 +92,8 @@ REQUESTS = st.fixed_dictionaries(
         "k": st.integers(1, 8),
         "query": st.sampled_from([None, "north", "film east1"]),
         "exclude": st.lists(st.sampled_from(NAMES), max_size=2).map(tuple),
-        "categories": st.frozensets(st.sampled_from(CATEGORIES), max_size=2),
+        "categories": st.just(frozenset()) | st.frozensets(st.sampled_from(CATEGORIES), max_size=2),
+        "at": st.sampled_from([NOW, NOW, None]),
         "where": WHERES,
         "shape": SHAPES,
         "explain": st.booleans(),
@@ -116,10 +123,13 @@ def _fits(item, asked: Request) -> bool:
     attributes, where = json.loads(item.attributes or "{}"), asked.where
     price, published = attributes.get("price"), item.published_at
     first, last = where.published
-    return (
+    on_offer = (
         item.available
         and (published is None or published <= NOW)
         and (item.expires_at is None or item.expires_at > NOW)
+    )
+    return (
+        (on_offer or asked.at is None)
         and (not asked.categories or bool(asked.categories & set(item.categories)))
         and (where.only is None or item.item_id in where.only)
         and all(attributes.get(name) in values for name, values in where.attributes.items())
@@ -142,7 +152,7 @@ def _fits(item, asked: Request) -> bool:
 def test_what_must_not_leave_leaves_by_no_path(bases, live, events, facts, repeats) -> None:
     overlay = settled(told(Overlay.over(bases[repeats]), *live))
     served = overlay.recommender
-    asked = Request(UserState.empty().after(events, served.catalogue), at=NOW, **facts)
+    asked = Request(UserState.empty().after(events, served.catalogue), **facts)
     may = allowed(asked, events, live, repeats=repeats)
     found = served.recommend(asked)
     paths = [found, served.popular(asked)]
