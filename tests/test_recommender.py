@@ -165,14 +165,14 @@ def test_user_table_keeps_order_and_what_was_met() -> None:
     rows = user_table(INTERACTIONS, CATALOGUE).rows()
     click, play = EVENT_NUMBERS["click"], EVENT_NUMBERS["play"]
     assert rows == [
-        ("a", [0, 0], [1.0, 3.0], [click, click], [1, 0]),
-        ("b", [2], [4.0], [play], [2]),
+        ("a", [0, 0], [1.0, 3.0], [click, click], [1, 0], [1]),
+        ("b", [2], [4.0], [play], [2], []),
     ]
     disliked = INTERACTIONS.with_columns(pl.lit("hide").alias(c.EVENT))
     liked_nothing = ([], [], [])
     assert user_table(disliked, CATALOGUE).rows() == [
-        ("a", *liked_nothing, [1, 0]),
-        ("b", *liked_nothing, [2]),
+        ("a", *liked_nothing, [1, 0], [1, 0]),
+        ("b", *liked_nothing, [2], [2]),
     ]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recloop import columns as c
 from recloop.data.catalogue import Rows
 from recloop.data.live import LiveItem, frame
+from recloop.recommender.facts import Facts, Known, Mask, readable
 
 _ALWAYS = np.datetime64("0001-01-01", "us")
 _NEVER = np.datetime64("9999-12-31", "us")
@@ -23,10 +24,10 @@ Kind = TypeVar("Kind", bound=np.generic)
 class Offer:
     """Rules of each item, all `(items,)`: on offer from `since` until `until`, in UTC, while `available`.
 
-    `gone` is deleted.
+    `gone` is deleted. `facts` are what else is said of the items.
     """
 
-    categories: Sequence[frozenset[str]]
+    facts: Known
     available: NDArray[np.bool_]
     since: NDArray[np.datetime64]
     until: NDArray[np.datetime64]
@@ -36,7 +37,7 @@ class Offer:
     def of(cls, items: pl.DataFrame) -> "Offer":
         """Of items in the contract's form, none of which is gone."""
         return cls(
-            [frozenset(own) for own in items[c.CATEGORIES].to_list()],
+            Known.of(items),
             items[c.AVAILABLE].to_numpy(),
             _moments(items, c.PUBLISHED, _ALWAYS),
             _moments(items, c.EXPIRES, _NEVER),
@@ -45,30 +46,40 @@ class Offer:
 
     def refused(self, at: datetime | None, categories: frozenset[str]) -> Rows:
         """Rows of what may not be answered; availability and dates count only where `at` is given."""
-        rules = [np.flatnonzero(self.gone)]
+        wrong = self.gone.copy()
         if at is not None:
-            moment = np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
-            on_offer = self.available & (self.since <= moment) & (moment < self.until)
-            rules.append(np.flatnonzero(~on_offer))
+            moment = utc(at)
+            wrong |= ~(self.available & (self.since <= moment) & (moment < self.until))
         if categories:
-            wrong = [not (own & categories) for own in self.categories]
-            rules.append(np.flatnonzero(wrong))
-        return np.concatenate(rules)
+            wrong |= ~self.facts.in_categories(categories)
+        return np.flatnonzero(wrong)
+
+    @property
+    def dated(self) -> Mask:
+        """`(items,)`: whether a date of publication is known."""
+        dated: Mask = self.since != _ALWAYS
+        return dated
 
     def changed(self, rows: Rows, items: Sequence[LiveItem]) -> "Offer":
         """The same, but for these items in these rows; new ones have the rows that follow the last."""
         told = Offer.of(frame(items))
         size = max([len(self.gone), *(rows + 1)])
-        categories = [*self.categories, *[frozenset[str]()] * (size - len(self.categories))]
-        for row, own in zip(rows, told.categories, strict=True):
-            categories[row] = own
+        said = {
+            int(row): Facts(item.categories, readable(item.attributes))
+            for row, item in zip(rows, items, strict=True)
+        }
         return Offer(
-            categories,
+            self.facts.changed(said, size),
             _put(self.available, size, rows, told.available),
             _put(self.since, size, rows, told.since),
             _put(self.until, size, rows, told.until),
             _put(self.gone, size, rows, np.array([item.deleted for item in items], np.bool_)),
         )
+
+
+def utc(moment: datetime) -> np.datetime64:
+    """A moment as the dates of items are compared."""
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def _put(values: NDArray[Kind], size: int, rows: Rows, anew: NDArray[Kind]) -> NDArray[Kind]:

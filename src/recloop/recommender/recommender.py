@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
+from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, Blend, combine
 from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
 from recloop.models.scorer import Histories, Scores, standardise
+from recloop.recommender.filters import EVERYTHING, Where
 from recloop.recommender.offer import Offer
+from recloop.recommender.reasons import BOOST, Reason, Step, reasons, recent
+from recloop.recommender.shape import PLAIN, Shape, Shelf
 from recloop.recommender.state import Past, UserState, UserStates
 
 
@@ -24,9 +28,10 @@ class UnknownItemError(LookupError):
 class Request:
     """What somebody asks for.
 
-    `categories`: only items that have one of these. `at`: when; items not yet published or expired
-    by then are left out. Without it, as offline, availability and dates are left to `exclude`, and
-    `since` says when it is, in seconds since 1970.
+    `categories`: only items that have one of these; `where`: only those that meet it. `shape` says how
+    `recommend` chooses among what is allowed, `explain` that it tells why. `at`: when; items not yet
+    published or expired by then are left out. Without it, as offline, availability and dates are left
+    to `exclude`, and `since` says when it is, in seconds since 1970.
     """
 
     state: UserState
@@ -34,6 +39,9 @@ class Request:
     query: str | None = None
     exclude: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
+    where: Where = EVERYTHING
+    shape: Shape = PLAIN
+    explain: bool = False
     at: datetime | None = None
     since: float = float("nan")
 
@@ -44,11 +52,17 @@ class Request:
 
 @dataclass(frozen=True)
 class RankedItem:
-    """One item of an answer, with what each channel added to its score."""
+    """One item of an answer, with what each channel added to its score.
+
+    `propensity`: with which probability it is in this place, given the items before it. `reasons`: why,
+    if asked.
+    """
 
     item_id: str
     score: float
     contributions: dict[str, float]
+    propensity: float = 1.0
+    reasons: tuple[Reason, ...] = ()
 
 
 class Recommender:
@@ -87,12 +101,18 @@ class Recommender:
         return other
 
     def recommend(self, request: Request) -> list[RankedItem]:
-        """At most k items, best first; none that is excluded, unavailable or filtered out.
+        """At most k items, best first; none that is excluded, unavailable, hidden or filtered out.
 
         None that is seen either, unless repeats are allowed.
         """
-        ranked, scores, parts = self._rank([request])
-        return self._items(ranked, scores, parts)
+        parts, scores = self._scored([request])
+        forbidden = self._forbidden(request)
+        if request.shape.plain:
+            ranked, values = top_k(scores, [forbidden], request.k)
+            found = self._items(ranked, values, parts, forbidden)
+        else:
+            found = self._shaped(request, scores, parts, forbidden)
+        return self._explained(request, found) if request.explain else found
 
     def similar(self, item_id: str, request: Request) -> list[RankedItem]:
         """At most k items like this one, under the rules of `recommend`; never the item itself.
@@ -114,7 +134,8 @@ class Recommender:
             COLLABORATIVE: self.blend.together(row),
         }
         forbidden = np.append(self._forbidden(request), row)
-        return self._items(*top_k(combine(parts), [forbidden], request.k), parts)
+        ranked, scores = top_k(combine(parts), [forbidden], request.k)
+        return self._items(ranked, scores, parts, forbidden)
 
     def popular(self, request: Request, channel: str = POPULARITY) -> list[RankedItem]:
         """At most k items in the order of a channel that is the same for everybody.
@@ -125,13 +146,50 @@ class Recommender:
         if channel not in self.blend.channels:
             return []
         parts = {channel: self.blend.liked(channel)}
-        ranked, scores = top_k(parts[channel], [self._forbidden(request)], request.k)
-        return self._items(ranked, scores, parts)
+        forbidden = self._forbidden(request)
+        ranked, scores = top_k(parts[channel], [forbidden], request.k)
+        return self._items(ranked, scores, parts, forbidden)
+
+    def _shaped(
+        self, request: Request, scores: Scores, parts: Mapping[str, Scores], forbidden: Rows
+    ) -> list[RankedItem]:
+        boosts = request.shape.rules.boosts
+        if boosts:
+            lifts = request.shape.rules.lifts(self.catalogue, self.offer)[None]
+            parts, scores = {**parts, BOOST: lifts}, scores + lifts
+        allowed = scores[0].copy()
+        allowed[forbidden] = -np.inf
+        shelf = Shelf(self.catalogue, self.offer, self.query)
+        shaped = shelf.arrange(request.shape, allowed, request.k, self._past(request).rows)
+        found = self._items(shaped.rows[None], scores[:, shaped.rows], parts, forbidden)
+        drawn = zip(found, shaped.propensities, strict=True)
+        return [replace(item, propensity=propensity) for item, propensity in drawn]
+
+    def _explained(self, request: Request, found: list[RankedItem]) -> list[RankedItem]:
+        past, rows = self._past(request), self.catalogue.rows(item.item_id for item in found)
+        kept = recent(past.rows)
+        titles = self.catalogue.items[c.TITLE]
+        steps = [
+            Step(
+                self.catalogue.ids[row],
+                titles[row],
+                int(event),
+                self.blend.together(row)[0, rows],
+                self.query.likeness(row)[0, rows],
+            )
+            for row, event in zip(past.rows[kept].tolist(), past.events[kept], strict=True)
+        ]
+        return [
+            replace(item, reasons=reasons(item.item_id, place, item.contributions, steps))
+            for place, item in enumerate(found)
+        ]
 
     def _items(
-        self, ranked: Ranked, scores: Scores, parts: Mapping[str, Scores]
+        self, ranked: Ranked, scores: Scores, parts: Mapping[str, Scores], forbidden: Rows
     ) -> list[RankedItem]:
-        """The first list, of which the rest is -1."""
+        """The first list, of which the rest is -1. The only way out: no forbidden row takes it."""
+        barred = np.zeros(len(self.catalogue), np.bool_)
+        barred[forbidden] = True
         return [
             RankedItem(
                 self.catalogue.ids[row],
@@ -139,24 +197,22 @@ class Recommender:
                 {name: float(part[0, row]) for name, part in parts.items()},
             )
             for row, score in zip(ranked[0], scores[0], strict=True)
-            if row >= 0
+            if row >= 0 and not barred[row]
         ]
 
     def rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores]:
         """Row numbers and scores for many requests of one k at once; -1 fills short lists."""
-        ranked, scores, _ = self._rank(requests)
-        return ranked, scores
+        _, scores = self._scored(requests)
+        forbidden = [self._forbidden(request) for request in requests]
+        return top_k(scores, forbidden, requests[0].k)
 
-    def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
+    def _scored(self, requests: Sequence[Request]) -> tuple[dict[str, Scores], Scores]:
         pasts = [self._past(request) for request in requests]
         told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
         parts = self.blend.parts(Histories([past.rows for past in pasts], told))
         history = combine(parts)
         queries = [request.query for request in requests]
-        parts, scores = self.query.lead(parts, history, queries)
-        forbidden = [self._forbidden(request) for request in requests]
-        ranked, values = top_k(scores, forbidden, requests[0].k)
-        return ranked, values, parts
+        return self.query.lead(parts, history, queries)
 
     def _past(self, request: Request) -> Past:
         past = request.state.past
@@ -165,6 +221,9 @@ class Recommender:
     def _forbidden(self, request: Request) -> Rows:
         """The one final filter of every list."""
         excluded = self.catalogue.rows(request.exclude)
-        seen = excluded[:0] if self._repeats else request.state.seen
+        seen = request.state.hidden if self._repeats else request.state.seen
         refused = self.offer.refused(request.at, request.categories)
-        return np.concatenate([excluded, seen, refused])
+        rules = [excluded, seen, refused]
+        if not request.where.nothing:
+            rules.append(np.flatnonzero(~request.where.met(self.catalogue, self.offer)))
+        return np.concatenate(rules)

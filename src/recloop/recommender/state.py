@@ -52,16 +52,18 @@ class Past:
 
 @dataclass(frozen=True)
 class UserState:
-    """`past`: what was liked; `seen`: rows of everything met, once."""
+    """`past`: what was liked; `seen`: rows of everything met, once; `hidden`: those to be seen no more."""
 
     past: Past
     seen: Rows
+    hidden: Rows
 
     @classmethod
     def empty(cls) -> "UserState":
         """Somebody of whom nothing is known."""
         nothing = np.empty(0, np.int64)
-        return cls(Past(nothing, nothing.astype(np.float64), nothing.astype(np.int8)), nothing)
+        past = Past(nothing, nothing.astype(np.float64), nothing.astype(np.int8))
+        return cls(past, nothing, nothing)
 
     def after(self, events: Iterable[Happened], catalogue: Catalogue) -> "UserState":
         """The state once these have happened, oldest first.
@@ -75,25 +77,34 @@ class UserState:
         ]
         liked = [happened for happened in met if happened[1] in c.POSITIVE_EVENTS]
         rows = catalogue.rows(item for item, _, _ in met)
+        hidden = catalogue.rows(item for item, event, _ in met if event == c.Event.HIDE)
         return UserState(
             self.past.then(Past.of(liked, catalogue)),
             last_places(np.concatenate([self.seen, rows])),
+            last_places(np.concatenate([self.hidden, hidden])),
         )
 
 
 class UserStates:
     """The states that a model was packaged with, found by user id.
 
-    `until` is the sequence number of the last event that they include.
+    `until` is the sequence number of the last event that they include. Without `hidden`, nobody hid
+    anything.
     """
 
     def __init__(
-        self, users: Sequence[str], pasts: Sequence[Past], seen: Sequence[Rows], until: int
+        self,
+        users: Sequence[str],
+        pasts: Sequence[Past],
+        seen: Sequence[Rows],
+        until: int,
+        hidden: Sequence[Rows] | None = None,
     ) -> None:
         self.until = until
         self._place = {user: place for place, user in enumerate(users)}
         self._pasts = pasts
         self._seen = seen
+        self._hidden = hidden or [np.empty(0, np.int64)] * len(users)
 
     def of(self, user_id: str, erased: int = 0) -> UserState:
         """The user's packaged state, empty for somebody new.
@@ -103,4 +114,4 @@ class UserStates:
         place = self._place.get(user_id)
         if place is None or erased > self.until:
             return UserState.empty()
-        return UserState(self._pasts[place], self._seen[place])
+        return UserState(self._pasts[place], self._seen[place], self._hidden[place])

@@ -43,7 +43,7 @@ from recloop.recommender.state import Past, UserStates
 
 CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
-SEEN = "seen"
+SEEN, HIDDEN = "seen", "hidden"
 # How a sparse matrix is stored.
 _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
 
@@ -188,9 +188,16 @@ class Payload:
                 ],
                 [rows.astype(np.int64) for rows in _lists(self.users[SEEN])],
                 self.card.feedback_until,
+                [rows.astype(np.int64) for rows in _lists(self._hidden())],
             ),
             repeats=self.card.repeats,
         )
+
+    def _hidden(self) -> pl.Series:
+        """Rows that each user has hidden; none in models packaged before these were told apart."""
+        if HIDDEN in self.users.columns:
+            return self.users[HIDDEN]
+        return pl.Series([[]] * len(self.users), dtype=pl.List(pl.Int32))
 
 
 def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:
@@ -205,7 +212,7 @@ def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
 
 
 def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
-    """Each user's history, with times (seconds) and events (numbers), and seen items, as of the end.
+    """Each user's history, with times (seconds) and events (numbers), seen and hidden items, as of the end.
 
     Items are rows of the catalogue; others are left out. As in `UserState.after`, a later dislike
     leaves an item in the history.
@@ -227,10 +234,16 @@ def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame
         .alias(EVENTS),
     )
     seen = met.group_by(c.USER).agg(pl.col(c.ROW).alias(SEEN))
+    hidden = (
+        inside.filter(pl.col(c.EVENT) == c.Event.HIDE)
+        .unique([c.USER, c.ITEM], keep="last", maintain_order=True)
+        .group_by(c.USER)
+        .agg(pl.col(c.ROW).alias(HIDDEN))
+    )
     users = ordered.select(c.USER).unique(maintain_order=True)
-    for table in (histories, seen):
+    for table in (histories, seen, hidden):
         users = users.join(table, on=c.USER, how="left", maintain_order="left")
-    lists = (HISTORY, TIMES, EVENTS, SEEN)
+    lists = (HISTORY, TIMES, EVENTS, SEEN, HIDDEN)
     return users.select(c.USER, *(pl.col(name).fill_null([]) for name in lists))
 
 

@@ -3,20 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, Field, field_validator
 
 from recloop.columns import Event
 from recloop.data.contract import CLOCK_SKEW
+from recloop.recommender.rules import Boost, Quota
+from recloop.serving.wishes import Explanation, Filters, Id, Strict
 
 _OLDEST = datetime(1970, 1, 2, tzinfo=UTC)
-
-Id = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
-
-
-class Strict(BaseModel):
-    """Unknown fields are errors: a misspelt one must not be ignored."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def _plausible(moment: datetime | None) -> datetime | None:
@@ -43,14 +37,13 @@ class Context(Strict):
     _check = field_validator("timestamp")(_plausible)
 
 
-class Filters(Strict):
-    """Which items may be answered with: `categories` asks for one of these at least."""
-
-    categories: Annotated[list[Id], Field(max_length=100)] = []
-
-
 class RecommendRequest(Strict):
-    """Who asks (or nobody), what was just done, what is looked for."""
+    """Who asks (or nobody), what was just done, what is looked for, and how the list is to be.
+
+    `diversity`: from 0, the best scores, to 1, items as unlike each other as can be. `calibration`: from
+    0 to 1, the categories in the proportions of the history. `arm`: of the experiment, instead of the
+    assigned one, to look at it.
+    """
 
     user_id: Id | None = None
     history: Annotated[list[SessionEvent], Field(max_length=500)] = []
@@ -59,17 +52,26 @@ class RecommendRequest(Strict):
     k: Annotated[int, Field(ge=1, le=100)] = 10
     filters: Filters = Filters()
     exclude: Annotated[list[Id], Field(max_length=1_000)] = []
+    boosts: Annotated[tuple[Boost, ...], Field(max_length=100)] = ()
+    quotas: Annotated[tuple[Quota, ...], Field(max_length=100)] = ()
+    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    calibration: Annotated[float, Field(ge=0, le=1)] = 0.0
+    arm: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     explain: bool = False
 
 
 class RecommendedItem(BaseModel):
-    """`propensity`: the probability with which this item was shown here; `reasons`: only if asked."""
+    """`propensity`: the probability with which this item was shown here, given those before it.
+
+    Only if asked: `reasons`, what each part added to the score, and `explanation`, the same for people.
+    """
 
     item_id: str
     score: float
     position: int
     propensity: float
     reasons: dict[str, float] | None = None
+    explanation: list[Explanation] | None = None
 
 
 class RecommendResponse(BaseModel):

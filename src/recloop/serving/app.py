@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
 from recloop.logs import get_log
+from recloop.recommender.arms import UnknownArmError
 from recloop.recommender.recommender import UnknownItemError
 from recloop.serving.api import (
     ErrorResponse,
@@ -29,6 +30,7 @@ from recloop.serving.page import docs_page
 from recloop.serving.privacy import privacy_routes
 from recloop.serving.problems import error_answer as _error
 from recloop.serving.security import GuardedApi, SecurityConfig
+from recloop.serving.wishes import Explanation
 from recloop.store.events import StoredEvent
 
 MAX_BODY_BYTES = 2_000_000
@@ -64,6 +66,9 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
                 position=position,
                 propensity=propensity,
                 reasons=item.contributions if asked.explain else None,
+                explanation=[Explanation(**vars(reason)) for reason in item.reasons]
+                if asked.explain
+                else None,
             )
             for position, (item, propensity) in enumerate(
                 zip(ranked, served.propensities, strict=True), start=1
@@ -99,6 +104,7 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoModelError, _no_model)
     app.add_exception_handler(UnknownItemError, _unknown_item)
+    app.add_exception_handler(UnknownArmError, _unknown_arm)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(OperationalError, _store_down)
     app.add_exception_handler(Exception, _unexpected)
@@ -143,6 +149,10 @@ def _no_model(_: Request, error: Exception) -> JSONResponse:
 
 def _unknown_item(_: Request, error: Exception) -> JSONResponse:
     return _error(404, "unknown_item", str(error))
+
+
+def _unknown_arm(_: Request, error: Exception) -> JSONResponse:
+    return _error(422, "unknown_arm", str(error))
 
 
 def _store_down(_: Request, error: Exception) -> JSONResponse:

@@ -18,10 +18,12 @@ from recloop.registry.champion import Champion, read_champion
 from recloop.registry.store import Registry
 from recloop.serving.api import RecommendRequest
 from recloop.serving.live import LiveModel, Serving
+from recloop.serving.policy import ServingPolicy
+from recloop.serving.shaping import Shaping
 from recloop.store.events import EventStore, ServedList, StoredEvent
 from recloop.store.items import ItemStore
+from recloop.store.outcomes import Outcomes
 
-ARM = "champion"
 # How many of a user's newest events, impressions not counted, a request looks at.
 _RECENT_EVENTS = 5_000
 
@@ -36,12 +38,18 @@ class Engine:
     """Thread-safe. `start` loads the champion and follows pointer and items until `stop`."""
 
     def __init__(
-        self, registry: Registry, pointer: Path, store: EventStore, poll_seconds: float
+        self,
+        registry: Registry,
+        pointer: Path,
+        store: EventStore,
+        poll_seconds: float,
+        policy: ServingPolicy | None = None,
     ) -> None:
         self._registry = registry
         self._pointer = pointer
         self._store = store
         self._poll = poll_seconds
+        self._shaping = Shaping(policy or ServingPolicy(), Outcomes(store.engine))
         self._items = ItemStore(store.engine)
         self.live = LiveModel(self._items)
         self._champion: Champion | None = None
@@ -112,6 +120,8 @@ class Engine:
     def recommend(self, asked: RecommendRequest) -> tuple[ServedList, list[RankedItem]]:
         """Answer, and log what was answered. Raises NoModelError."""
         serving = self._current()
+        request_id = uuid.uuid4().hex
+        arm, shape = self._shaping.of(asked, request_id)
         erased = self._store.personal.erasure_of(asked.user_id)
         state = self._state(serving, asked.user_id, erased)
         session = [
@@ -122,20 +132,23 @@ class Engine:
             state=state.after(session, serving.recommender.catalogue),
             k=asked.k,
             query=asked.query,
-            exclude=tuple(asked.exclude),
+            exclude=(*asked.exclude, *asked.filters.deny),
             categories=frozenset(asked.filters.categories),
+            where=asked.filters.where(),
+            shape=shape,
+            explain=asked.explain,
             at=asked.context.timestamp or datetime.now(UTC),
         )
         ranked = serving.recommender.recommend(request)
         served = ServedList(
-            request_id=uuid.uuid4().hex,
+            request_id=request_id,
             user_id=asked.user_id,
             timestamp=request.at or datetime.now(UTC),
             model_version=serving.version,
-            arm=ARM,
+            arm=arm,
             items=[item.item_id for item in ranked],
             scores=[item.score for item in ranked],
-            propensities=[1.0] * len(ranked),
+            propensities=[item.propensity for item in ranked],
             erasure=erased,
         )
         self._answers.put(served)
@@ -189,10 +202,11 @@ class Engine:
         while not self._stopping.wait(self._poll):
             try:
                 self.refresh()
+                self._shaping.follow()
             except (ValueError, OSError) as error:
                 log.error("champion pointer unreadable", error=str(error))
             except SQLAlchemyError as error:
-                log.error("items unreadable, champion not loaded", error=str(error))
+                log.error("store unreadable, nothing followed", error=str(error))
 
     def _write_answers(self) -> None:
         stopping = False

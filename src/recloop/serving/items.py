@@ -11,10 +11,11 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, field_v
 from recloop.data.live import LiveItem
 from recloop.models.blend import trend
 from recloop.recommender.recommender import RankedItem, Request
-from recloop.serving.api import ErrorResponse, Id, Strict
+from recloop.serving.api import ErrorResponse
 from recloop.serving.engine import Engine
 from recloop.serving.live import Serving
 from recloop.serving.metrics import metrics
+from recloop.serving.wishes import Id, Strict
 
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _STRIPPED = "must neither begin nor end with a space"

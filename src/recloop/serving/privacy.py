@@ -16,8 +16,8 @@ from recloop.data.trail import EVENT_NUMBERS
 from recloop.logs import get_log
 from recloop.recommender.recommender import Recommender
 from recloop.registry.store import Registry
-from recloop.serving.api import Id
 from recloop.serving.engine import Engine
+from recloop.serving.wishes import Id
 from recloop.store.events import EventStore
 
 STATEMENT = (

@@ -11,6 +11,7 @@ from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
 from recloop.serving.envelope import Envelope
 from recloop.serving.metrics import metrics
+from recloop.serving.policy import ServingPolicy
 from recloop.serving.security import SecurityConfig
 from recloop.store.events import EventStore
 
@@ -26,7 +27,10 @@ class RecloopService:
     def __init__(self) -> None:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
-        self.engine = Engine(Registry(home), home.champion, EventStore.at(home.events), poll)
+        policy = ServingPolicy.from_environment()
+        self.engine = Engine(
+            Registry(home), home.champion, EventStore.at(home.events), poll, policy
+        )
         metrics()
         self.engine.start()
         _engines.append(self.engine)

@@ -153,15 +153,20 @@ class EventStore:
         return Feedback(events, erased, int(numbers.to_numpy().max(initial=0)))
 
     def served(self) -> pl.DataFrame:
-        """Answers given: request, user, time, model version, items, scores."""
+        """Answers given: request, user, time, model version, arm, items, scores, propensities.
+
+        A propensity is the probability of the item in its place, given those before it.
+        """
         chosen = sa.select(_served).order_by(_served.c.seq)
         schema = {
             c.REQUEST: pl.String(),
             c.USER: pl.String(),
             c.TIME: c.TIMESTAMP_TYPE,
             "model_version": pl.String(),
+            "arm": pl.String(),
             "items": pl.List(pl.String()),
             c.SCORES: pl.List(pl.Float64()),
+            "propensities": pl.List(pl.Float64()),
         }
         with self._engine.connect() as connection:
             return _frame(connection, chosen, schema)
