@@ -18,7 +18,12 @@ _engines: list[Engine] = []
 app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
 
 
-@bentoml.service(name="recloop", workers=int(os.environ.get("RECLOOP_WORKERS", "1")))
+# No access log: its paths say who somebody is, and a line costs a tenth of an answer.
+@bentoml.service(
+    name="recloop",
+    workers=int(os.environ.get("RECLOOP_WORKERS", "1")),
+    logging={"access": {"enabled": False}},
+)
 @bentoml.asgi_app(app, path="/", name="api")
 class RecloopService:
     """Recommendations over HTTP."""
