@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from load import Call
 
 from recloop import columns as c
+from recloop.config import Home
 from recloop.registry.payload import Payload
+from recloop.registry.store import Registry
 
 _EXCLUDED = 10
 _WORDS = 3
@@ -58,3 +60,12 @@ class Calls:
 
     def _some(self, values: list[str], count: int) -> list[str]:
         return self._random.sample(values, min(count, len(values)))
+
+
+def served_payload(home: Home) -> Payload:
+    """Of the champion."""
+    registry = Registry(home)
+    champion = registry.champion()
+    if champion is None:
+        raise LookupError("the copy has no champion")
+    return Payload.load(registry.path(champion.version) / "model")

@@ -10,29 +10,21 @@ import json
 import os
 import platform
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
 import typer
-from calls import Calls
-from load import Call, offer, summary
+from calls import Calls, served_payload
+from steps import KNOWN_RATE, WARM_UP_SECONDS, peak, step
 
 from flows.shell import CHECKOUT, run
 from flows.system import System
 from recloop.config import Home
 from recloop.registry.payload import Payload
 from recloop.registry.store import Registry
-
-RATES = (250, 500, 750, 1000, 1500, 2000)
-P99_MS = 25.0
-WARM_UP_SECONDS = 5.0
-# Fewer than that many of a thousand may fail at a rate that is held.
-_FAILURES = 0.001
 
 
 def main(
@@ -52,7 +44,7 @@ def main(
             started = time.monotonic()
             system.start_service()
             ready = time.monotonic() - started
-            steps = _steps(system.at.service, _payload(copied), seconds)
+            steps = _steps(system.at.service, served_payload(copied), seconds)
             memory = _memory(system.children.running["service"].pid)
     machine = {"cpus": sorted(os.sched_getaffinity(0)), "machine": platform.machine()}
     document = {
@@ -83,38 +75,15 @@ def _copy(source: Home, target: Home) -> Home:
     return target
 
 
-def _payload(home: Home) -> Payload:
-    registry = Registry(home)
-    champion = registry.champion()
-    if champion is None:
-        raise LookupError("the copy has no champion")
-    return Payload.load(registry.path(champion.version) / "model")
-
-
 def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
     calls = Calls(payload)
-
-    def step(name: str, kind: Iterator[Call], rate: float) -> dict[str, Any]:
-        print(f"{name} at {rate:g}/s", file=sys.stderr, flush=True)
-        offer(url, kind, rate, WARM_UP_SECONDS)
-        return summary(offer(url, kind, rate, seconds), rate)
-
-    found: dict[str, Any] = {
-        "known": step("known users", calls.known(), 100),
-        "queries": step("fresh queries", calls.queries(), 50),
-        "mixed": step("a fifth events", calls.mixed(), 100),
+    known = step(url, "known users", calls.known(), KNOWN_RATE, seconds)
+    return {
+        "known": known,
+        "queries": step(url, "fresh queries", calls.queries(), 50, seconds),
+        "mixed": step(url, "a fifth events", calls.mixed(), 100, seconds),
+        "peak": peak(url, calls, seconds, known),
     }
-    tried = []
-    for rate in RATES:
-        tried.append(step("known users", calls.known(), rate))
-        if not _held(tried[-1]):
-            break
-    held = [each["rate"] for each in (found["known"], *tried) if _held(each)]
-    return {**found, "peak": {"p99_limit_ms": P99_MS, "held": max(held, default=0), "tried": tried}}
-
-
-def _held(step: dict[str, Any]) -> bool:
-    return bool(step["p99_ms"] <= P99_MS and step["error_rate"] < _FAILURES)
 
 
 def _memory(pid: int) -> list[dict[str, Any]]:
