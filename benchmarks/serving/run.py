@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import psutil
 import typer
 from calls import Calls, served_payload
-from steps import KNOWN_RATE, WARM_UP_SECONDS, peak, step
+from steps import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
 
 from flows.shell import CHECKOUT, run
 from flows.system import System
@@ -77,8 +77,10 @@ def _copy(source: Home, target: Home) -> Home:
 
 def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
     calls = Calls(payload)
+    calm = step(url, "known users", calls.known(), CALM_RATE, seconds)
     known = step(url, "known users", calls.known(), KNOWN_RATE, seconds)
     return {
+        "calm": calm,
         "known": known,
         "queries": step(url, "fresh queries", calls.queries(), 50, seconds),
         "mixed": step(url, "a fifth events", calls.mixed(), 100, seconds),

@@ -7,7 +7,8 @@ from typing import Any
 from calls import Calls
 from load import Call, offer, summary
 
-KNOWN_RATE = 100
+# One after another, so that nobody waits for somebody else; and what a small shop has at its busiest.
+CALM_RATE, KNOWN_RATE = 5, 100
 RATES = (250, 500, 750, 1000, 1500, 2000)
 P99_MS = 25.0
 WARM_UP_SECONDS = 5.0
@@ -25,7 +26,7 @@ def step(url: str, name: str, calls: Iterator[Call], rate: float, seconds: float
 def peak(url: str, calls: Calls, seconds: float, known: dict[str, Any]) -> dict[str, Any]:
     """Ever higher rates of known users until one is not held; `known` was measured at the lowest."""
     tried: list[dict[str, Any]] = []
-    for rate in RATES:
+    for rate in RATES if _held(known) else ():
         tried.append(step(url, "known users", calls.known(), rate, seconds))
         if not _held(tried[-1]):
             break
