@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run up serve monitor retrain retain repro test check lock bench clean
+.PHONY: help setup run up serve monitor retrain retain repro test check lock bench bench-serving clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(READY) ## Make the virtual environment from the lock file
 
@@ -62,6 +62,9 @@ lock: $(READY) ## Write requirements.lock anew from pyproject.toml
 
 bench: $(READY) ## Run the offline benchmark
 	@$(BIN)/python benchmarks/offline.py
+
+bench-serving: $(READY) ## Put the service under load; options in ARGS
+	@PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/serving/run.py $(ARGS)
 
 clean: ## Remove the virtual environment, the state and every output
 	@git update-index --no-skip-worktree dvc.lock && git checkout --quiet dvc.lock

@@ -10,13 +10,13 @@ import os
 import platform
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
 import typer
 from asked import PARTS, make_requests
+from environments import environment
 from score import judge
 
 from recloop.config import Home
@@ -77,24 +77,6 @@ def main(
         out.write_text(text + "\n", encoding="utf-8")
     print(text)
     raise typer.Exit(1 if failed else 0)
-
-
-def environment(name: str, folder: Path) -> Path:
-    """The Python of a peer's environment, made from its requirements unless it is there already."""
-    requirements = HERE / f"requirements-{name}.txt"
-    wanted = requirements.read_text(encoding="utf-8")
-    target = folder.resolve() / name
-    python, ready = target / "bin" / "python", target / "ready.txt"
-    if ready.exists() and ready.read_text(encoding="utf-8") == wanted:
-        return python
-    venv.create(target, clear=True, with_pip=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # torch first and alone: so pip takes the CPU build where there is one.
-    for torch in (line for line in wanted.splitlines() if line.startswith("torch==")):
-        subprocess.run([*pip, torch], check=True)
-    subprocess.run([*pip, "--requirement", requirements], check=True)
-    ready.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def _answer(

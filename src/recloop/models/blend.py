@@ -87,12 +87,14 @@ def weighed(
 
     `lengths` `(requests,)` are those of the histories.
     """
-    counted = {name: weights.of(name, lengths) for name in weights.channels}
-    return {
-        name: weight * standardise(ask(name), known)
-        for name, weight in counted.items()
-        if weight.any()
-    }
+    every = {name: weights.of(name, lengths) for name in weights.channels}
+    counted = {name: weight for name, weight in every.items() if weight.any()}
+    if not counted:
+        return {}
+    # All at once: at a single request, a channel costs less than the calls that standardise it.
+    scaled = standardise(np.concatenate([ask(name) for name in counted]), known)
+    each = np.split(scaled, len(counted))
+    return {name: counted[name] * scores for name, scores in zip(counted, each, strict=True)}
 
 
 def parts(

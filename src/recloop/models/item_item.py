@@ -29,15 +29,10 @@ class ItemItem(Generic[Weights]):
         self._place[rows] = np.arange(len(rows))
 
     def score(self, histories: Sequence[History]) -> Scores:
-        histories = [last_places(history) for history in histories]
-        rows = [self._place[history] for history in histories]
-        weights = [recency_weights(len(history), self.decay) for history in histories]
-        ends = np.cumsum([0, *map(len, histories)])
-        data, columns = np.concatenate(weights), np.concatenate(rows)
-        data, columns = np.where(columns < 0, 0, data), np.maximum(columns, 0)
-        shape = (len(histories), len(self.rows))
-        recent = sparse.csr_matrix((data, columns, ends), shape=shape)
         scores = np.zeros((len(histories), self.items), np.float32)
-        found = recent @ self.weights
-        scores[:, self.rows] = found.toarray() if sparse.issparse(found) else found
+        for row, history in enumerate(histories):
+            steps = last_places(history)
+            places, weights = self._place[steps], recency_weights(len(steps), self.decay)
+            met = places >= 0
+            scores[row, self.rows] = weights[met] @ self.weights[places[met]]
         return scores

@@ -1,0 +1,71 @@
+"""What is asked under load: users, items and words of the served model's own data."""
+
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from load import Call
+
+from recloop import columns as c
+from recloop.config import Home
+from recloop.registry.payload import Payload
+from recloop.registry.store import Registry
+
+_EXCLUDED = 10
+_WORDS = 3
+
+
+class Calls:
+    """Endless calls of each kind, the same ones for a seed."""
+
+    def __init__(self, payload: Payload, seed: int = 1) -> None:
+        self._random = random.Random(seed)  # noqa: S311 - of no secret
+        self._users = payload.users[c.USER].to_list()
+        self._items = payload.items[c.ITEM].to_list()
+        categories = payload.items[c.CATEGORIES].explode().drop_nulls()
+        self._categories = categories.unique(maintain_order=True).to_list()
+        titles = payload.items[c.TITLE].drop_nulls().to_list()
+        self._words = sorted({word for title in titles for word in title.split()})
+
+    def known(self) -> Iterator[Call]:
+        """A known user, ten items, three categories to choose from and ten exclusions."""
+        while True:
+            filters = {"categories": self._some(self._categories, 3)}
+            body = {"user_id": self._random.choice(self._users), "k": 10, "filters": filters}
+            body["exclude"] = self._some(self._items, _EXCLUDED)
+            yield Call("/v1/recommend", body)
+
+    def queries(self) -> Iterator[Call]:
+        """A known user with a text that was not asked before."""
+        for number, call in enumerate(self.known()):
+            query = " ".join([*self._some(self._words, _WORDS), str(number)])
+            body = {"user_id": call.body["user_id"], "k": 10, "query": query}
+            yield Call(call.path, body)
+
+    def mixed(self) -> Iterator[Call]:
+        """One call in five reports a click, the others are those of `known`."""
+        for call in self.known():
+            yield self._click() if self._random.random() < 0.2 else call  # noqa: PLR2004 - said above
+
+    def _click(self) -> Call:
+        event = {
+            "event_id": uuid.uuid4().hex,
+            "user_id": self._random.choice(self._users),
+            "item_id": self._random.choice(self._items),
+            "timestamp": datetime.now(UTC).isoformat(),
+            "event": c.Event.CLICK.value,
+        }
+        return Call("/v1/events", {"events": [event]})
+
+    def _some(self, values: list[str], count: int) -> list[str]:
+        return self._random.sample(values, min(count, len(values)))
+
+
+def served_payload(home: Home) -> Payload:
+    """Of the champion."""
+    registry = Registry(home)
+    champion = registry.champion()
+    if champion is None:
+        raise LookupError("the copy has no champion")
+    return Payload.load(registry.path(champion.version) / "model")

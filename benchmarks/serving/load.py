@@ -1,0 +1,79 @@
+"""Open-loop load: requests leave at a constant rate, whether or not earlier ones have come back.
+
+A latency runs from the moment at which a request was due, so that a service that stalls cannot slow
+down its own measurement (coordinated omission, Tene 2013).
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: a path, and a body of JSON."""
+
+    path: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Seconds from when it was due to its last byte, by how much it left late, and whether it was a 2xx."""
+
+    seconds: float
+    late: float
+    fine: bool
+
+
+def offer(url: str, calls: Iterator[Call], rate: float, seconds: float) -> list[Answered]:
+    """Send `rate` calls a second for `seconds`; returns when all have come back or timed out."""
+    return asyncio.run(_offer(url, islice(calls, round(rate * seconds)), rate))
+
+
+def summary(answers: list[Answered], rate: float) -> dict[str, Any]:
+    """Percentiles in milliseconds, failures among them; `late_p99_ms` is the generator's own delay."""
+    seconds = np.array([answer.seconds for answer in answers])
+    late = np.array([answer.late for answer in answers])
+    p50, p95, p99 = np.percentile(seconds, [50, 95, 99]) * 1e3
+    errors = sum(not answer.fine for answer in answers)
+    return {
+        "rate": rate,
+        "requests": len(answers),
+        "errors": errors,
+        "error_rate": errors / len(answers),
+        "p50_ms": round(float(p50), 2),
+        "p95_ms": round(float(p95), 2),
+        "p99_ms": round(float(p99), 2),
+        "late_p99_ms": round(float(np.percentile(late, 99) * 1e3), 2),
+    }
+
+
+async def _offer(url: str, calls: Iterator[Call], rate: float) -> list[Answered]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=_TIMEOUT) as session:
+        started, waiting = time.perf_counter(), []
+        for number, call in enumerate(calls):
+            due = started + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            waiting.append(asyncio.create_task(_send(session, call, due)))
+        return await asyncio.gather(*waiting)
+
+
+async def _send(session: aiohttp.ClientSession, call: Call, due: float) -> Answered:
+    late = time.perf_counter() - due
+    try:
+        async with session.post(call.path, json=call.body) as answer:
+            await answer.read()
+            fine = answer.ok
+    except (aiohttp.ClientError, TimeoutError):
+        fine = False
+    return Answered(time.perf_counter() - due, late, fine)

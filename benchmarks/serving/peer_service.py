@@ -1,0 +1,143 @@
+"""A peer as the plainest service of its own: fitted when it starts, FastAPI and uvicorn around it.
+
+`python peer_service.py FOLDER MODEL PORT` runs in the peer's environment, nothing of recloop, with
+`benchmarks/peers` on the path. It answers the requests of `calls.known`: histories as fitted, no events.
+"""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+# Those that validation chose on MovieLens-100K (benchmarks/results/peers-ml-100k-leave-one-out.json), but
+# for the epochs: weights do not change how long an answer takes.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "implicit-als": {"factors": 64, "regularization": 10.0, "alpha": 1.0, "iterations": 15},
+    "rectools-sasrec": {
+        "n_factors": 64,
+        "n_heads": 2,
+        "n_blocks": 2,
+        "dropout_rate": 0.2,
+        "lr": 1e-3,
+        "batch_size": 128,
+        "session_max_len": 50,
+        "patience": 1,
+        "epochs": 1,
+    },
+}
+
+# User, k, and the items that may be answered with → item ids and scores.
+Answer = Callable[[str, int, np.ndarray], tuple[list[str], list[float]]]
+
+
+class Filters(BaseModel):
+    """As recloop has them."""
+
+    categories: list[str] = []
+
+
+class Asked(BaseModel):
+    """As recloop has it."""
+
+    user_id: str
+    k: int = 10
+    filters: Filters = Filters()
+    exclude: list[str] = []
+
+
+class Allowed:
+    """Which items a request may be answered with, by the position in `ids`."""
+
+    def __init__(self, items: pd.DataFrame, ids: pd.Index) -> None:
+        self._ids = ids
+        categories = items.set_index("item_id")["categories"].loc[ids].explode()
+        self._of = {
+            name: ids.get_indexer(rows.index) for name, rows in categories.groupby(categories)
+        }
+
+    def places(self, asked: Asked) -> np.ndarray:
+        """Whether each item may be, `(items,)`."""
+        allowed = np.full(len(self._ids), not asked.filters.categories)
+        for name in asked.filters.categories:
+            allowed[self._of.get(name, [])] = True
+        excluded = self._ids.get_indexer(asked.exclude)
+        allowed[excluded[excluded >= 0]] = False
+        return allowed
+
+
+def als(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
+    """implicit: the user's stored vector, what they have had left out."""
+    peer = import_module("implicit_peer")
+    fitted = peer.fit_als(rows, SETTINGS["implicit-als"], None).ranker
+    model, ids = fitted._model, fitted._items
+    histories, _ = peer._matrix(rows)
+    users = {user: row for row, user in enumerate(pd.factorize(rows["user_id"])[1])}
+
+    def answer(user: str, k: int, allowed: np.ndarray) -> tuple[list[str], list[float]]:
+        row = users[user]
+        found, scores = model.recommend(
+            row, histories[row], N=k, filter_items=np.flatnonzero(~allowed)
+        )
+        real = (found >= 0) & (scores > peer.NOTHING)
+        return ids[found[real]].tolist(), scores[real].tolist()
+
+    return answer, ids
+
+
+def sasrec(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
+    """RecTools: `recommend` for one user of the data set of all histories."""
+    peer = import_module("rectools_peer")
+    model = peer.fit_sasrec(rows, SETTINGS["rectools-sasrec"], None).ranker.model
+    histories = peer._dataset(rows["user_id"], rows["item_id"])
+    ids = pd.Index(rows["item_id"].unique())
+
+    def answer(user: str, k: int, allowed: np.ndarray) -> tuple[list[str], list[float]]:
+        found = model.recommend(
+            [user], histories, k=k, filter_viewed=True, items_to_recommend=ids[allowed].to_numpy()
+        )
+        return found["item_id"].tolist(), found["score"].tolist()
+
+    return answer, ids
+
+
+KINDS = {"implicit-als": als, "rectools-sasrec": sasrec}
+
+
+def create_app(folder: Path, model: str) -> FastAPI:
+    """Fit on `interactions.parquet` (in order) and `items.parquet`."""
+    answer, ids = KINDS[model](pd.read_parquet(folder / "interactions.parquet"))
+    allowed = Allowed(pd.read_parquet(folder / "items.parquet"), ids)
+    app = FastAPI()
+
+    @app.post("/v1/recommend")
+    def recommend(asked: Asked) -> dict[str, Any]:
+        items, scores = answer(asked.user_id, asked.k, allowed.places(asked))
+        return {
+            "items": [
+                {"item_id": item, "score": score, "position": position}
+                for position, (item, score) in enumerate(zip(items, scores, strict=True), 1)
+            ]
+        }
+
+    @app.get("/readyz")
+    def ready() -> None:
+        """Once it answers at all."""
+
+    return app
+
+
+if __name__ == "__main__":
+    name = sys.argv[2]
+    uvicorn.run(
+        create_app(Path(sys.argv[1]), name),
+        port=int(sys.argv[3]),
+        access_log=False,
+        log_level="warning",
+    )

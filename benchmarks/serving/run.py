@@ -1,0 +1,100 @@
+"""How fast the service answers, under a load that does not wait for it.
+
+`python benchmarks/serving/run.py --out benchmarks/results/serving.json` copies a home with a packaged
+model to a temporary folder, builds this checkout's Bento there, starts it as `make serve` does, and
+prints latencies, errors, memory and seconds until ready as JSON. Give it a quiet machine. The first
+seconds of load, before every step alike, are warm-up and not counted.
+"""
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+from calls import Calls, served_payload
+from steps import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
+
+from flows.shell import CHECKOUT, run
+from flows.system import System
+from recloop.config import Home
+from recloop.registry.payload import Payload
+from recloop.registry.store import Registry
+
+
+def main(
+    home: Annotated[Path | None, typer.Option(help="With a packaged model.")] = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each step.")] = 60,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
+) -> None:
+    """Copy, start, load, print."""
+    source = Home(home.resolve()) if home else Home.from_environment()
+    if Registry(source).champion() is None:
+        raise typer.BadParameter(f"no champion in {source.root}: `make run` makes one")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        copied = _copy(source, Home(Path(name)))
+        os.environ["RECLOOP_WORKERS"] = str(workers)
+        with System.running(copied, "bench") as system:
+            started = time.monotonic()
+            system.start_service()
+            ready = time.monotonic() - started
+            steps = _steps(system.at.service, served_payload(copied), seconds)
+            memory = _memory(system.children.running["service"].pid)
+    machine = {"cpus": sorted(os.sched_getaffinity(0)), "machine": platform.machine()}
+    document = {
+        "machine": machine,
+        "workers": workers,
+        "seconds_per_step": seconds,
+        "warm_up_seconds_excluded": WARM_UP_SECONDS,
+        "seconds_until_ready": round(ready, 2),
+        "steps": steps,
+        "memory_mb": memory,
+    }
+    text = json.dumps(document, indent=2)
+    if out:
+        out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def _copy(source: Home, target: Home) -> Home:
+    """The model and the events of a home, with a Bento of this checkout."""
+    shutil.copytree(source.models / "models", target.models / "models", symlinks=True)
+    shutil.copy(source.champion, target.champion)
+    if source.events.exists():
+        for path in source.root.glob(f"{source.events.name}*"):
+            shutil.copy(path, target.root)
+    extra = {"BENTOML_HOME": str(target.models), "RECLOOP_HOME": str(target.root)}
+    extra["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])
+    run(["bentoml", "build", "src", "-f", "bentofile.yaml"], extra=extra)
+    return target
+
+
+def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
+    calls = Calls(payload)
+    calm = step(url, "known users", calls.known(), CALM_RATE, seconds)
+    known = step(url, "known users", calls.known(), KNOWN_RATE, seconds)
+    return {
+        "calm": calm,
+        "known": known,
+        "queries": step(url, "fresh queries", calls.queries(), 50, seconds),
+        "mixed": step(url, "a fifth events", calls.mixed(), 100, seconds),
+        "peak": peak(url, calls, seconds, known),
+    }
+
+
+def _memory(pid: int) -> list[dict[str, Any]]:
+    """Of the server and each of its processes, largest last; PSS shares out what several have in common."""
+    parent = psutil.Process(pid)
+    full = [each.memory_full_info() for each in (parent, *parent.children(recursive=True))]
+    sizes = sorted((each.rss, each.pss) for each in full)
+    return [{"rss": round(rss / 2**20), "pss": round(pss / 2**20)} for rss, pss in sizes]
+
+
+if __name__ == "__main__":
+    typer.run(main)
