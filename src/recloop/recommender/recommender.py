@@ -1,6 +1,7 @@
 """The one way from a request to a ranked list, for HTTP and for offline evaluation alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,17 @@ from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
 from recloop.models.scorer import Histories, Scores, standardise
 from recloop.recommender.offer import Offer
+from recloop.recommender.reranking import Judge, Reranker
 from recloop.recommender.state import Past, UserState, UserStates
+
+
+# The parts of an answer, as `Request.watch` is told of them.
+SCORE, QUERY, FILTER = "score", "query", "filter"
+
+
+def unwatched(_stage: str) -> AbstractContextManager[None]:
+    """Nobody looks."""
+    return nullcontext()
 
 
 class UnknownItemError(LookupError):
@@ -26,7 +37,8 @@ class Request:
 
     `categories`: only items that have one of these. `at`: when; items not yet published or expired
     by then are left out. Without it, as offline, availability and dates are left to `exclude`, and
-    `since` says when it is, in seconds since 1970.
+    `since` says when it is, in seconds since 1970. `judge`: how the model's ranker is asked, where it
+    has one. `watch`: told when a part of the work begins and ends; of several requests, the first one's.
     """
 
     state: UserState
@@ -36,6 +48,8 @@ class Request:
     categories: frozenset[str] = frozenset()
     at: datetime | None = None
     since: float = float("nan")
+    judge: Judge | None = None
+    watch: Callable[[str], AbstractContextManager[object]] = unwatched
 
     def moment(self) -> float:
         """When, in seconds since 1970; NaN where nobody knows."""
@@ -62,12 +76,14 @@ class Recommender:
         states: UserStates,
         *,
         repeats: bool = False,
+        reranker: Reranker | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.states = states
         self.blend = blend
         self.query = query
         self.offer = Offer.of(catalogue.items)
+        self.reranker = reranker
         self._repeats = repeats
 
     def over(
@@ -77,6 +93,7 @@ class Recommender:
         catalogue: Catalogue | None = None,
         blend: Blend | None = None,
         query: QuerySide | None = None,
+        reranker: Reranker | None = None,
     ) -> "Recommender":
         """The same model over another offer, or over a catalogue that has grown."""
         other = copy(self)
@@ -84,6 +101,7 @@ class Recommender:
         other.catalogue = catalogue or self.catalogue
         other.blend = blend or self.blend
         other.query = query or self.query
+        other.reranker = reranker or self.reranker
         return other
 
     def recommend(self, request: Request) -> list[RankedItem]:
@@ -148,13 +166,19 @@ class Recommender:
         return ranked, scores
 
     def _rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores, dict[str, Scores]]:
-        pasts = [self._past(request) for request in requests]
-        told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
-        parts = self.blend.parts(Histories([past.rows for past in pasts], told))
-        history = combine(parts)
-        queries = [request.query for request in requests]
-        parts, scores = self.query.lead(parts, history, queries)
-        forbidden = [self._forbidden(request) for request in requests]
+        watch = requests[0].watch
+        with watch(SCORE):
+            pasts = [self._past(request) for request in requests]
+            told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
+            histories = [past.rows for past in pasts]
+            parts = self.blend.parts(Histories(histories, told))
+        with watch(QUERY):
+            queries = [request.query for request in requests]
+            parts, scores = self.query.lead(parts, combine(parts), queries)
+        with watch(FILTER):
+            forbidden = [self._forbidden(request) for request in requests]
+        if self.reranker:
+            parts, scores = self.reranker.lead(parts, scores, histories, forbidden, requests)
         ranked, values = top_k(scores, forbidden, requests[0].k)
         return ranked, values, parts
 
