@@ -17,7 +17,6 @@ from recloop.recommender.offer import Offer
 from recloop.recommender.reranking import Judge, Reranker
 from recloop.recommender.state import Past, UserState, UserStates
 
-
 # The parts of an answer, as `Request.watch` is told of them.
 SCORE, QUERY, FILTER = "score", "query", "filter"
 

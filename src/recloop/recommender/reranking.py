@@ -59,14 +59,14 @@ class Reranker:
         self._ranker = ranker
         self._weight = weight
         self._depth = depth
-        self._words = list(zip(titles, texts, strict=True))
+        self.words = list(zip(titles, texts, strict=True))
 
     def over(self, rows: Rows, titles: Sequence[str | None], texts: Sequence[str]) -> "Reranker":
         """The same, but for these items in these rows; new ones follow the last, in order."""
         other = copy(self)
-        other._words = [*self._words, *[(None, "")] * (max(rows) + 1 - len(self._words))]
+        other.words = [*self.words, *[(None, "")] * (max(rows) + 1 - len(self.words))]
         for row, words in zip(rows, zip(titles, texts, strict=True), strict=True):
-            other._words[row] = words
+            other.words[row] = words
         return other
 
     def lead(
@@ -106,8 +106,8 @@ class Reranker:
             moves[order[0]] = _descending(values[0]) - scores[order[0]]
 
     def _read(self, history: History, query: str | None, candidates: Rows) -> Logits:
-        behaviour = [self._words[row][0] or "" for row in history]
-        logits = self._ranker.logits(behaviour, query, [self._words[row][1] for row in candidates])
+        behaviour = [self.words[row][0] or "" for row in history]
+        logits = self._ranker.logits(behaviour, query, [self.words[row][1] for row in candidates])
         if logits.shape != candidates.shape or not np.isfinite(logits).all():
             raise ValueError("the ranker answered with something else than numbers")
         return logits

@@ -50,7 +50,10 @@ class Filters(Strict):
 
 
 class RecommendRequest(Strict):
-    """Who asks (or nobody), what was just done, what is looked for."""
+    """Who asks (or nobody), what was just done, what is looked for.
+
+    `ranker`: whether a language model may order the first places anew, where the model has one.
+    """
 
     user_id: Id | None = None
     history: Annotated[list[SessionEvent], Field(max_length=500)] = []
@@ -60,6 +63,7 @@ class RecommendRequest(Strict):
     filters: Filters = Filters()
     exclude: Annotated[list[Id], Field(max_length=1_000)] = []
     explain: bool = False
+    ranker: bool = True
 
 
 class RecommendedItem(BaseModel):
@@ -73,11 +77,16 @@ class RecommendedItem(BaseModel):
 
 
 class RecommendResponse(BaseModel):
-    """The ranked list, and what is needed to trace it."""
+    """The ranked list, and what is needed to trace it.
+
+    `degraded`: what the list had to do without, because it was late or failed: `state` (what is newer than
+    the model), `ranker`, `score` (the list is what is popular), `popularity`.
+    """
 
     request_id: str
     model_version: str
     arm: str
+    degraded: list[str] = []
     items: list[RecommendedItem]
 
 

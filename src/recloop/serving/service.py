@@ -8,17 +8,27 @@ import bentoml
 from recloop.config import Home
 from recloop.registry.store import Registry
 from recloop.serving.app import create_app
+from recloop.serving.deadline import DeadlineConfig
 from recloop.serving.engine import Engine
 from recloop.serving.envelope import Envelope
+from recloop.serving.feedback import tell_newest
 from recloop.serving.metrics import metrics
+from recloop.serving.prepare import tell_age
 from recloop.serving.security import SecurityConfig
+from recloop.serving.tracing import tracer
 from recloop.store.events import EventStore
 
 _engines: list[Engine] = []
 app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
 
 
-@bentoml.service(name="recloop", workers=int(os.environ.get("RECLOOP_WORKERS", "1")))
+# BentoML's own access log and metrics name paths, in which ids stand; ours name routes.
+@bentoml.service(
+    name="recloop",
+    workers=int(os.environ.get("RECLOOP_WORKERS", "1")),
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
+)
 @bentoml.asgi_app(app, path="/", name="api")
 class RecloopService:
     """Recommendations over HTTP."""
@@ -26,8 +36,18 @@ class RecloopService:
     def __init__(self) -> None:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
-        self.engine = Engine(Registry(home), home.champion, EventStore.at(home.events), poll)
+        registry, store = Registry(home), EventStore.at(home.events)
+        self.engine = Engine(
+            registry,
+            home.champion,
+            store,
+            poll,
+            DeadlineConfig.from_environment(),
+            lambda version: tell_age(registry, version),
+        )
         metrics()
+        tracer()
+        tell_newest(store)
         self.engine.start()
         _engines.append(self.engine)
 
