@@ -101,7 +101,9 @@ def test_the_cache_is_bounded_and_its_vectors_cannot_be_changed() -> None:
 
 def test_no_id_is_in_metrics_or_lines(client, monkeypatch) -> None:
     access = LogCapture()  # of all levels, unlike the service's own
-    monkeypatch.setattr(observed, "log", structlog.wrap_logger(None, processors=[access]))
+    monkeypatch.setattr(
+        observed, "log", structlog.wrap_logger(None, [access], structlog.BoundLogger)
+    )
     with capture_logs() as lines:
         client.post("/v1/events", json={"events": [CLICK]})
         client.post("/v1/recommend", json={"user_id": WHO, "query": f"for {WHO}"})
@@ -164,6 +166,7 @@ def test_nothing_is_exported_unless_the_environment_says_where(monkeypatch) -> N
 
 WORKER = """
 import sys
+from recloop.serving.metrics import metrics
 metrics().impressions.inc(int(sys.argv[1]))
 metrics().model.labels("data").set(int(sys.argv[1]))
 metrics().newest_event.set(int(sys.argv[1]))

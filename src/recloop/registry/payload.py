@@ -1,7 +1,7 @@
 """The files of a served model, and the Recommender that they make. Nothing is unpickled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,11 @@ class Payload:
             ranker_tokenizer=words.read_text(encoding="utf-8") if card.ranker else None,
             **tensors,
         )
+
+    def with_ranker(self, card: RankerCard, model: bytes, tokenizer: str) -> "Payload":
+        """The same model with a ranker for its first places."""
+        told = self.card.model_copy(update={"ranker": card})
+        return replace(self, card=told, ranker=model, ranker_tokenizer=tokenizer)
 
     def blend(self) -> Blend:
         """The channels of this model, mixed."""
