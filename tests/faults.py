@@ -11,7 +11,6 @@ import tiny
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.reranking import Logits, Reranker
 from recloop.registry.champion import write_champion
-from recloop.serving.deadline import DeadlineConfig
 from recloop.serving.engine import Engine
 from recloop.store.events import EventStore
 
@@ -68,13 +67,13 @@ class Models:
         return ["v1"]
 
 
-def engine(folder: Path, recommender: Recommender | None = None, seconds: float | None = None):
+def engine(folder: Path, recommender: Recommender | None = None):
     """Loaded, and nothing follows in the background."""
     pointer = folder / "champion.json"
     write_champion(pointer, "v1", [])
     models = Models(recommender or tiny.payload().recommender())
     store = EventStore.at(folder / "events.db")
-    made = Engine(models, pointer, store, 60, DeadlineConfig(seconds=seconds))
+    made = Engine(models, pointer, store, poll_seconds=60)
     made.refresh()
     made.erasures.follow()
     return made
