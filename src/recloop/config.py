@@ -16,7 +16,7 @@ Block = TypeVar("Block", bound=BaseModel)
 
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
-    {"snapshot", "validate", "split", "pretrain", "train", "baselines", "export"}
+    {"snapshot", "validate", "split", "pretrain", "train", "ranker", "baselines", "export"}
     | {"evaluate", "reference", "decide", "schedules", "retention"}
 )
 

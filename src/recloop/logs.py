@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import cast
 
 import structlog
@@ -31,3 +33,10 @@ def _configure() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def blame(error: BaseException) -> str:
+    """What kind of error, and where it was raised; its message is left out, for it may quote data."""
+    kind, places = type(error), traceback.extract_tb(error.__traceback__)
+    at = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
+    return f"{kind.__module__}.{kind.__qualname__}{at}"

@@ -50,6 +50,7 @@ class Blend:
         self.channels = channels
         self.weights = weights
         self.newcomers = newcomers
+        self._liked: dict[str, Scores] = {}
 
     def parts(self, asked: Asked) -> dict[str, Scores]:
         """What each channel contributes, `(requests, items)` each."""
@@ -73,7 +74,14 @@ class Blend:
         return scores
 
     def liked(self, channel: str) -> Scores:
-        """What a channel says to somebody of whom nothing is known, `(1, items)`."""
+        """What a channel says to somebody of whom nothing is known, `(1, items)`; not to write to."""
+        if channel not in self._liked:
+            found = self._ask_for_nobody(channel)
+            found.setflags(write=False)
+            self._liked[channel] = found
+        return self._liked[channel]
+
+    def _ask_for_nobody(self, channel: str) -> Scores:
         return self.channels[channel](Histories([np.empty(0, np.int64)]))
 
 

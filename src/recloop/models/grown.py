@@ -42,9 +42,9 @@ class GrownBlend(Blend):
         grown[:, own:] = self._alike.worth(scores)
         return grown
 
-    def liked(self, channel: str) -> Scores:
-        """What a channel says to somebody unknown; of new items, nothing."""
-        return self._wide(super().liked(channel))
+    def _ask_for_nobody(self, channel: str) -> Scores:
+        """Of new items, nothing."""
+        return self._wide(super()._ask_for_nobody(channel))
 
     def _wide(self, scores: Scores) -> Scores:
         wide = np.zeros((len(scores), self._items), np.float32)

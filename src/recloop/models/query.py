@@ -137,6 +137,12 @@ class QuerySide:
         other.searched = searched
         return other
 
+    def read_by(self, encoder: Encoder) -> "QuerySide":
+        """The same, queries read by another encoder of the same space."""
+        other = copy(self)
+        other.encoder = encoder
+        return other
+
     def likeness(self, row: int) -> Scores:
         """`(1, items)`: the cosines of an item's text to those of all."""
         return self.searched.similarity(self.searched.vector(row)[None])

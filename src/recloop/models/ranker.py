@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -86,6 +87,13 @@ class CrossEncoder(nn.Module):
         if tuned.keys() != self.tuned().keys():
             raise ValueError(f"these weights do not fit {self.config.base}")
         self.backbone.load_state_dict(tuned, strict=False)
+
+    def tokenizer_json(self) -> str:
+        """The tokenizer as it serves, without padding and truncation."""
+        words: Tokenizer = Tokenizer.from_str(self._tokenizer.backend_tokenizer.to_str())
+        words.no_padding()
+        words.no_truncation()
+        return words.to_str()
 
     def tokens(self, behaviours: Sequence[str], candidates: Sequence[str]) -> list[dict[str, Any]]:
         """Token ids of each pair, cut to `max_tokens`: of the longer text first, from its end."""

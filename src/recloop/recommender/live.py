@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recloop import columns as c
+from recloop.data.catalogue import texts
 from recloop.data.live import LiveItem, frame
 from recloop.models.grown import GrownBlend
 from recloop.models.newcomers import Nearest, Neighbourhood
@@ -113,11 +114,14 @@ class Overlay:
             [reading.words[0] for reading in read.values()],
         )
         added = [read[key].nearest for key in catalogue.ids[len(self.base.catalogue) :]]
+        told, reranker = frame(items), self.recommender.reranker
+        rows_told = catalogue.rows(_ids(items))
         recommender = self.recommender.over(
             catalogue=catalogue,
             blend=GrownBlend(self.base.blend, _joined(added)) if added else self.base.blend,
             query=self.base.query.over(SearchedAnew(self.base.query.searched, changes)),
-            offer=self.recommender.offer.changed(catalogue.rows(_ids(items)), items),
+            offer=self.recommender.offer.changed(rows_told, items),
+            reranker=reranker and reranker.over(rows_told, told[c.TITLE].to_list(), texts(told)),
         )
         pending = {key: told for key, told in self.pending.items() if key not in fresh}
         return replace(self, recommender=recommender, pending=pending, readings=read)

@@ -1,6 +1,7 @@
 """The one way from a request to a ranked list, for HTTP and for offline evaluation alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,8 +17,20 @@ from recloop.models.scorer import Histories, Scores, standardise
 from recloop.recommender.filters import EVERYTHING, Where
 from recloop.recommender.offer import Offer
 from recloop.recommender.reasons import BOOST, Reason, Step, reasons, recent
+from recloop.recommender.reranking import Judge, Reranker
 from recloop.recommender.shape import PLAIN, Shape, Shelf
 from recloop.recommender.state import Past, UserState, UserStates
+
+# The parts of an answer, as `Request.watch` is told of them.
+SCORE, QUERY, FILTER = "score", "query", "filter"
+
+# Parts and scores `(requests, items)`, and what must not leave, of each request.
+_Scored = tuple[dict[str, Scores], Scores, list[Rows]]
+
+
+def unwatched(_stage: str) -> AbstractContextManager[None]:
+    """Nobody looks."""
+    return nullcontext()
 
 
 class UnknownItemError(LookupError):
@@ -31,7 +44,9 @@ class Request:
     `categories`: only items that have one of these; `where`: only those that meet it. `shape` says how
     `recommend` chooses among what is allowed, `explain` that it tells why. `at`: when; items not yet
     published or expired by then are left out. Without it, as offline, availability and dates are left
-    to `exclude`, and `since` says when it is, in seconds since 1970.
+    to `exclude`, and `since` says when it is, in seconds since 1970. `judge`: how the model's ranker is
+    asked, where it has one. `watch`: told when a part of the work begins and ends; of several requests,
+    the first one's.
     """
 
     state: UserState
@@ -44,6 +59,8 @@ class Request:
     explain: bool = False
     at: datetime | None = None
     since: float = float("nan")
+    judge: Judge | None = None
+    watch: Callable[[str], AbstractContextManager[object]] = unwatched
 
     def moment(self) -> float:
         """When, in seconds since 1970; NaN where nobody knows."""
@@ -76,12 +93,14 @@ class Recommender:
         states: UserStates,
         *,
         repeats: bool = False,
+        reranker: Reranker | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.states = states
         self.blend = blend
         self.query = query
         self.offer = Offer.of(catalogue.items)
+        self.reranker = reranker
         self._repeats = repeats
 
     def over(
@@ -91,6 +110,7 @@ class Recommender:
         catalogue: Catalogue | None = None,
         blend: Blend | None = None,
         query: QuerySide | None = None,
+        reranker: Reranker | None = None,
     ) -> "Recommender":
         """The same model over another offer, or over a catalogue that has grown."""
         other = copy(self)
@@ -98,6 +118,7 @@ class Recommender:
         other.catalogue = catalogue or self.catalogue
         other.blend = blend or self.blend
         other.query = query or self.query
+        other.reranker = reranker or self.reranker
         return other
 
     def recommend(self, request: Request) -> list[RankedItem]:
@@ -105,8 +126,7 @@ class Recommender:
 
         None that is seen either, unless repeats are allowed.
         """
-        parts, scores = self._scored([request])
-        forbidden = self._forbidden(request)
+        parts, scores, (forbidden,) = self._scored([request])
         if request.shape.plain:
             ranked, values = top_k(scores, [forbidden], request.k)
             found = self._items(ranked, values, parts, forbidden)
@@ -202,17 +222,24 @@ class Recommender:
 
     def rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores]:
         """Row numbers and scores for many requests of one k at once; -1 fills short lists."""
-        _, scores = self._scored(requests)
-        forbidden = [self._forbidden(request) for request in requests]
+        _, scores, forbidden = self._scored(requests)
         return top_k(scores, forbidden, requests[0].k)
 
-    def _scored(self, requests: Sequence[Request]) -> tuple[dict[str, Scores], Scores]:
-        pasts = [self._past(request) for request in requests]
-        told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
-        parts = self.blend.parts(Histories([past.rows for past in pasts], told))
-        history = combine(parts)
-        queries = [request.query for request in requests]
-        return self.query.lead(parts, history, queries)
+    def _scored(self, requests: Sequence[Request]) -> _Scored:
+        watch = requests[0].watch
+        with watch(SCORE):
+            pasts = [self._past(request) for request in requests]
+            told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
+            histories = [past.rows for past in pasts]
+            parts = self.blend.parts(Histories(histories, told))
+        with watch(QUERY):
+            queries = [request.query for request in requests]
+            parts, scores = self.query.lead(parts, combine(parts), queries)
+        with watch(FILTER):
+            forbidden = [self._forbidden(request) for request in requests]
+        if self.reranker:
+            parts, scores = self.reranker.lead(parts, scores, histories, forbidden, requests)
+        return parts, scores, forbidden
 
     def _past(self, request: Request) -> Past:
         past = request.state.past

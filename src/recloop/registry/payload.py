@@ -1,7 +1,7 @@
 """The files of a served model, and the Recommender that they make. Nothing is unpickled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
+from tokenizers import Tokenizer
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, passages, texts
@@ -36,16 +37,28 @@ from recloop.models.low_rank import IalsConfig, LowRank
 from recloop.models.newcomers import Newcomers
 from recloop.models.popularity import Popularity
 from recloop.models.query import QueryCard, QuerySide
+from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.scorer import Channel, Scorer, by_history
-from recloop.models.sequential import Sequential
+from recloop.models.sequential import Sequential, open_session
 from recloop.recommender.recommender import Recommender
+from recloop.recommender.reranking import Reranker
 from recloop.recommender.state import Past, UserStates
 
 CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
+RANKER_MODEL, RANKER_TOKENIZER = "ranker.onnx", "ranker-tokenizer.json"
 SEEN, HIDDEN = "seen", "hidden"
 # How a sparse matrix is stored.
 _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
+
+
+class RankerCard(BaseModel):
+    """How the ranker reads and what it weighs; see `RankerConfig` and `Reranker`."""
+
+    weight: float
+    depth: int
+    shown: int
+    max_tokens: int
 
 
 class Card(BaseModel):
@@ -63,6 +76,7 @@ class Card(BaseModel):
     low_rank: IalsConfig
     low_rank_decay: float
     query: QueryCard
+    ranker: RankerCard | None = None
     tuned_until: datetime
     trained_until: datetime
     feedback_until: int
@@ -75,7 +89,8 @@ class Payload:
     `factors` `(items, dim)` are those of the low-rank model; `trends` `(half-lives, items)` count
     interactions that fade until the moment of packaging.
     `search`: the items in the space of the query's encoder, where that is not the text's.
-    `encoder` and `tokenizer` are there where the card says that queries are read by ONNX.
+    `encoder` and `tokenizer` are there where the card says that queries are read by ONNX, `ranker` and
+    `ranker_tokenizer` where it has a ranker.
     """
 
     card: Card
@@ -95,6 +110,8 @@ class Payload:
     encoder: bytes | None
     tokenizer: str | None
     search: NDArray[np.float16] | None = None
+    ranker: bytes | None = None
+    ranker_tokenizer: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write the files into `folder`, which must be there and empty."""
@@ -122,12 +139,16 @@ class Payload:
         if self.encoder is not None and self.tokenizer is not None:
             folder.joinpath(ENCODER).write_bytes(self.encoder)
             folder.joinpath(TOKENIZER).write_text(self.tokenizer, encoding="utf-8")
+        if self.ranker is not None and self.ranker_tokenizer is not None:
+            folder.joinpath(RANKER_MODEL).write_bytes(self.ranker)
+            folder.joinpath(RANKER_TOKENIZER).write_text(self.ranker_tokenizer, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "Payload":
         """Read what `save` wrote. Raises OSError, ValueError where a file is missing or unfit."""
         card = Card.model_validate_json(folder.joinpath(CARD).read_bytes())
         onnx, tensors = card.query.kind == "onnx", load_file(folder / TENSORS)
+        words = folder / RANKER_TOKENIZER
         return cls(
             card=card,
             items=pl.read_parquet(folder / ITEMS),
@@ -136,8 +157,15 @@ class Payload:
             encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
             tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8") if onnx else None,
             neighbours=_unpacked(tensors),
+            ranker=folder.joinpath(RANKER_MODEL).read_bytes() if card.ranker else None,
+            ranker_tokenizer=words.read_text(encoding="utf-8") if card.ranker else None,
             **tensors,
         )
+
+    def with_ranker(self, card: RankerCard, model: bytes, tokenizer: str) -> "Payload":
+        """The same model with a ranker for its first places."""
+        told = self.card.model_copy(update={"ranker": card})
+        return replace(self, card=told, ranker=model, ranker_tokenizer=tokenizer)
 
     def blend(self) -> Blend:
         """The channels of this model, mixed."""
@@ -191,6 +219,7 @@ class Payload:
                 [rows.astype(np.int64) for rows in _lists(self._hidden())],
             ),
             repeats=self.card.repeats,
+            reranker=self._reranker(),
         )
 
     def _hidden(self) -> pl.Series:
@@ -198,6 +227,15 @@ class Payload:
         if HIDDEN in self.users.columns:
             return self.users[HIDDEN]
         return pl.Series([[]] * len(self.users), dtype=pl.List(pl.Int32))
+
+    def _reranker(self) -> Reranker | None:
+        card = self.card.ranker
+        if card is None or self.ranker is None or self.ranker_tokenizer is None:
+            return None
+        words = Tokenizer.from_str(self.ranker_tokenizer)
+        ranker = OnnxRanker(open_session(self.ranker), words, card.shown, card.max_tokens)
+        titles = self.items[c.TITLE].to_list()
+        return Reranker(ranker, card.weight, card.depth, titles, texts(self.items))
 
 
 def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,7 @@ from recloop.registry.manifest import (
     seal,
     verify,
 )
-from recloop.registry.payload import Payload
+from recloop.registry.payload import CARD, Card, Payload
 
 NAME = "recloop"
 
@@ -83,6 +83,10 @@ class Registry:
         """The manifest as it is stored. Raises UnknownVersionError."""
         path = self.path(version) / MANIFEST
         return Manifest.model_validate_json(path.read_bytes())
+
+    def card(self, version: str) -> Card:
+        """The small numbers of a version. Raises UnknownVersionError."""
+        return Card.model_validate_json(self.path(version).joinpath(PAYLOAD, CARD).read_bytes())
 
     def path(self, version: str) -> Path:
         """The folder of a version. Raises UnknownVersionError."""

@@ -42,7 +42,8 @@ class RecommendRequest(Strict):
 
     `diversity`: from 0, the best scores, to 1, items as unlike each other as can be. `calibration`: from
     0 to 1, the categories in the proportions of the history. `arm`: of the experiment, instead of the
-    assigned one, to look at it.
+    assigned one, to look at it. `ranker`: whether a language model may order the first places anew, where
+    the model has one.
     """
 
     user_id: Id | None = None
@@ -58,6 +59,7 @@ class RecommendRequest(Strict):
     calibration: Annotated[float, Field(ge=0, le=1)] = 0.0
     arm: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     explain: bool = False
+    ranker: bool = True
 
 
 class RecommendedItem(BaseModel):
@@ -75,11 +77,16 @@ class RecommendedItem(BaseModel):
 
 
 class RecommendResponse(BaseModel):
-    """The ranked list, and what is needed to trace it."""
+    """The ranked list, and what is needed to trace it.
+
+    `degraded`: what the list had to do without, because it was late or failed: `state` (what is newer than
+    the model), `ranker`, `score` (the list is what is popular), `popularity`.
+    """
 
     request_id: str
     model_version: str
     arm: str
+    degraded: list[str] = []
     items: list[RecommendedItem]
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
-from recloop.logs import get_log
+from recloop.logs import blame, get_log
 from recloop.recommender.arms import UnknownArmError
 from recloop.recommender.recommender import UnknownItemError
 from recloop.serving.api import (
@@ -23,9 +23,11 @@ from recloop.serving.api import (
     RecommendRequest,
     RecommendResponse,
 )
+from recloop.serving.deadline import Deadline
 from recloop.serving.engine import Engine, NoModelError
+from recloop.serving.feedback import count_events, count_list
 from recloop.serving.items import routes
-from recloop.serving.metrics import metrics
+from recloop.serving.metrics import exposition, metrics
 from recloop.serving.page import docs_page
 from recloop.serving.privacy import privacy_routes
 from recloop.serving.problems import error_answer as _error
@@ -53,12 +55,18 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
         responses=_ERRORS,
     )
 
+    async def arrived() -> Deadline:
+        """In the event loop: waiting for a thread is part of the time to an answer."""
+        return Deadline.starts(engine().deadlines)
+
     @app.post("/v1/recommend", tags=["recommend"])
-    def recommend(asked: RecommendRequest) -> RecommendResponse:
+    def recommend(
+        asked: RecommendRequest, deadline: Annotated[Deadline, Depends(arrived)]
+    ) -> RecommendResponse:
         """A ranked list for a user, a session, a query, or all of them together."""
         with metrics().seconds.labels("recommend").time():
-            served, ranked = engine().recommend(asked)
-        metrics().recommendations.labels(served.model_version).inc()
+            served, ranked, degraded = engine().recommend(asked, deadline)
+        count_list(served)
         items = [
             RecommendedItem(
                 item_id=item.item_id,
@@ -78,6 +86,7 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
             request_id=served.request_id,
             model_version=served.model_version,
             arm=served.arm,
+            degraded=[stage.value for stage in degraded],
             items=items,
         )
 
@@ -85,13 +94,16 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     def events(batch: EventsRequest) -> EventsResponse:
         """Feedback: stored before the answer, and part of the user's very next recommendation."""
         with metrics().seconds.labels("events").time():
-            accepted = engine().ingest([StoredEvent(**dict(event)) for event in batch.events])
-        duplicates = len(batch.events) - accepted
-        metrics().events.labels("accepted").inc(accepted)
-        metrics().events.labels("duplicate").inc(duplicates)
-        return EventsResponse(accepted=accepted, duplicates=duplicates)
+            new = engine().ingest([StoredEvent(**dict(event)) for event in batch.events])
+        count_events(batch.events, new)
+        return EventsResponse(accepted=len(new), duplicates=len(batch.events) - len(new))
 
     app.include_router(routes(engine))
+
+    @app.get("/metrics", include_in_schema=False)
+    def measured() -> Response:
+        content, kind = exposition()
+        return Response(content, media_type=kind)
 
     @app.get("/", include_in_schema=False)
     @app.get("/docs", include_in_schema=False)
@@ -156,12 +168,12 @@ def _unknown_arm(_: Request, error: Exception) -> JSONResponse:
 
 
 def _store_down(_: Request, error: Exception) -> JSONResponse:
-    log.error("event store not available", error=str(error))
+    log.error("event store not available", error=blame(error))
     return _error(503, "store_unavailable", "Nothing can be stored right now; send it again.")
 
 
 def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected", error=repr(error))
+    log.error("unexpected", error=blame(error))
     return _error(500, "internal_error", "Something went wrong here; it has been logged.")
 
 

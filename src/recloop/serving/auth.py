@@ -13,13 +13,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from recloop.logs import get_log
+from recloop.logs import blame, get_log
 from recloop.serving.limits import TokenBuckets, neighbourhood
 from recloop.serving.problems import error_answer
 from recloop.store.keyring import KeyRing
 from recloop.store.keys import ApiKey, Scope
 
-OPEN = frozenset({"/", "/docs", "/openapi.json"})
+OPEN = frozenset({"/", "/docs", "/openapi.json", "/metrics"})
 SCOPES = {
     ("POST", "/v1/recommend"): Scope.RECOMMEND,
     ("GET", "/v1/items/{}/similar"): Scope.RECOMMEND,
@@ -89,7 +89,7 @@ class Guard:
         try:
             key = await self._key(Headers(scope=scope).get("authorization", ""))
         except SQLAlchemyError as error:
-            log.error("keys not readable", error=str(error))
+            log.error("keys not readable", error=blame(error))
             key, answer = None, _unavailable()
         else:
             answer = self._refusal(scope, key, needed) or self._app

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from recloop.logs import get_log
+from recloop.logs import blame, get_log
 from recloop.recommender.live import Overlay, Reading
 from recloop.recommender.recommender import Recommender
 from recloop.store.items import ItemStore
@@ -51,6 +51,11 @@ class LiveModel:
         """The version that answers now."""
         return self._serving.version if self._serving else None
 
+    @property
+    def known(self) -> Serving | None:
+        """What serves, as it was last; asks nobody."""
+        return self._serving
+
     def current(self) -> Serving | None:
         """What serves, once every change of items that is on disk has been taken.
 
@@ -60,7 +65,7 @@ class LiveModel:
             try:
                 changes, sequence = self._items.changes(serving.overlay.sequence)
             except SQLAlchemyError as error:
-                log.error("items not followed", error=str(error))
+                log.error("items not followed", error=blame(error))
                 return serving
             if not changes:
                 return serving
@@ -114,7 +119,7 @@ class LiveModel:
             try:
                 self.settle()
             except Exception as error:  # noqa: BLE001 - items that cannot be read must not end the rest
-                log.error("items not read", error=repr(error))
+                log.error("items not read", error=blame(error))
 
 
 def _some(overlay: Overlay) -> dict[str, Reading]:

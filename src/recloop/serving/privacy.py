@@ -178,7 +178,9 @@ def privacy_routes(engine: Callable[[], Engine]) -> APIRouter:
     def erase_user(user_id: user) -> Receipt:
         """Erase everything of a user, from the very next answer on; returns a receipt."""
         now = engine()
-        return erase(user_id, now.store, now.registry, now.version)
+        receipt = erase(user_id, now.store, now.registry, now.version)
+        now.erasures.follow()
+        return receipt
 
     @router.get(
         "/{user_id:path}/export",

@@ -15,6 +15,7 @@ from recloop.config import ConfigError, Home, Settings
 from recloop.serving.auth import Guard, scope_of
 from recloop.serving.envelope import REQUEST_ID, Envelope
 from recloop.serving.limits import TokenBuckets
+from recloop.serving.observed import Observed
 from recloop.store.keyring import KeyRing
 
 AUTH, RATE, BURST, ORIGINS = (
@@ -102,7 +103,7 @@ class GuardedApi(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The framework's stack, its handler of mistakes included, inside the Envelope."""
-        return Envelope(super().build_middleware_stack())
+        return Envelope(Observed(super().build_middleware_stack()))
 
     def openapi(self) -> dict[str, Any]:
         """The contract; where keys are needed, with the scope of every operation."""

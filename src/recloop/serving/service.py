@@ -8,24 +8,30 @@ import bentoml
 from recloop.config import Home
 from recloop.registry.store import Registry
 from recloop.serving.app import create_app
+from recloop.serving.deadline import DeadlineConfig
 from recloop.serving.engine import Engine
 from recloop.serving.envelope import Envelope
+from recloop.serving.feedback import tell_newest
 from recloop.serving.metrics import metrics
 from recloop.serving.policy import ServingPolicy
+from recloop.serving.prepare import tell_age
 from recloop.serving.security import SecurityConfig
+from recloop.serving.tracing import tracer
 from recloop.store.events import EventStore
 
 _engines: list[Engine] = []
 app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
 
 
-# No access log: its paths say who somebody is, and a line costs a tenth of an answer.
+# BentoML's own access log and metrics name paths, in which ids stand; ours name routes. A line of the
+# log would cost a tenth of an answer, too.
 @bentoml.service(
     name="recloop",
     workers=int(os.environ.get("RECLOOP_WORKERS", "1")),
     logging={"access": {"enabled": False}},
     # Products of one request are small: threads inside them only wait for each other.
     envs=[{"name": "OPENBLAS_NUM_THREADS", "value": "1"}],
+    metrics={"enabled": False},
 )
 @bentoml.asgi_app(app, path="/", name="api")
 class RecloopService:
@@ -34,11 +40,19 @@ class RecloopService:
     def __init__(self) -> None:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
-        policy = ServingPolicy.from_environment()
+        registry, store = Registry(home), EventStore.at(home.events)
         self.engine = Engine(
-            Registry(home), home.champion, EventStore.at(home.events), poll, policy
+            registry,
+            home.champion,
+            store,
+            poll,
+            ServingPolicy.from_environment(),
+            DeadlineConfig.from_environment(),
+            lambda version: tell_age(registry, version),
         )
         metrics()
+        tracer()
+        tell_newest(store)
         self.engine.start()
         _engines.append(self.engine)
 

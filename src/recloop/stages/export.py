@@ -4,10 +4,12 @@ The weights are learned with the models that saw no validation data, through the
 they then join the refitted models.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
+from tokenizers import Tokenizer
 
 from recloop import columns as c
 from recloop.config import Settings, read_block
@@ -26,10 +28,11 @@ from recloop.models.blend import (
 from recloop.models.content import Content
 from recloop.models.newcomers import Newcomers
 from recloop.models.query import TUNED, QueryConfig
+from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.scorer import Channel, by_history
-from recloop.models.sequential import Sequential
+from recloop.models.sequential import Sequential, open_session
 from recloop.models.text import load_encoder
-from recloop.registry.payload import Card, Payload, user_table
+from recloop.registry.payload import Card, Payload, RankerCard, user_table
 from recloop.stages import files
 from recloop.stages.base import current_base
 from recloop.training import checkpoint
@@ -37,6 +40,7 @@ from recloop.training.beside import Beside, BesideConfig, tune_beside
 from recloop.training.export import export_tower
 from recloop.training.mixing import fit_mix
 from recloop.training.queryside import QueryFiles, frozen_query, tuned_query
+from recloop.training.rankerweight import weigh_ranker
 from recloop.training.sequence import TrainConfig
 
 # Of popularity, which an empty history is answered with.
@@ -67,16 +71,24 @@ def main() -> None:
     tuned = tune_beside(train, catalogue, valid, config.beside)
     final = tuned.refitted(past, catalogue)
     new = int((final.counts == 0).sum())
-    weights = _weigh(tuned, valid, config, train_config, new)
+    weights, mixed = _weigh(tuned, valid, config, train_config, new)
     log.info("weighed", **weights.model_dump())
+    ranker = _ranker(mixed, valid, catalogue, train_config.seed)
     ends = (train[c.TIME].max(), past[c.TIME].max())
     payload = _payload(catalogue, final, weights, ends, config, train_config, repeats=repeats)
+    if ranker:
+        payload = payload.with_ranker(
+            ranker,
+            files.RANKER_MODEL.read_bytes(),
+            files.RANKER_TOKENIZER.read_text(encoding="utf-8"),
+        )
     payload.save(files.fresh(files.MODEL))
 
 
 def _weigh(
     beside: Beside, valid: Requests, config: ExportConfig, train_config: TrainConfig, new: int
-) -> BlendWeights:
+) -> tuple[BlendWeights, Blend]:
+    """The weights, and the channels that they were learned with, mixed by them."""
     tower = train_config.tower
     model, text = checkpoint.load_sequence_model(files.CHECKPOINT / files.TUNED, tower)
     exported = export_tower(model.tower, tower.dim, tower.window)
@@ -92,7 +104,28 @@ def _weigh(
         channel_weights[POPULARITY] = max(channel_weights[POPULARITY], _LEAST)
     mixed = Blend(channels, weights, Newcomers(text.numpy(), known, weights.newcomers))
     log.info("validation", ndcg10=round(valid.ndcg_at_10(mixed.score(valid)), 4))
-    return weights
+    return weights, mixed
+
+
+def _ranker(blend: Blend, valid: Requests, catalogue: Catalogue, seed: int) -> RankerCard | None:
+    """How the ranker joins the model; None where it is off, or where validation gains nothing by it."""
+    told = files.read_json(files.RANKER_CARD)
+    if not told["enabled"]:
+        return None
+    words = Tokenizer.from_file(str(files.RANKER_TOKENIZER))
+    session = open_session(files.RANKER_MODEL.read_bytes())
+    ranker = OnnxRanker(session, words, told["shown"], told["max_tokens"])
+    titles, judged = catalogue.items[c.TITLE].to_list(), valid.sample(told["judged"], seed)
+    worth = weigh_ranker(ranker, blend, judged, titles, catalogue.texts(), told["depth"])
+    log.info("ranker", packaged=worth.weight > 0, **asdict(worth))
+    if not worth.weight:
+        return None
+    return RankerCard(
+        weight=worth.weight,
+        depth=told["depth"],
+        shown=told["shown"],
+        max_tokens=told["max_tokens"],
+    )
 
 
 def _payload(

@@ -26,6 +26,10 @@ START = ARTIFACTS / "start"
 START_FACTS, START_ITEMS = START / "start.json", START / "items.parquet"
 CHECKPOINT = ARTIFACTS / "checkpoint"
 TUNED, FINAL, ENCODER = "tuned.safetensors", "final.safetensors", "encoder.safetensors"
+RANKER = ARTIFACTS / "ranker"
+RANKER_CARD, RANKER_MODEL, RANKER_TOKENIZER = (
+    RANKER / name for name in ("ranker.json", "ranker.onnx", "tokenizer.json")
+)
 BASELINES = ARTIFACTS / "baselines"
 MODEL = ARTIFACTS / "model"
 PREDICTIONS = ARTIFACTS / "predictions"

@@ -7,7 +7,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 def connect(url: str) -> sa.Engine:
     """A pool of connections, safe for threads and for several processes on one file."""
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+    engine = sa.create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
     sa.event.listen(engine, "connect", _configure)
     return engine
 

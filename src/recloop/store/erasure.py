@@ -58,6 +58,12 @@ class PersonalData:
         with self._engine.connect() as connection:
             return connection.execute(self._number, {"who": pseudonym(user_id)}).scalar() or 0
 
+    def erased_since(self, after: int) -> dict[str, int]:
+        """By pseudonym, the numbers of the last erasures beyond the number `after`."""
+        chosen = sa.select(erasures.c.who, erasures.c.seq).where(erasures.c.seq > after)
+        with self._engine.connect() as connection:
+            return dict(connection.execute(chosen).tuples().all())
+
     def erased_at(self, user_id: str) -> datetime | None:
         """The moment of the user's last erasure."""
         chosen = sa.select(erasures.c.micros).where(erasures.c.who == pseudonym(user_id))

@@ -85,6 +85,10 @@ class EventStore:
 
     def append(self, events: Iterable[StoredEvent]) -> int:
         """Store what is new; returns how many were. All are on disk when this returns."""
+        return len(self.append_new(events))
+
+    def append_new(self, events: Iterable[StoredEvent]) -> set[str]:
+        """The same; returns the ids of those that were new."""
         now = micros(datetime.now(UTC))
         rows: list[dict[str, object]] = [
             {
@@ -102,7 +106,14 @@ class EventStore:
             for event in events
         ]
         with self._engine.begin() as connection:
-            return _insert(connection, _events, "event_id", rows)
+            return set(_insert(connection, _events, "event_id", rows))
+
+    def newest(self) -> datetime | None:
+        """When the event that arrived last happened."""
+        last = sa.select(_events.c.micros).order_by(_events.c.seq.desc()).limit(1)
+        with self._engine.connect() as connection:
+            micros = connection.execute(last).scalar()
+        return None if micros is None else tables.moment(micros)
 
     def append_served(self, lists: Iterable[ServedList]) -> int:
         """Log answers; the same request id twice counts once, one from before an erasure not at all."""
@@ -121,7 +132,7 @@ class EventStore:
             for served in answers
         ]
         with self._engine.begin() as connection:
-            added = _insert(connection, _served, c.REQUEST, rows)
+            added = len(_insert(connection, _served, c.REQUEST, rows))
             return added - drop_late(
                 connection,
                 ((served.request_id, served.user_id, served.erasure) for served in answers),
@@ -178,11 +189,12 @@ class EventStore:
 
 def _insert(
     connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, object]]
-) -> int:
+) -> list[str]:
+    """The keys of what was new."""
     if not rows:
-        return 0
+        return []
     statement = insert(table).on_conflict_do_nothing(index_elements=[key])
-    return len(connection.execute(statement.returning(table.c.seq), rows).all())
+    return list(connection.execute(statement.returning(table.c[key]), rows).scalars())
 
 
 def _all_events(connection: sa.Connection) -> pl.DataFrame:

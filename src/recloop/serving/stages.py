@@ -1,0 +1,32 @@
+"""The stages of an answer: their names, and what is measured of each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from recloop.recommender.recommender import FILTER, QUERY, SCORE
+from recloop.recommender.reranking import RANKER
+from recloop.serving.metrics import metrics
+from recloop.serving.tracing import span
+
+
+class Stage(StrEnum):
+    """State from the database, scores with the query in them, the ranker's say, the final filter.
+
+    Popularity stands for all of them where scores fail.
+    """
+
+    STATE = "state"
+    SCORE = SCORE
+    QUERY = QUERY
+    RANKER = RANKER
+    FILTER = FILTER
+    POPULARITY = "popularity"
+    TOTAL = "total"
+
+
+@contextmanager
+def watch(stage: str) -> Iterator[None]:
+    """Measures a stage's time, and traces it."""
+    with span(stage), metrics().stages.labels(stage).time():
+        yield

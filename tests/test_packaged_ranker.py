@@ -1,0 +1,147 @@
+"""A ranker from training to the package that serves, on a tiny model with random weights."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+from recloop import columns as c
+from recloop.data.live import LiveItem
+from recloop.data.trail import trails
+from recloop.evaluation.offline import Requests
+from recloop.models.bases import resolve_base
+from recloop.models.ranker import RankerConfig
+from recloop.models.ranker_onnx import OnnxRanker
+from recloop.models.sequential import open_session
+from recloop.recommender.live import Overlay
+from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.state import UserState
+from recloop.registry.payload import Payload, RankerCard
+from recloop.stages import files
+from recloop.stages import ranker as stage
+from recloop.training.device import Compute
+from recloop.training.export_ranker import export_ranker
+from recloop.training.moments import first_places, moments
+from recloop.training.ranker import Ranker
+from recloop.training.rankerweight import weigh_ranker
+
+CARD = RankerCard(weight=100.0, depth=3, shown=2, max_tokens=24)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> tuple[bytes, str]:
+    torch.manual_seed(0)
+    base = str(tmp_path_factory.mktemp("base"))
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    shape |= {"num_attention_heads": 2, "vocab_size": 30522, "initializer_range": 0.3}
+    BertForSequenceClassification(BertConfig(**shape, num_labels=1)).save_pretrained(base)
+    AutoTokenizer.from_pretrained(resolve_base("minilm")).save_pretrained(base)
+    config = RankerConfig(base=base, shown=2, max_tokens=24)
+    ranker = Ranker(config, Compute(torch.device("cpu"), bf16=False))
+    return export_ranker(ranker.model), ranker.model.tokenizer_json()
+
+
+@pytest.fixture(scope="module")
+def folder(exported, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tiny.payload().with_ranker(CARD, *exported).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recommender(folder) -> Recommender:
+    return Payload.load(folder).recommender()
+
+
+def test_the_packaged_ranker_orders_the_first_places(recommender) -> None:
+    state = UserState.empty().after([("north1", "click", 0.0)], recommender.catalogue)
+    plain = Payload.recommender(tiny.payload()).recommend(Request(state))
+    led = recommender.recommend(Request(state))
+    first = [item.item_id for item in plain[:3]]
+    asked = recommender.reranker._ranker.logits(
+        ["Film north1"], None, [f"Film {item}" for item in first]
+    )
+    expected = [first[place] for place in np.argsort(-asked)]
+    assert [item.item_id for item in led] == expected + [item.item_id for item in plain[3:]]
+    assert expected != first  # or this would show nothing
+    offline, _ = recommender.rank([Request(state)])
+    assert [recommender.catalogue.ids[row] for row in offline[0] if row >= 0] == [
+        item.item_id for item in led
+    ]
+
+
+def test_serving_it_needs_no_torch(folder) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from recloop.recommender.recommender import Request
+from recloop.recommender.state import UserState
+from recloop.registry.payload import Payload
+recommender = Payload.load(Path({str(folder)!r})).recommender()
+assert len(recommender.recommend(Request(UserState.empty()))) == 5
+assert not {{"torch", "transformers"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_without_one_is_packaged_as_before(tmp_path) -> None:
+    tiny.payload().save(tmp_path)
+    assert not list(tmp_path.glob("ranker*"))
+    assert Payload.load(tmp_path).recommender().reranker is None
+
+
+def test_live_items_are_read_in_their_own_words(recommender) -> None:
+    overlay = Overlay.over(recommender)
+    told = [LiveItem("new", "A new film", text="of the sea"), LiveItem("both", "Another title")]
+    overlay = overlay.with_items(told, 2)
+    overlay = overlay.with_readings(dict(overlay.read()))
+    words = overlay.recommender.reranker.words
+    assert words[overlay.recommender.catalogue.rows(["new"])[0]] == (
+        "A new film",
+        "A new film. of the sea",
+    )
+    assert words[tiny.IDS.index("both")] == ("Another title", "Another title")
+    assert recommender.reranker.words[tiny.IDS.index("both")][0] == "Film both"
+
+
+def test_its_weight_is_what_validation_gains(exported, recommender) -> None:
+    model, words = exported
+    ranker = OnnxRanker(open_session(model), Tokenizer.from_str(words), 2, 24)
+    titles = recommender.catalogue.items[c.TITLE].to_list()
+    history = np.array([2])
+    nothing = Requests([history], [np.array([4])])
+    places = first_places(recommender.blend.channels["popularity"], nothing, [history], 5, 3)
+    logits = ranker.logits([titles[2]], None, [titles[row] for row in places[0]])
+    wanted = places[0][logits.argmax()]
+    valid = Requests([history] * 2, [np.array([wanted])] * 2)
+    worth = weigh_ranker(ranker, recommender.blend, valid, titles, titles, 4)
+    assert worth.after >= worth.before
+    assert (worth.weight > 0) is (worth.after > worth.before)
+    empty = weigh_ranker(ranker, recommender.blend, Requests([], []), titles, titles, 4)
+    assert asdict(empty) == {"weight": 0.0, "before": 0.0, "after": 0.0}
+
+
+def test_moments_are_next_steps_and_leave_out_what_was_done_at_other_times() -> None:
+    walks = trails([np.arange(8), np.arange(3)])
+    requests, others = moments(walks, 10, seed=1)
+    assert len(requests.histories) == 3  # of the first; the other is too short
+    for history, relevant, other in zip(requests.histories, requests.relevant, others, strict=True):
+        assert history.tolist() == list(range(relevant[0]))
+        assert len(history) >= 5
+        assert sorted([*other, *relevant]) == list(range(8))
+    assert len(moments(walks, 2, seed=1)[0].histories) == 2
+
+
+def test_switched_off_nothing_is_trained(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("params.yaml").write_text("ranker: {enabled: false}")
+    stage.main()
+    assert json.loads(files.RANKER_CARD.read_text()) == {"enabled": False}
+    assert [path.name for path in files.RANKER.iterdir()] == ["ranker.json"]
