@@ -26,7 +26,7 @@ class RecloopService:
     def __init__(self) -> None:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
-        self.engine = Engine(Registry(home), home.champion, EventStore.at(home.events), poll)
+        self.engine = Engine(Registry(home), home.champion, EventStore.of(home), poll)
         metrics()
         self.engine.start()
         _engines.append(self.engine)
