@@ -4,6 +4,7 @@ import os
 from typing import Any, cast
 
 import bentoml
+from starlette.types import Receive, Scope, Send
 
 from recloop.config import Home
 from recloop.registry.store import Registry
@@ -11,6 +12,7 @@ from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
 from recloop.serving.envelope import Envelope
 from recloop.serving.metrics import metrics
+from recloop.serving.paths import PlainPaths
 from recloop.serving.security import SecurityConfig
 from recloop.store.events import EventStore
 
@@ -18,7 +20,13 @@ _engines: list[Engine] = []
 app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
 
 
+async def everything(scope: Scope, receive: Receive, send: Send) -> None:
+    """The API also where it has no route, so that its own answer says so and not BentoML's."""
+    await app({**scope, "root_path": ""}, receive, send)
+
+
 @bentoml.service(name="recloop", workers=int(os.environ.get("RECLOOP_WORKERS", "1")))
+@bentoml.asgi_app(everything, path="/v1", name="v1")
 @bentoml.asgi_app(app, path="/", name="api")
 class RecloopService:
     """Recommendations over HTTP."""
@@ -43,3 +51,4 @@ class RecloopService:
 
 # Around BentoML's own pages too; the decorators have made a service of the class.
 cast("Any", RecloopService).add_asgi_middleware(Envelope)
+cast("Any", RecloopService).add_asgi_middleware(PlainPaths)
