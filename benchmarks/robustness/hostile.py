@@ -12,17 +12,20 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks.robustness.inputs import Asked, hostile, large
-from benchmarks.robustness.servers import Replica, packaged
+from benchmarks.robustness.servers import Postgres, Replica, packaged, postgres
 from recloop.config import Home
 from recloop.store.events import EventStore
 
-_CALLERS, _AT_ONCE = 8, 200
+_CALLERS, _AT_ONCE, _PARTS = 8, 200, 5
+# Let go before the server does, which waits for five seconds.
+_LIMITS = httpx.Limits(keepalive_expiry=2)
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 
 
@@ -85,32 +88,36 @@ def _keeps_the_rules(told: dict[str, Any], listed: list[dict[str, Any]]) -> bool
     return len(set(items)) == len(items) <= told.get("k", 10) and not set(items) & excluded
 
 
-def run(home: Home, requests: int, seed: int = 1) -> dict[str, Any]:
-    """Warm up with a fifth of them, then watch the memory."""
-    replica = Replica(home)
+def run(
+    home: Home, requests: int, *, warm: int = 0, seed: int = 1, database: Postgres | None = None
+) -> dict[str, Any]:
+    """`warm` requests, and then as many as are asked for while the memory is watched."""
+    replica = Replica(home, extra=database.environment if database else {})
     replica.start()
     source = hostile(seed)
     try:
-        with httpx.Client(base_url=replica.address, timeout=60) as client:
-            parts = [bombard(client, itertools.islice(source, requests // 5))]
-            before = replica.memory()
-            parts.append(bombard(client, itertools.islice(source, requests - requests // 5)))
+        with httpx.Client(base_url=replica.address, timeout=60, limits=_LIMITS) as client:
+            parts, memory = [bombard(client, itertools.islice(source, warm))], [replica.memory()]
+            for _ in range(_PARTS):
+                parts.append(bombard(client, itertools.islice(source, requests // _PARTS)))
+                memory.append(replica.memory())
             parts.append(bombard(client, [large(10)] * 5))
-            after = replica.memory()
+            memory.append(replica.memory())
     finally:
         replica.stop()
-    store = EventStore.of(home)
+    store = EventStore(database.url if database else home.database)
     stored = set(store.events()["event_id"])
     store.close()
     acknowledged = {event for part in parts for event in part["acknowledged"]}
     return {
         "requests": sum(part["requests"] for part in parts),
         "seed": seed,
+        "store": "postgresql" if database else "sqlite",
         "statuses": dict(sum((Counter(part["statuses"]) for part in parts), Counter())),
         "wrong": [each for part in parts for each in part["wrong"]],
         "acknowledged": len(acknowledged),
         "lost": sorted(acknowledged - stored),
-        "memory_bytes": {"before": before, "after": after},
+        "memory_bytes": memory,
     }
 
 
@@ -118,10 +125,16 @@ def main() -> int:
     """Read the command line, run, print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--warm", type=int, default=20_000, help="before memory is watched")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--postgres", action="store_true", help="instead of SQLite")
     told = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        result = run(packaged(Path(folder)), told.requests, told.seed)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgres() if told.postgres else nullcontext() as database,
+    ):
+        home = packaged(Path(folder))
+        result = run(home, told.requests, warm=told.warm, seed=told.seed, database=database)
     print(json.dumps(result, indent=2, ensure_ascii=False))
     return bool(result["wrong"] or result["lost"])
 

@@ -10,6 +10,8 @@ from recloop.data.contract import CLOCK_SKEW
 
 _OLDEST = datetime(1970, 1, 2, tzinfo=UTC)
 
+# A character that PostgreSQL cannot hold, and that nobody writes.
+WITHOUT_NUL = r"^[^\x00]*$"
 Id = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -90,7 +92,7 @@ class EventIn(Strict):
     timestamp: AwareDatetime
     event: Event
     value: float | None = None
-    query: Annotated[str, Field(max_length=1_000)] | None = None
+    query: Annotated[str, Field(max_length=1_000, pattern=WITHOUT_NUL)] | None = None
     session_id: Id | None = None
     request_id: Id | None = None
 

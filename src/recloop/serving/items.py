@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, field_v
 from recloop.data.live import LiveItem
 from recloop.models.blend import trend
 from recloop.recommender.recommender import RankedItem, Request
-from recloop.serving.api import ErrorResponse, Id, Strict
+from recloop.serving.api import WITHOUT_NUL, ErrorResponse, Id, Strict
 from recloop.serving.engine import Engine
 from recloop.serving.live import Serving
 from recloop.serving.metrics import metrics
@@ -19,8 +19,11 @@ from recloop.serving.metrics import metrics
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _STRIPPED = "must neither begin nor end with a space"
 
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
-Text = Annotated[str, StringConstraints(max_length=50_000)]
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000, pattern=WITHOUT_NUL),
+]
+Text = Annotated[str, StringConstraints(max_length=50_000, pattern=WITHOUT_NUL)]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53)] | float
 Value = Annotated[str, StringConstraints(max_length=1_000)] | bool | Number | None
 ItemId = Annotated[Id, Path()]
