@@ -48,7 +48,7 @@ def later_stretch(home: Home) -> pl.DataFrame:
 
 def replay(later: pl.DataFrame, home: Home, service: str, progress: Callable[[int], None]) -> Tally:
     """Each user's moments in order, several users at a time; what is stored already is skipped."""
-    known = set(EventStore.at(home.events).events()["event_id"])
+    known = set(EventStore.of(home).events()["event_id"])
     users = later.partition_by(c.USER, maintain_order=True)
     total = Tally()
     with client_of(service) as client, ThreadPoolExecutor(_CALLERS) as pool:

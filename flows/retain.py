@@ -26,7 +26,7 @@ def retain() -> dict[str, Any]:
 @task(name="delete what is too old", retries=2, retry_delay_seconds=60, timeout_seconds=3600)
 def delete_expired(home: Home, rules: Retention) -> Expired:
     """In small transactions, so that the service goes on writing."""
-    store = EventStore.at(home.events)
+    store = EventStore.of(home)
     try:
         return expire(store, rules, datetime.now(UTC))
     finally:

@@ -56,7 +56,7 @@ def gather(home: Home) -> Watched | None:
         return None
     folder = registry.path(versions[-1])
     payload = Payload.load(folder / PAYLOAD)
-    events = EventStore.at(home.events).events()
+    events = EventStore.of(home).events()
     return Watched(
         version=versions[-1],
         created=registry.manifest(versions[-1]).created,
@@ -64,7 +64,7 @@ def gather(home: Home) -> Watched | None:
         reference=pl.read_parquet(folder / REFERENCE / "interactions.parquet"),
         reference_scores=pl.read_parquet(folder / REFERENCE / "scores.parquet"),
         events=events.filter(pl.col("seq") > payload.card.feedback_until),
-        served=EventStore.at(home.events).served(),
+        served=EventStore.of(home).served(),
         all_events=events,
     )
 

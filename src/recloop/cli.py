@@ -80,7 +80,7 @@ def recommend(
     except (CorruptModelError, EncoderMissingError) as error:
         _fail(str(error.args[0]))
         return
-    erased = EventStore.at(home.events).personal.erasure_of(user)
+    erased = EventStore.of(home).personal.erasure_of(user)
     state = recommender.states.of(user, erased) if user else UserState.empty()
     now, unknown = time.time(), float("nan")
     state = state.after(
@@ -161,7 +161,7 @@ def erase(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
     registry = Registry(home)
     champion = registry.champion()
     receipt = privacy.erase(
-        user, EventStore.at(home.events), registry, champion.version if champion else None
+        user, EventStore.of(home), registry, champion.version if champion else None
     )
     sys.stdout.write(receipt.model_dump_json(indent=2) + "\n")
 
@@ -179,7 +179,7 @@ def export(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
     except (CorruptModelError, EncoderMissingError) as error:
         _fail(str(error.args[0]))
         return
-    sys.stdout.writelines(privacy.export(user, EventStore.at(home.events), serving))
+    sys.stdout.writelines(privacy.export(user, EventStore.of(home), serving))
 
 
 def _fail(message: str) -> None:

@@ -70,7 +70,7 @@ def _state(key: ApiKey, now: datetime) -> str:
 
 
 def _store() -> KeyStore:
-    return KeyStore.at(Home.from_environment().keys)
+    return KeyStore.at(Home.from_environment().keyring)
 
 
 def _fail(message: str) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 Block = TypeVar("Block", bound=BaseModel)
 
+DATABASE = "RECLOOP_DATABASE_URL"
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
     {"snapshot", "validate", "split", "pretrain", "train", "ranker", "baselines", "export"}
@@ -75,9 +76,19 @@ class Home:
         return self.root / "events.db"
 
     @property
+    def database(self) -> str:
+        """URL of the store: `RECLOOP_DATABASE_URL`, by default the SQLite file of this home."""
+        return os.environ.get(DATABASE) or f"sqlite:///{self.events}"
+
+    @property
     def keys(self) -> Path:
-        """API keys, hashed."""
+        """API keys, hashed, where no database is named."""
         return self.root / "keys.db"
+
+    @property
+    def keyring(self) -> Path | str:
+        """Where API keys are: in the database that is named, otherwise in a file of their own."""
+        return os.environ.get(DATABASE) or self.keys
 
     @property
     def models(self) -> Path:

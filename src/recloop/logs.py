@@ -1,11 +1,12 @@
 """Structured logs, quiet by default: one line an event, on standard error."""
 
+import contextlib
 import logging
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
 import structlog
 
@@ -15,6 +16,18 @@ def get_log(area: str) -> structlog.typing.FilteringBoundLogger:
     if not structlog.is_configured():
         _configure()
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(area=area))
+
+
+class _Unbroken:
+    """Standard error; a line that it does not take (a full disk) is lost, and the answer is not."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def _configure() -> None:
@@ -31,7 +44,7 @@ def _configure() -> None:
             else structlog.processors.LogfmtRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unbroken())),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field, field_validator
 from recloop.columns import Event
 from recloop.data.contract import CLOCK_SKEW
 from recloop.recommender.rules import Boost, Quota
-from recloop.serving.wishes import Explanation, Filters, Id, Strict
+from recloop.serving.wishes import WITHOUT_NUL, Explanation, Filters, Id, Strict
 
 _OLDEST = datetime(1970, 1, 2, tzinfo=UTC)
 
@@ -99,7 +99,7 @@ class EventIn(Strict):
     timestamp: AwareDatetime
     event: Event
     value: float | None = None
-    query: Annotated[str, Field(max_length=1_000)] | None = None
+    query: Annotated[str, Field(max_length=1_000, pattern=WITHOUT_NUL)] | None = None
     session_id: Id | None = None
     request_id: Id | None = None
 

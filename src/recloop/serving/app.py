@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -118,7 +119,8 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     app.add_exception_handler(UnknownItemError, _unknown_item)
     app.add_exception_handler(UnknownArmError, _unknown_arm)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OperationalError, _store_down)
+    for error in (OperationalError, InterfaceError, PoolTimeoutError):
+        app.add_exception_handler(error, _store_down)
     app.add_exception_handler(Exception, _unexpected)
     return app
 

@@ -15,13 +15,16 @@ from recloop.serving.api import ErrorResponse
 from recloop.serving.engine import Engine
 from recloop.serving.live import Serving
 from recloop.serving.metrics import metrics
-from recloop.serving.wishes import Id, Strict
+from recloop.serving.wishes import WITHOUT_NUL, Id, Strict
 
 _FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _STRIPPED = "must neither begin nor end with a space"
 
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
-Text = Annotated[str, StringConstraints(max_length=50_000)]
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000, pattern=WITHOUT_NUL),
+]
+Text = Annotated[str, StringConstraints(max_length=50_000, pattern=WITHOUT_NUL)]
 Number = Annotated[int, Field(ge=-(2**53), le=2**53)] | float
 Value = Annotated[str, StringConstraints(max_length=1_000)] | bool | Number | None
 ItemId = Annotated[Id, Path()]

@@ -182,12 +182,7 @@ def privacy_routes(engine: Callable[[], Engine]) -> APIRouter:
         now.erasures.follow()
         return receipt
 
-    @router.get(
-        "/{user_id:path}/export",
-        response_class=JsonStream,
-        response_model=None,
-        responses={200: {"model": Export, "description": "Everything held of the user."}},
-    )
+    @router.get("/{user_id:path}/export", response_model=Export)
     def export_user(user_id: user) -> JsonStream:
         """Everything held of a user and in use: events, served lists, the packaged state."""
         now = engine()

@@ -31,11 +31,11 @@ _SCHEME = "key"
 class SecurityConfig(Settings):
     """What is switched on; nothing by default.
 
-    `keys`: the database of API keys, None to ask for none. `rate`: requests a second of one caller,
+    `keys`: the file or the URL of API keys, None to ask for none. `rate`: requests a second of one caller,
     `burst` of them at once, by default as many as two seconds bring. `origins`: of browser pages.
     """
 
-    keys: Path | None = None
+    keys: Path | str | None = None
     rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     burst: Annotated[int, Field(ge=1)] | None = None
     origins: list[str] = []
@@ -60,7 +60,7 @@ class SecurityConfig(Settings):
             raise ConfigError(f"{AUTH} is {auth!r}; it may be off or keys")
         names = {"rate": RATE, "burst": BURST, "origins": ORIGINS}
         found = {
-            "keys": Home.from_environment().keys if auth == "keys" else None,
+            "keys": Home.from_environment().keyring if auth == "keys" else None,
             "rate": os.environ.get(RATE) or None,
             "burst": os.environ.get(BURST) or None,
             "origins": os.environ.get(ORIGINS, "").replace(",", " ").split(),

@@ -4,6 +4,7 @@ import os
 from typing import Any, cast
 
 import bentoml
+from starlette.types import Receive, Scope, Send
 
 from recloop.config import Home
 from recloop.registry.store import Registry
@@ -13,6 +14,7 @@ from recloop.serving.engine import Engine
 from recloop.serving.envelope import Envelope
 from recloop.serving.feedback import tell_newest
 from recloop.serving.metrics import metrics
+from recloop.serving.paths import PlainPaths
 from recloop.serving.policy import ServingPolicy
 from recloop.serving.prepare import tell_age
 from recloop.serving.security import SecurityConfig
@@ -21,6 +23,11 @@ from recloop.store.events import EventStore
 
 _engines: list[Engine] = []
 app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
+
+
+async def everything(scope: Scope, receive: Receive, send: Send) -> None:
+    """The API also where it has no route, so that its own answer says so and not BentoML's."""
+    await app({**scope, "root_path": ""}, receive, send)
 
 
 # BentoML's own access log and metrics name paths, in which ids stand; ours name routes. A line of the
@@ -33,6 +40,7 @@ app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
     envs=[{"name": "OPENBLAS_NUM_THREADS", "value": "1"}],
     metrics={"enabled": False},
 )
+@bentoml.asgi_app(everything, path="/v1", name="v1")
 @bentoml.asgi_app(app, path="/", name="api")
 class RecloopService:
     """Recommendations over HTTP."""
@@ -40,7 +48,7 @@ class RecloopService:
     def __init__(self) -> None:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
-        registry, store = Registry(home), EventStore.at(home.events)
+        registry, store = Registry(home), EventStore.of(home)
         self.engine = Engine(
             registry,
             home.champion,
@@ -68,3 +76,4 @@ class RecloopService:
 
 # Around BentoML's own pages too; the decorators have made a service of the class.
 cast("Any", RecloopService).add_asgi_middleware(Envelope)
+cast("Any", RecloopService).add_asgi_middleware(PlainPaths)

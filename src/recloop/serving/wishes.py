@@ -7,6 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from recloop.recommender.filters import Where
 
+# A character that PostgreSQL cannot hold, and that nobody writes.
+WITHOUT_NUL = r"^[^\x00]*$"
 Id = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 _Word = Annotated[str, StringConstraints(max_length=1_000)]
 _Number = Annotated[int, Field(ge=-(2**53), le=2**53)] | float

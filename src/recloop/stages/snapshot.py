@@ -16,7 +16,7 @@ def main() -> None:
     """Source and event store → data/snapshot."""
     config, home = read_block("snapshot", SnapshotConfig), Home.from_environment()
     raw = open_source(config.source, str(home.sources)).read()
-    store = EventStore.at(home.events)
+    store = EventStore.of(home)
     feedback, (live, _) = store.feedback(), ItemStore(store.engine).changes(after=0)
     snapshot = take_snapshot(raw, feedback.events, config, feedback.erased, live)
     files.fresh(files.SNAPSHOT)

@@ -12,11 +12,11 @@ from uuid import uuid4
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from recloop import columns as c
 from recloop.data.erased import ERASED, pseudonym
 from recloop.store import tables
+from recloop.store.connect import insert, lock
 from recloop.store.tables import erasures
 
 _PAGE = 500
@@ -43,6 +43,7 @@ class PersonalData:
     def erase(self, user_id: str, now: datetime) -> Erased:
         """Delete the user's events and served lists, and remember that; all of it or nothing."""
         with self._engine.begin() as connection:
+            lock(connection, tables.events, tables.served)  # what is being written is erased too
             seq = _take_number(connection)
             removed = [
                 connection.execute(sa.delete(table).where(table.c[c.USER] == user_id)).rowcount
@@ -141,7 +142,7 @@ def _take_number(connection: sa.Connection) -> int:
         c.EVENT: "",
         "received_micros": 0,
     }
-    statement = insert(tables.events).values(placeholder).returning(tables.events.c.seq)
+    statement = insert(connection, tables.events).values(placeholder).returning(tables.events.c.seq)
     seq: int = connection.execute(statement).scalar_one()
     connection.execute(sa.delete(tables.events).where(tables.events.c.seq == seq))
     return seq
@@ -149,7 +150,7 @@ def _take_number(connection: sa.Connection) -> int:
 
 def _remember(connection: sa.Connection, user_id: str, micros: int, seq: int) -> None:
     """The moment never moves back, whatever the clock does."""
-    row = insert(erasures).values(who=pseudonym(user_id), micros=micros, seq=seq)
+    row = insert(connection, erasures).values(who=pseudonym(user_id), micros=micros, seq=seq)
     new, old = row.excluded.micros, erasures.c.micros
     later = sa.case((new > old, new), else_=old)
     connection.execute(

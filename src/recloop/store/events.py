@@ -1,6 +1,6 @@
 """The event store: append-only, idempotent by event id, on disk before it answers.
 
-SQLite with a write-ahead log, through SQLAlchemy.
+SQLite with a write-ahead log, or PostgreSQL, through SQLAlchemy.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from recloop import columns as c
+from recloop.config import Home
 from recloop.store import tables
-from recloop.store.connect import connect
+from recloop.store.connect import connect, create, insert, lock, read_as_one
 from recloop.store.erasure import PersonalData, all_erased, drop_late
 from recloop.store.tables import micros
 
@@ -64,11 +64,11 @@ class Feedback:
 
 
 class EventStore:
-    """Safe for threads, and for several processes on one SQLite file."""
+    """Safe for threads, and for several processes on one database."""
 
     def __init__(self, url: str) -> None:
         self._engine = connect(url)
-        tables.create(self._engine)
+        create(self._engine, *tables.metadata.sorted_tables)
         self.personal = PersonalData(self._engine)
         self._recent = _select_recent()
 
@@ -77,6 +77,12 @@ class EventStore:
         """The store in this SQLite file, created where there is none."""
         path.parent.mkdir(parents=True, exist_ok=True)
         return cls(f"sqlite:///{path}")
+
+    @classmethod
+    def of(cls, home: Home) -> "EventStore":
+        """The store that this home uses."""
+        home.root.mkdir(parents=True, exist_ok=True)
+        return cls(home.database)
 
     @property
     def engine(self) -> sa.Engine:
@@ -156,12 +162,15 @@ class EventStore:
             return _all_events(connection)
 
     def feedback(self) -> Feedback:
-        """All events, and of whom what was erased, read in one transaction."""
+        """All events, and of whom what was erased, read in one transaction.
+
+        An event with a smaller number than `until` is among them or will never be.
+        """
+        until = self._settled()
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+            read_as_one(connection)
             events, erased = _all_events(connection), all_erased(connection)
-        numbers = pl.concat([events["seq"], erased["seq"]])
-        return Feedback(events, erased, int(numbers.to_numpy().max(initial=0)))
+        return Feedback(events.filter(pl.col("seq") <= until), erased, until)
 
     def served(self) -> pl.DataFrame:
         """Answers given: request, user, time, model version, arm, items, scores, propensities.
@@ -182,6 +191,15 @@ class EventStore:
         with self._engine.connect() as connection:
             return _frame(connection, chosen, schema)
 
+    def _settled(self) -> int:
+        """The last number up to which nothing is being written any more, 0 where there is none."""
+        numbers = sa.union_all(
+            sa.select(_events.c.seq), sa.select(tables.erasures.c.seq)
+        ).subquery()
+        with self._engine.begin() as connection:
+            lock(connection, _events)
+            return connection.execute(sa.select(sa.func.max(numbers.c.seq))).scalar() or 0
+
     def close(self) -> None:
         """Close every connection of the pool."""
         self._engine.dispose()
@@ -193,7 +211,7 @@ def _insert(
     """The keys of what was new."""
     if not rows:
         return []
-    statement = insert(table).on_conflict_do_nothing(index_elements=[key])
+    statement = insert(connection, table).on_conflict_do_nothing(index_elements=[key])
     return list(connection.execute(statement.returning(table.c[key]), rows).scalars())
 
 

@@ -9,11 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from recloop import columns as c
 from recloop.data.live import LiveItem
+from recloop.store.connect import create, insert, lock
 
 _SEQ, _DELETED = "seq", "deleted"
 _items = sa.Table(
@@ -29,20 +28,18 @@ _items = sa.Table(
     sa.Column(c.EXPIRES, sa.BigInteger),
     sa.Column(c.AVAILABLE, sa.Boolean, nullable=False),
     sa.Column(_DELETED, sa.Boolean, nullable=False),
+    sa.Index("items_by_seq", _SEQ),
 )
-_by_seq = sa.Index("items_by_seq", _items.c.seq)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class ItemStore:
-    """Safe for threads, and for several processes on one SQLite file."""
+    """Safe for threads, and for several processes on one database."""
 
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
-        with database.begin() as connection:
-            connection.execute(CreateTable(_items, if_not_exists=True))
-            connection.execute(CreateIndex(_by_seq, if_not_exists=True))
+        create(database, _items)
         self._changes = (
             sa.select(_items).where(_items.c.seq > sa.bindparam("after")).order_by(_items.c.seq)
         )
@@ -72,11 +69,12 @@ class ItemStore:
             return
         before = _items.alias()
         following = sa.select(sa.func.coalesce(sa.func.max(before.c.seq), 0) + 1).scalar_subquery()
-        new = insert(_items).values({_SEQ: following})
-        newest = new.on_conflict_do_update(
-            index_elements=[c.ITEM], set_={name: new.excluded[name] for name in replaced}
-        )
         with self._database.begin() as connection:
+            lock(connection, _items)  # who has read up to a number finds all that comes later
+            new = insert(connection, _items).values({_SEQ: following})
+            newest = new.on_conflict_do_update(
+                index_elements=[c.ITEM], set_={name: new.excluded[name] for name in replaced}
+            )
             connection.execute(newest, rows)
 
 

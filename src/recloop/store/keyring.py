@@ -12,12 +12,15 @@ _SECONDS = 0.5
 
 
 class KeyRing:
-    """Thread-safe. What the file says is seen `seconds` later at most, whoever wrote it."""
+    """Thread-safe. What the database says is seen `seconds` later at most, whoever wrote it."""
 
     def __init__(
-        self, path: Path, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic
+        self,
+        where: Path | str,
+        seconds: float = _SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = path
+        self._where = where
         self._seconds = seconds
         self._clock = clock
         self._store: KeyStore | None = None
@@ -34,7 +37,7 @@ class KeyRing:
         """Read the keys where they are stale; of several callers one reads and the others wait.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the file cannot be read.
+            sqlalchemy.exc.SQLAlchemyError: they cannot be read.
         """
         with self._lock:
             if not self.is_stale:
@@ -42,7 +45,7 @@ class KeyRing:
             # Counted from before the reading: what is written during it may be missed by it.
             until = self._clock() + self._seconds
             if self._store is None:
-                self._store = KeyStore.at(self._path)
+                self._store = KeyStore.at(self._where)
             self._keys = {key.id: key for key in self._store.read()}
             self._until = until
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from recloop.store.connect import connect, create
+
 _PREFIX = "recloop"
 _metadata = sa.MetaData()
 _keys = sa.Table(
@@ -65,21 +67,20 @@ class ApiKey:
 
 
 class KeyStore:
-    """Safe for threads, and for several processes on one SQLite file."""
+    """Safe for threads, and for several processes on one database."""
 
     def __init__(self, url: str) -> None:
-        # A connection lives as long as its query: there is one in a while, and nothing to close.
-        self._engine = sa.create_engine(
-            url, poolclass=sa.pool.NullPool, connect_args={"timeout": 30}
-        )
-        with self._engine.begin() as connection:
-            connection.execute(sa.schema.CreateTable(_keys, if_not_exists=True))
+        # There is a query once in a while, and nothing to close.
+        self._engine = connect(url, pooled=False)
+        create(self._engine, _keys)
 
     @classmethod
-    def at(cls, path: Path) -> "KeyStore":
-        """The store in this SQLite file, created where there is none."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite:///{path}")
+    def at(cls, where: Path | str) -> "KeyStore":
+        """The store in this SQLite file, created where there is none, or at this URL."""
+        if isinstance(where, str):
+            return cls(where)
+        where.parent.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{where}")
 
     def create(
         self, name: str, scopes: Iterable[Scope], now: datetime, expires: datetime | None = None

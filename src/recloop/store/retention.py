@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 
 from recloop.config import Settings
 from recloop.store import tables
+from recloop.store.connect import forget
 from recloop.store.events import EventStore
 
 # Rows deleted in one transaction: a writer waits for no more than that.
@@ -33,7 +34,7 @@ class Expired:
 
 
 def expire(store: EventStore, retention: Retention, now: datetime) -> Expired:
-    """Delete what is older than it may be, and clear the write-ahead log of everything deleted.
+    """Delete what is older than it may be, and clear the copies that the database keeps of it.
 
     Sequence numbers are not given out again.
     """
@@ -42,8 +43,7 @@ def expire(store: EventStore, retention: Retention, now: datetime) -> Expired:
         _delete(store.engine, events, events.c.received_micros, retention.events_days, now),
         _delete(store.engine, served, served.c.micros, retention.served_days, now),
     )
-    with store.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+    forget(store.engine, events, served)
     return expired
 
 

@@ -7,10 +7,11 @@ import sqlalchemy as sa
 from recloop import columns as c
 
 metadata = sa.MetaData()
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 events = sa.Table(
     "events",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _NUMBER, primary_key=True, autoincrement=True),
     sa.Column("event_id", sa.Text, nullable=False, unique=True),
     sa.Column(c.USER, sa.Text, nullable=False),
     sa.Column(c.ITEM, sa.Text, nullable=False),
@@ -27,7 +28,7 @@ events = sa.Table(
 served = sa.Table(
     "served",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seq", _NUMBER, primary_key=True, autoincrement=True),
     sa.Column(c.REQUEST, sa.Text, nullable=False, unique=True),
     sa.Column(c.USER, sa.Text),
     sa.Column("micros", sa.BigInteger, nullable=False),
@@ -48,15 +49,6 @@ erasures = sa.Table(
     sqlite_with_rowid=False,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def create(engine: sa.Engine) -> None:
-    """What is missing, also in a store that an older version made; several processes may ask at once."""
-    with engine.begin() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
 
 
 def micros(moment: datetime) -> int:

@@ -1,0 +1,28 @@
+"""Hostile requests to the real service: clean answers, nothing lost, no memory gone."""
+
+import pytest
+
+from benchmarks.robustness import servers
+from benchmarks.robustness.hostile import run
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request):
+    if request.param == "sqlite":
+        yield None
+    elif servers.missing("initdb"):
+        pytest.skip("PostgreSQL is not installed (see CONTRIBUTING.md)")
+    else:
+        with servers.postgres() as server:
+            yield server
+
+
+def test_hostile_requests_are_answered_cleanly_and_lose_nothing(tmp_path, database) -> None:
+    found = run(servers.packaged(tmp_path), requests=1_800, database=database)
+    assert found["wrong"] == []
+    assert found["lost"] == []
+    assert found["acknowledged"] == 200  # every ninth request is a sound event
+    assert found["statuses"]["large 413"] == 5
+    assert found["memory_bytes"][-1] < found["memory_bytes"][0] + 100_000_000

@@ -1,0 +1,40 @@
+"""Faults while people go on asking, and a short soak: what benchmarks/robustness measures at length."""
+
+import pytest
+
+from benchmarks.robustness import faults, servers
+from benchmarks.robustness.soak import soak
+from benchmarks.robustness.traffic import STALE
+
+pytestmark = pytest.mark.system
+SECONDS = 4
+
+
+def outcomes(found: dict, phase: str) -> set[str]:
+    return {name.split()[1] for name in found["outcomes"][phase]}
+
+
+def test_no_fault_loses_an_event_and_each_is_over_when_it_is_over(tmp_path) -> None:
+    found = dict(faults.faults(tmp_path, SECONDS))
+    assert found.keys() == {"worker killed", "disk full", "model", "database away", "clock"}
+    ran = {name: each for name, each in found.items() if "not run" not in each}
+    assert ran.keys() >= {"worker killed", "disk full", "model"}
+    assert bool(servers.missing("initdb")) == ("database away" not in ran)
+    for name, each in ran.items():
+        assert each["acknowledged"] > 0, name
+        assert each["lost"] == 0, name
+        assert each["error_rate"]["before"] == 0, name
+        assert each["error_rate"]["after"] == 0, name
+        assert STALE not in outcomes(each, "before") | outcomes(each, "after"), name
+    assert outcomes(ran["model"], "during") == {"200"}  # refused; the old one serves on
+    assert outcomes(ran["disk full"], "during") == {"200", "503"}
+    for name in ran.keys() & {"database away", "clock"}:
+        assert outcomes(ran[name], "during") <= {"200", "503", STALE}, name
+
+
+def test_a_soak_says_what_it_saw(tmp_path) -> None:
+    found = soak(servers.packaged(tmp_path), seconds=6, parts=3, rate=20)
+    assert (found["failed"], found["lost"]) == (0, 0)
+    assert found["acknowledged"] >= 50
+    assert len(found["parts"]) == 3
+    assert all(part["p99_ms"] >= part["p50_ms"] > 0 for part in found["parts"])
