@@ -22,12 +22,14 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class DeadlineConfig(Settings):
     """`seconds` for a whole answer, None: as long as it takes.
 
-    `state`, `ranker` and `score`: the share of them that has passed when these must be done. What is left
-    is for the answer itself, and for the list of what is popular where scores are late.
+    `ranker` and `score`: the share of them that has passed when these must be done. What is left is for
+    the answer itself, and for the list of what is popular where scores are late. `state`: seconds that
+    the store has to say what somebody did, whenever it is asked: an answer without it forgets what was
+    just done, which is worse than a late one, so only a store that hangs is given up.
     """
 
     seconds: Annotated[float, Field(gt=0)] | None = None
-    state: Share = 0.4
+    state: Annotated[float, Field(gt=0)] = 2.0
     ranker: Share = 0.8
     score: Share = 0.9
 
@@ -63,8 +65,9 @@ class Deadline:
         """Seconds until `stage` must be done, below 0 where it is late; None: there is no hurry."""
         if self.config.seconds is None:
             return None
+        if stage is Stage.STATE:
+            return self.config.state
         shares = {
-            Stage.STATE: self.config.state,
             Stage.RANKER: self.config.ranker,
             Stage.SCORE: self.config.score,
         }
