@@ -34,7 +34,8 @@ async def meet(client: httpx.AsyncClient, number: int) -> tuple[set[str], str]:
 
 
 async def meet_all(address: str) -> list[tuple[set[str], str]]:
-    limits = httpx.Limits(max_connections=None)
+    # No connection is kept: on a busy machine the server would close one that is about to be used again.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=address, timeout=300, limits=limits) as client:
         return await asyncio.gather(*(meet(client, number) for number in range(USERS)))
 

@@ -1,8 +1,10 @@
 """The running service against its own OpenAPI document, by schemathesis."""
 
+from urllib.parse import urlencode
+
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -19,6 +21,8 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
+# Beyond 64 KiB, the HTTP server refuses a request line itself, before the API sees it.
+LONGEST_QUERY = 60_000
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 
 
@@ -45,6 +49,7 @@ def test_every_answer_is_in_the_contract(contract, mode) -> None:
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case) -> None:
+            assume(len(urlencode(case.query or {}, doseq=True)) < LONGEST_QUERY)
             case.call_and_validate(checks=CHECKS)
 
         ask()
