@@ -17,7 +17,7 @@ from recloop.registry.manifest import Lineage
 from recloop.registry.store import Registry
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
-from recloop.serving.privacy import Export, Receipt
+from recloop.serving.privacy_api import Export, Receipt
 from recloop.store.events import EventStore, ServedList, StoredEvent
 from recloop.store.retention import Expired, Retention
 
