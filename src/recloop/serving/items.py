@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 
 from recloop.models.blend import trend
 from recloop.recommender.recommender import RankedItem, Request
+from recloop.recommender.state import UserState
 from recloop.serving.api import ErrorResponse
 from recloop.serving.catalogue_api import (
     DeletedResponse,
@@ -48,29 +49,40 @@ def routes(engine: Callable[[], Engine]) -> APIRouter:
         return DeletedResponse(item_id=item_id)
 
     @router.get("/items/{item_id:path}/similar", responses=unknown)
-    def similar(item_id: ItemId, listing: Annotated[Listing, Query()]) -> SimilarResponse:
+    async def similar(item_id: ItemId, listing: Annotated[Listing, Query()]) -> SimilarResponse:
         """Items like this one, by their texts and by what people meet together."""
-        with metrics().seconds.labels("similar").time():
-            serving, asked = _browse(engine(), listing)
+
+        def browse(serving: Serving, asked: Request) -> SimilarResponse:
             found = serving.recommender.similar(item_id, asked)
-        return SimilarResponse(model_version=serving.version, items=_listed(found))
+            return SimilarResponse(model_version=serving.version, items=_listed(found))
+
+        with metrics().seconds.labels("similar").time():
+            return await engine().browse(listing.user_id, _wanted(listing), browse)
 
     @router.get("/popular")
-    def popular(listing: Annotated[Listing, Query()]) -> PopularResponse:
+    async def popular(listing: Annotated[Listing, Query()]) -> PopularResponse:
         """What most people met, and what they met lately."""
+
+        def browse(serving: Serving, asked: Request) -> PopularResponse:
+            return PopularResponse(
+                model_version=serving.version,
+                popular=_listed(serving.recommender.popular(asked)),
+                trending=_listed(serving.recommender.popular(asked, trend(0))),
+            )
+
         with metrics().seconds.labels("popular").time():
-            serving, asked = _browse(engine(), listing)
-            counted = serving.recommender.popular(asked)
-            lately = serving.recommender.popular(asked, trend(0))
-        return PopularResponse(
-            model_version=serving.version, popular=_listed(counted), trending=_listed(lately)
-        )
+            return await engine().browse(listing.user_id, _wanted(listing), browse)
 
     return router
 
 
-def _browse(engine: Engine, listing: Listing) -> tuple[Serving, Request]:
-    return engine.browse(listing.user_id, listing.k, listing.category, listing.exclude)
+def _wanted(listing: Listing) -> Request:
+    return Request(
+        UserState.empty(),
+        k=listing.k,
+        exclude=tuple(listing.exclude),
+        categories=frozenset(listing.category),
+    )
 
 
 def _listed(found: list[RankedItem]) -> list[ListedItem]:
