@@ -14,7 +14,7 @@ from recloop.serving.workers import Workers
 Found = TypeVar("Found")
 # Answers that are made side by side, and those that go on without a stage; beyond, they wait, and the
 # deadlines decide.
-_THREADS, _RANKER_THREADS = 16, 2
+_THREADS, _RANKER_THREADS = 4, 2
 
 
 class Answering:
