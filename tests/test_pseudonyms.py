@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from benchmarks.robustness import servers
+from flows.system import System
 from recloop.cli import app as cli
 from recloop.columns import Event
 from recloop.config import ConfigError, Home
@@ -290,6 +293,37 @@ def test_carrying_over_is_done_as_a_whole_or_not(tmp_path) -> None:
     assert store.events()["user_id"].to_list() == [ANNA]
     naming.claim(store, IDS)
     store.close()
+
+
+def test_a_system_with_another_key_says_so_before_it_starts_anything(
+    client, home, monkeypatch
+) -> None:
+    monkeypatch.setenv(KEY, OTHER_SECRET)
+    with pytest.raises(naming.NamingError, match="under another key"), System.running(home):
+        pass
+
+
+@pytest.mark.system
+def test_the_real_service_has_the_door(tmp_path) -> None:
+    home = servers.packaged(tmp_path)
+    registry = Registry(home)
+    lineage = LINEAGE.model_copy(update={"naming": KEYED.naming})
+    registry.register("v2", tmp_path / "model", tmp_path / "reference", lineage)
+    registry.promote("v2", [])
+    service = servers.Replica(home, extra={KEY: SECRET}, workers=1)
+    try:
+        service.start()
+        told = {"events": [click("e", ANNA, "east1")]}
+        httpx.post(f"{service.address}/v1/events", json=told).raise_for_status()
+        answer = httpx.post(f"{service.address}/v1/recommend", json={"user_id": ANNA})
+        assert "east1" not in answer.raise_for_status().text
+        found = httpx.get(f"{service.address}/v1/users/{ANNA}/export").json()
+        assert [event["item_id"] for event in found["events"]] == ["east1"]
+    finally:
+        service.stop()
+    held = readable(home.root)
+    assert KEYED.of(ANNA) in held
+    assert "example.org" not in held
 
 
 def test_every_place_of_the_api_that_names_a_user_is_tested_here() -> None:
