@@ -125,7 +125,6 @@ class System:
             "RECLOOP_REPORTS_URL": self.at.reports,
             "BENTOML_HOME": str(self.home.models),
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")]),
-            "BENTOML_CONFIG_OPTIONS": "api_server.logging.access.enabled=false",
             "PREFECT_HOME": str(self.home.prefect),
             "PREFECT_API_URL": f"{self.at.prefect}/api",
             "PREFECT_UI_API_URL": f"{self.at.prefect}/api",
