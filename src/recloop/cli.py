@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recloop import cli_keys, cli_privacy
+from recloop import cli_keys, cli_off_policy, cli_privacy
 from recloop.cli_shared import door, fail, loaded_champion
 from recloop.config import Home
 from recloop.recommender.recommender import Request
@@ -25,6 +25,7 @@ from recloop.trials.timeline import Protocol
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.add_typer(cli_privacy.app)
+app.add_typer(cli_off_policy.app)
 app.add_typer(cli_keys.app, name="keys")
 console = Console()
 
