@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
+from recloop.data.pseudonyms import IDS, Pseudonyms
 from recloop.logs import blame, get_log
 from recloop.recommender.arms import UnknownArmError
 from recloop.recommender.recommender import UnknownItemError
@@ -24,6 +25,7 @@ from recloop.serving.api import (
     RecommendRequest,
     RecommendResponse,
 )
+from recloop.serving.door import known, stored
 from recloop.serving.engine import Engine
 from recloop.serving.feedback import count_events, count_list
 from recloop.serving.items import routes
@@ -34,7 +36,6 @@ from recloop.serving.problems import error_answer as _error
 from recloop.serving.security import GuardedApi, SecurityConfig
 from recloop.serving.situation import NoModelError
 from recloop.serving.wishes import Explanation
-from recloop.store.events import StoredEvent
 
 MAX_BODY_BYTES = 2_000_000
 
@@ -45,8 +46,15 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = None) -> FastAPI:
-    """The application; `engine` is asked for at every request, when the service is up."""
+def create_app(
+    engine: Callable[[], Engine],
+    security: SecurityConfig | None = None,
+    pseudonyms: Pseudonyms = IDS,
+) -> FastAPI:
+    """The application; `engine` is asked for at every request, when the service is up.
+
+    The engine knows users by their `pseudonyms` only, and clients by their ids.
+    """
     app = GuardedApi(
         title="recloop",
         version=__version__,
@@ -60,7 +68,7 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     async def recommend(asked: RecommendRequest) -> Response:
         """A ranked list for a user, a session, a query, or all of them together."""
         with metrics().seconds.labels("recommend").time():
-            served, ranked, degraded = await engine().recommend(asked)
+            served, ranked, degraded = await engine().recommend(known(asked, pseudonyms))
         count_list(served)
         answer = RecommendResponse(
             request_id=served.request_id,
@@ -88,11 +96,11 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     def events(batch: EventsRequest) -> EventsResponse:
         """Feedback: stored before the answer, and part of the user's very next recommendation."""
         with metrics().seconds.labels("events").time():
-            new = engine().ingest([StoredEvent(**dict(event)) for event in batch.events])
+            new = engine().ingest([stored(event, pseudonyms) for event in batch.events])
         count_events(batch.events, new)
         return EventsResponse(accepted=len(new), duplicates=len(batch.events) - len(new))
 
-    app.include_router(routes(engine))
+    app.include_router(routes(engine, pseudonyms))
 
     @app.get("/metrics", include_in_schema=False)
     def measured() -> Response:
@@ -104,7 +112,7 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     def docs() -> HTMLResponse:
         return docs_page()
 
-    app.include_router(privacy_routes(engine))
+    app.include_router(privacy_routes(engine, pseudonyms))
     app.add_middleware(LimitBody)
     app.guard(security or SecurityConfig())
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
+from recloop.data.pseudonyms import IDS, Pseudonyms
 from recloop.models.blend import trend
 from recloop.recommender.recommender import RankedItem, Request
 from recloop.recommender.state import UserState
@@ -18,6 +19,7 @@ from recloop.serving.catalogue_api import (
     PopularResponse,
     SimilarResponse,
 )
+from recloop.serving.door import known
 from recloop.serving.engine import Engine
 from recloop.serving.live import Serving
 from recloop.serving.metrics import metrics
@@ -26,7 +28,7 @@ from recloop.serving.wishes import Id
 ItemId = Annotated[Id, Path()]
 
 
-def routes(engine: Callable[[], Engine]) -> APIRouter:
+def routes(engine: Callable[[], Engine], pseudonyms: Pseudonyms = IDS) -> APIRouter:
     """The routes; `engine` is asked for at every request."""
     router = APIRouter(prefix="/v1", tags=["catalogue"])
     unknown: dict[int | str, dict[str, Any]] = {404: {"model": ErrorResponse}}
@@ -57,7 +59,9 @@ def routes(engine: Callable[[], Engine]) -> APIRouter:
             return SimilarResponse(model_version=serving.version, items=_listed(found))
 
         with metrics().seconds.labels("similar").time():
-            return await engine().browse(listing.user_id, _wanted(listing), browse)
+            return await engine().browse(
+                known(listing, pseudonyms).user_id, _wanted(listing), browse
+            )
 
     @router.get("/popular")
     async def popular(listing: Annotated[Listing, Query()]) -> PopularResponse:
@@ -71,7 +75,9 @@ def routes(engine: Callable[[], Engine]) -> APIRouter:
             )
 
         with metrics().seconds.labels("popular").time():
-            return await engine().browse(listing.user_id, _wanted(listing), browse)
+            return await engine().browse(
+                known(listing, pseudonyms).user_id, _wanted(listing), browse
+            )
 
     return router
 

@@ -7,6 +7,7 @@ import bentoml
 from starlette.types import Receive, Scope, Send
 
 from recloop.config import Home
+from recloop.data.pseudonyms import Pseudonyms
 from recloop.registry.store import Registry
 from recloop.serving.app import create_app
 from recloop.serving.deadline import DeadlineConfig
@@ -20,9 +21,11 @@ from recloop.serving.prepare import tell_age
 from recloop.serving.security import SecurityConfig
 from recloop.serving.tracing import tracer
 from recloop.store.events import EventStore
+from recloop.store.naming import claim
 
 _engines: list[Engine] = []
-app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
+pseudonyms = Pseudonyms.from_environment()
+app = create_app(lambda: _engines[-1], SecurityConfig.from_environment(), pseudonyms)
 
 
 async def everything(scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +52,8 @@ class RecloopService:
     def __init__(self) -> None:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
-        registry, store = Registry(home), EventStore.of(home)
+        registry, store = Registry(home, pseudonyms.naming), EventStore.of(home)
+        claim(store, pseudonyms)
         self.engine = Engine(
             registry,
             home.champion,
