@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from recloop.models.newcomers import Newcomers, NewcomerTerms
+from recloop.models.finders import Finder, union
+from recloop.models.newcomers import Alike, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.repeat import Repeat
+from recloop.models.scope import EVERYTHING, Rows, Scope
 from recloop.models.scorer import Asked, Channel, Histories, Scores, by_history, standardise
 
 SEQUENTIAL = "sequential"
@@ -21,6 +23,8 @@ QUERY = "query"
 NEWCOMER = "newcomer"
 
 _REPEAT_DECAYS = (1.0, 0.99, 0.9)
+# For so many items that a channel finds, one new one may join.
+_NEW_SHARE = 2
 
 
 class BlendWeights(BaseModel):
@@ -42,31 +46,62 @@ class BlendWeights(BaseModel):
 
 
 class Blend:
-    """Channels, mixed. Known items are scored by them, new ones by their like."""
+    """Channels, mixed. Known items are scored by them, new ones by their like.
+
+    `finders` name what may be best by a channel, where the catalogue is too large to score all of it.
+    """
 
     def __init__(
-        self, channels: Mapping[str, Channel], weights: BlendWeights, newcomers: Newcomers
+        self,
+        channels: Mapping[str, Channel],
+        weights: BlendWeights,
+        newcomers: Alike,
+        finders: Mapping[str, Finder] | None = None,
     ) -> None:
         self.channels = channels
         self.weights = weights
         self.newcomers = newcomers
+        self.finders = finders or {}
         self._liked: dict[str, Scores] = {}
 
     def parts(self, asked: Asked) -> dict[str, Scores]:
-        """What each channel contributes, `(requests, items)` each."""
-        lengths = np.array([len(history) for history in asked.histories])
-        return parts(lambda name: self.channels[name](asked), self.weights, self.newcomers, lengths)
+        """What each channel contributes, `(requests, items in scope)` each."""
+        newcomers, lengths = self.newcomers.within(asked.scope), _lengths(asked)
+        return parts(lambda name: self.channels[name](asked), self.weights, newcomers, lengths)
+
+    def find(self, asked: Asked, count: int) -> Rows:
+        """Rows, ascending, of what may be best: `count` by each channel, and new items like these."""
+        lengths = _lengths(asked)
+        counted = [name for name in self.finders if self.weights.of(name, lengths).any()]
+        return self._with_new(union([self.finders[name](asked, count) for name in counted]), count)
+
+    def find_together(self, row: int, count: int) -> Rows:
+        """Rows of what people may meet together with an item, as `together` has it."""
+        asked, names = Histories([np.array([row])]), (COLLABORATIVE, NEIGHBOURS)
+        return self._with_new(union([self.finders[name](asked, count) for name in names]), count)
+
+    def leading(self, channel: str, count: int) -> Rows:
+        """Rows that a channel which is the same for everybody puts first."""
+        return self.finders[channel](Histories([np.empty(0, np.int64)]), count)
+
+    def backed(self, found: Rows) -> Rows:
+        """These rows, and those by which the new ones among them are judged."""
+        return self.newcomers.backed(found)
+
+    def _with_new(self, found: Rows, count: int) -> Rows:
+        return np.union1d(found, self.newcomers.raised(found, count // _NEW_SHARE))
 
     def score(self, asked: Asked) -> Scores:
         """`(requests, items)`."""
         return combine(self.parts(asked))
 
-    def together(self, row: int) -> Scores:
-        """What people meet together with an item, by EASE and item-kNN alike, `(1, items)`.
+    def together(self, row: int, scope: Scope = EVERYTHING) -> Scores:
+        """What people meet together with an item, by EASE and item-kNN alike, `(1, items in scope)`.
 
         Standardised over known items; new ones are worth what their like are.
         """
-        newcomers, asked = self.newcomers, Histories([np.array([row])])
+        asked = Histories([np.array([row])], scope=scope)
+        newcomers = self.newcomers.within(scope)
         found = [self.channels[name](asked) for name in (COLLABORATIVE, NEIGHBOURS)]
         alike = [standardise(scores, newcomers.known) for scores in found]
         scores = standardise(np.sum(alike, axis=0, dtype=np.float32), newcomers.known)
@@ -88,7 +123,7 @@ class Blend:
 def weighed(
     ask: Callable[[str], Scores],
     weights: BlendWeights,
-    known: NDArray[np.bool_],
+    known: NDArray[np.bool_] | Scores,
     lengths: NDArray[np.int64],
 ) -> dict[str, Scores]:
     """The scores of known items by each channel that counts, as `ask` says them; new ones get 0.
@@ -108,7 +143,7 @@ def weighed(
 def parts(
     ask: Callable[[str], Scores],
     weights: BlendWeights,
-    newcomers: Newcomers,
+    newcomers: Alike,
     lengths: NDArray[np.int64],
 ) -> dict[str, Scores]:
     """What channels say of known items, and in one part more what follows for new ones."""
@@ -118,6 +153,10 @@ def parts(
         found[NEWCOMER] = np.zeros_like(scores)
         found[NEWCOMER][:, newcomers.rows] = newcomers.place(scores)
     return found
+
+
+def _lengths(asked: Asked) -> NDArray[np.int64]:
+    return np.array([len(history) for history in asked.histories])
 
 
 def combine(found: Mapping[str, Scores]) -> Scores:

@@ -7,7 +7,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from recloop.models.scorer import History, Scores, recency_weights
+from recloop.models.scope import EVERYTHING, Scope
+from recloop.models.scorer import History, Scores, products, recency_weights
 
 _DECAY = 0.8
 
@@ -15,16 +16,20 @@ _DECAY = 0.8
 class Content:
     """`score = recency-weighted mean of the last items' text vectors · text vectors` (cosine)."""
 
-    def __init__(self, text: NDArray[np.float32], last: int) -> None:
+    def __init__(self, text: NDArray[np.floating], last: int) -> None:
         self.text = text
         self._last = last
 
-    def score(self, histories: Sequence[History]) -> Scores:
+    def score(self, histories: Sequence[History], scope: Scope = EVERYTHING) -> Scores:
+        return products(self.users(histories), self.text, scope)
+
+    def users(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """`(requests, width)`: unit vectors of what each met last, zeros for an empty history."""
         recent = [history[-self._last :] for history in histories]
         profiles = np.stack([recency_weights(len(h), _DECAY) @ self.text[h] for h in recent])
         norms = np.linalg.norm(profiles, axis=1, keepdims=True)
-        scores: Scores = (profiles / np.maximum(norms, 1e-9)) @ self.text.T
-        return scores
+        users: NDArray[np.float32] = profiles / np.maximum(norms, 1e-9)
+        return users
 
 
 class QueryEncoder:

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from recloop.data.catalogue import Rows
 from recloop.models.blend import NEWCOMER, Blend, combine
 from recloop.models.newcomers import Alike, Nearest
+from recloop.models.scope import EVERYTHING, Rows, Scope
 from recloop.models.scorer import Asked, Histories, Scores, signals_of
 
 
@@ -17,50 +17,73 @@ class GrownBlend(Blend):
     """
 
     def __init__(self, blend: Blend, nearest: Nearest) -> None:
-        super().__init__(blend.channels, blend.weights, blend.newcomers)
+        super().__init__(blend.channels, blend.weights, blend.newcomers, blend.finders)
         own = len(blend.newcomers.known)
-        self._alike = Alike(nearest.likeness(own), blend.newcomers.known, blend.newcomers.terms)
+        self._own, self._items = own, own + len(nearest.rows)
+        self._alike = Alike(
+            nearest.likeness(own),
+            np.arange(own, self._items),
+            blend.newcomers.known,
+            blend.newcomers.terms,
+        )
         self._stands_for = np.concatenate([np.arange(own), _closest(nearest)])
-        self._items = own + len(nearest.rows)
 
     def parts(self, asked: Asked) -> dict[str, Scores]:
-        """What each channel contributes, `(requests, items)` each; of new items, one part alone."""
+        """What each channel contributes, `(requests, items in scope)`; of new items, one part alone."""
+        scope = asked.scope
         found = super().parts(self._known(asked))
         scores = combine({name: part for name, part in found.items() if name != NEWCOMER})
-        grown = {name: self._wide(part) for name, part in found.items()}
-        newcomers = grown.setdefault(NEWCOMER, np.zeros((len(scores), self._items), np.float32))
-        newcomers[:, scores.shape[1] :] = self._alike.place(scores)
+        grown = {name: self._wide(part, scope) for name, part in found.items()}
+        newcomers = grown.setdefault(NEWCOMER, self._wide(np.zeros_like(scores), scope))
+        newcomers[:, scores.shape[1] :] = self._alike.within(scope).place(scores)
         return grown
 
-    def together(self, row: int) -> Scores:
+    def find(self, asked: Asked, count: int) -> Rows:
+        """As of the package, and new items like what that finds."""
+        return super().find(self._known(asked), count)
+
+    def find_together(self, row: int, count: int) -> Rows:
+        """As of the package; with a new one nothing was met."""
+        return super().find_together(row, count) if row < self._own else np.empty(0, np.int64)
+
+    def backed(self, found: Rows) -> Rows:
+        """These rows, and those by which the new ones among them are judged."""
+        return self._alike.backed(super().backed(found))
+
+    def together(self, row: int, scope: Scope = EVERYTHING) -> Scores:
         """What people meet together with an item; a new one has been met with nothing."""
-        own = len(self.newcomers.known)
-        if row >= own:
-            return np.zeros((1, self._items), np.float32)
-        scores = super().together(row)
-        grown = self._wide(scores)
-        grown[:, own:] = self._alike.worth(scores)
+        if row >= self._own:
+            return np.zeros((1, scope.size(self._items)), np.float32)
+        scores = super().together(row, scope.below(self._own))
+        grown = self._wide(scores, scope)
+        grown[:, scores.shape[1] :] = self._alike.within(scope).worth(scores)
         return grown
 
     def _ask_for_nobody(self, channel: str) -> Scores:
         """Of new items, nothing."""
-        return self._wide(super()._ask_for_nobody(channel))
+        return self._wide(super()._ask_for_nobody(channel), EVERYTHING)
 
-    def _wide(self, scores: Scores) -> Scores:
-        wide = np.zeros((len(scores), self._items), np.float32)
+    def _with_new(self, found: Rows, count: int) -> Rows:
+        grown = super()._with_new(found, count)
+        return np.union1d(grown, self._alike.raised(grown, count))
+
+    def _wide(self, scores: Scores, scope: Scope) -> Scores:
+        wide = np.zeros((len(scores), scope.size(self._items)), np.float32)
         wide[:, : scores.shape[1]] = scores
         return wide
 
     def _known(self, asked: Asked) -> Asked:
         """The same requests in rows that the channels know."""
         histories = [self._stands_for[history] for history in asked.histories]
+        scope = asked.scope.below(self._own)
         if all((history >= 0).all() for history in histories):
-            return Histories(histories, asked.signals, asked.at)
+            return Histories(histories, asked.signals, asked.at, scope)
         told = zip(histories, signals_of(asked), strict=True)
         return Histories(
             [history[history >= 0] for history in histories],
             [signals[history >= 0] for history, signals in told],
             asked.at,
+            scope,
         )
 
 

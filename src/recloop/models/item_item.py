@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recloop.models.scope import EVERYTHING, Scope
 from recloop.models.scorer import History, Scores, last_places, recency_weights
 
 Dense = NDArray[np.float32]
@@ -28,11 +29,25 @@ class ItemItem(Generic[Weights]):
         self._place = np.full(items, -1, np.int64)
         self._place[rows] = np.arange(len(rows))
 
-    def score(self, histories: Sequence[History]) -> Scores:
-        scores = np.zeros((len(histories), self.items), np.float32)
+    def score(self, histories: Sequence[History], scope: Scope = EVERYTHING) -> Scores:
+        scores = np.zeros((len(histories), scope.size(self.items)), np.float32)
+        places, columns = self._covered(scope)
         for row, history in enumerate(histories):
-            steps = last_places(history)
-            places, weights = self._place[steps], recency_weights(len(steps), self.decay)
-            met = places >= 0
-            scores[row, self.rows] = weights[met] @ self.weights[places[met]]
+            scores[row, places] = self.said(history)[columns]
         return scores
+
+    def said(self, history: History) -> Dense:
+        """Of the items that the weights cover, `(len(rows),)`."""
+        steps = last_places(history)
+        places, weights = self._place[steps], recency_weights(len(steps), self.decay)
+        met = places >= 0
+        said: Dense = weights[met] @ self.weights[places[met]]
+        return said
+
+    def _covered(self, scope: Scope) -> tuple[History, History | slice]:
+        """Places in scope that the weights cover, and where these stand among `rows`."""
+        if isinstance(scope.rows, slice):
+            return self.rows, scope.rows
+        columns = self._place[scope.rows]
+        places = np.flatnonzero(columns >= 0)
+        return places, columns[places]

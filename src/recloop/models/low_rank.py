@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recloop.config import Settings
-from recloop.models.scorer import History, Scores, last_places, recency_weights
+from recloop.models.scope import EVERYTHING, Scope
+from recloop.models.scorer import History, Scores, last_places, products, recency_weights
 
 Factors = NDArray[np.float32]
 
@@ -41,7 +42,11 @@ class LowRank:
         self.decay = decay
         self._everything = _weigh_all(factors, config)
 
-    def score(self, histories: Sequence[History]) -> Scores:
+    def score(self, histories: Sequence[History], scope: Scope = EVERYTHING) -> Scores:
+        return products(self.users(histories), self.factors, scope)
+
+    def users(self, histories: Sequence[History]) -> Factors:
+        """`(requests, dim)`: what each looks for, zeros for an empty history."""
         histories = [last_places(history) for history in histories]
         weights = [recency_weights(len(history), self.decay) for history in histories]
         ends = np.cumsum([0, *map(len, histories)])
@@ -49,9 +54,7 @@ class LowRank:
         data = np.concatenate([*weights, np.empty(0, np.float32)])
         shape = (len(histories), len(self.factors))
         matrix = sparse.csr_matrix((data, flat, ends), shape=shape)
-        users = _solve(matrix, self.factors, self._everything, self.config)
-        scores: Scores = users @ self.factors.T
-        return scores
+        return _solve(matrix, self.factors, self._everything, self.config)
 
 
 def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig, decay: float) -> LowRank:

@@ -6,12 +6,14 @@ those scores.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import sparse
 
+from recloop.models.scope import Part, Rows, Scope
 from recloop.models.scorer import Scores, deviation
 
 # How many known items speak for a new one, and how much more the nearest of them says.
@@ -31,15 +33,60 @@ class NewcomerTerms(BaseModel):
 
 
 class Alike:
-    """New items seen through those that are like them: `likeness` `(new items, items)` of known ones."""
+    """New items seen through those that are like them: `likeness` `(new items, items)` of known ones.
+
+    `rows`, ascending, are where the new ones stand; `known` `(items,)` is how often an item counts, 0 for
+    new ones.
+    """
 
     def __init__(
-        self, likeness: sparse.csr_matrix, known: NDArray[np.bool_], terms: NewcomerTerms
+        self,
+        likeness: sparse.csr_matrix,
+        rows: Rows,
+        known: NDArray[np.bool_] | Scores,
+        terms: NewcomerTerms,
     ) -> None:
+        self.rows = rows
         self.known = known
         self.terms = terms
         self._likeness = likeness
         self._described = np.diff(likeness.indptr) > 0
+
+    def within(self, scope: Scope) -> "Alike":
+        """Those of the new items that are in scope, among what is; with `backed`, all that speaks for them."""
+        if not isinstance(scope, Part):
+            return self
+        inside = scope.below(len(self.known))
+        chosen = self._among(scope.rows)
+        likeness = self._likeness[chosen]
+        columns = inside.places(likeness.indices)
+        weights = np.where(columns >= 0, likeness.data, 0)
+        shape = (len(chosen), len(inside.rows))
+        cut = sparse.csr_matrix((weights, np.maximum(columns, 0), likeness.indptr), shape=shape)
+        known = self.known[inside.rows] * inside.counted
+        return Alike(cut, scope.places(self.rows[chosen]), known, self.terms)
+
+    def backed(self, found: Rows) -> Rows:
+        """The items found, and the known ones that speak for the new ones among them."""
+        return np.union1d(found, self._likeness[self._among(found)].indices).astype(np.int64)
+
+    def raised(self, found: Rows, at_most: int) -> Rows:
+        """The new items of which the items found say most."""
+        said = self._speaks[found[found < self._speaks.shape[0]]]
+        support = np.bincount(said.indices, said.data, len(self.rows))
+        best = np.argsort(-support, kind="stable")[:at_most]
+        return self.rows[best[support[best] > 0]]
+
+    def _among(self, found: Rows) -> Rows:
+        """Numbers of the new items that are there."""
+        if not len(self.rows):
+            return self.rows
+        numbers = np.minimum(np.searchsorted(self.rows, found), len(self.rows) - 1)
+        return numbers[self.rows[numbers] == found]
+
+    @cached_property
+    def _speaks(self) -> sparse.csr_matrix:
+        return self._likeness.T.tocsr()
 
     def place(self, scores: Scores) -> Scores:
         """Scores `(requests, new items)` among `scores` `(requests, items)`, standardised for known ones.
@@ -59,16 +106,12 @@ class Alike:
 
 
 class Newcomers(Alike):
-    """The items that `known` `(items,)` is false for, seen through text vectors `(items, width)`.
-
-    `rows` are theirs in the catalogue.
-    """
+    """The items that `known` `(items,)` is false for, seen through text vectors `(items, width)`."""
 
     def __init__(
         self, text: NDArray[np.float32], known: NDArray[np.bool_], terms: NewcomerTerms
     ) -> None:
-        self.rows = np.flatnonzero(~known)
-        super().__init__(_likeness(text, known), known, terms)
+        super().__init__(_likeness(text, known), np.flatnonzero(~known), known, terms)
 
 
 @dataclass(frozen=True)

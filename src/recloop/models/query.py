@@ -22,7 +22,9 @@ from pydantic import BaseModel
 from recloop.config import Settings
 from recloop.data.catalogue import texts
 from recloop.models.blend import QUERY
-from recloop.models.scorer import Scores, standardise
+from recloop.models.finders import VectorIndex, union
+from recloop.models.scope import EVERYTHING, Rows, Scope
+from recloop.models.scorer import Scores, deviation, standardise
 from recloop.models.searched import Searched
 from recloop.models.titles import TitleIndex
 
@@ -120,13 +122,15 @@ class QuerySide:
     def __init__(
         self,
         encoder: Encoder,
-        vectors: NDArray[np.float32],
-        titles: Sequence[str | None],
+        vectors: NDArray[np.floating],
+        titles: Sequence[str | None] | TitleIndex,
         mix: QueryMix,
         describe: Callable[[pl.DataFrame], list[str]] = texts,
+        index: VectorIndex | None = None,
     ) -> None:
         self.encoder = encoder
-        self.searched = Searched(vectors, TitleIndex(titles))
+        words = titles if isinstance(titles, TitleIndex) else TitleIndex(titles)
+        self.searched = Searched(vectors, words, index)
         self.describe = describe
         self._neutral = np.stack([encoder.encode(phrase) for phrase in NEUTRAL])
         self._mix = mix
@@ -143,14 +147,30 @@ class QuerySide:
         other.encoder = encoder
         return other
 
-    def likeness(self, row: int) -> Scores:
-        """`(1, items)`: the cosines of an item's text to those of all."""
-        return self.searched.similarity(self.searched.vector(row)[None])
+    def likeness(self, row: int, scope: Scope = EVERYTHING) -> Scores:
+        """`(1, items in scope)`: the cosines of an item's text to theirs."""
+        return self.searched.similarity(self.searched.vector(row)[None], scope)
+
+    def find_alike(self, row: int, count: int) -> Rows:
+        """Rows of about `count` items whose texts are most like an item's."""
+        return self.searched.near(self.searched.vector(row), count)
+
+    def find(self, query: str | None, count: int) -> Rows:
+        """Rows of about `count` items by meaning and as many by title; none for no query."""
+        asked = tidy(query or "")
+        if not asked:
+            return union([])
+        meant = self.searched.near(self._direction(asked), count)
+        return union([meant, self.searched.titled(asked, count)])
 
     def lead(
-        self, parts: Mapping[str, Scores], history: Scores, queries: Sequence[str | None]
+        self,
+        parts: Mapping[str, Scores],
+        history: Scores,
+        queries: Sequence[str | None],
+        scope: Scope = EVERYTHING,
     ) -> tuple[dict[str, Scores], Scores]:
-        """The parts and the scores `(requests, items)` with the queries in them.
+        """The parts and the scores `(requests, items in scope)` with the queries in them.
 
         `parts` add up to `history`; requests without a query that says anything keep both as they are.
         """
@@ -158,19 +178,19 @@ class QuerySide:
         none = np.array([[not query] for query in asked])
         if none.all():
             return dict(parts), history
-        scale = np.where(none, np.float32(1), _bound(history, self._mix.reach))
+        scale = np.where(none, np.float32(1), _bound(history, self._mix.reach, scope))
         found = {
             **{name: part * scale for name, part in parts.items()},
-            QUERY: standardise(self._similarity(asked)),
-            TITLE: np.float32(self._mix.title_weight) * self.searched.match(asked) ** 2,
+            QUERY: standardise(self._similarity(asked, scope), scope.counted),
+            TITLE: np.float32(self._mix.title_weight) * self.searched.match(asked, scope) ** 2,
         }
         scores: Scores = history * scale + found[QUERY] + found[TITLE]
         return found, scores
 
-    def _similarity(self, queries: Sequence[str]) -> Scores:
+    def _similarity(self, queries: Sequence[str], scope: Scope) -> Scores:
         nothing = np.zeros(self.searched.vectors.shape[1], np.float32)
         vectors = [self._direction(query) if query else nothing for query in queries]
-        return self.searched.similarity(np.stack(vectors))
+        return self.searched.similarity(np.stack(vectors), scope)
 
     def _direction(self, query: str) -> NDArray[np.float32]:
         vector = self.encoder.encode(query)
@@ -189,9 +209,10 @@ def tidy(query: str) -> str:
     return "".join(" " if kind in {"Cc", "Cs"} else sign for sign, kind in kinds).strip()
 
 
-def _bound(history: Scores, reach: float) -> Scores:
+def _bound(history: Scores, reach: float, scope: Scope) -> Scores:
     """Factors `(requests, items)` that bring each request's scores to its own spread within ±reach."""
-    spread = history.std(1, keepdims=True)
+    counted = scope.counted
+    spread = history.std(1, keepdims=True) if counted is None else deviation(history, counted)
     scaled: Scores = np.divide(
         np.float32(reach),
         spread + np.abs(history),

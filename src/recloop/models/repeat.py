@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recloop.models.scope import EVERYTHING, Scope
 from recloop.models.scorer import History, Scores, recency_weights
 
 
@@ -14,9 +15,9 @@ class Repeat:
         self._items = items
         self._decay = decay
 
-    def score(self, histories: Sequence[History]) -> Scores:
+    def score(self, histories: Sequence[History], scope: Scope = EVERYTHING) -> Scores:
         counts = [
-            np.bincount(history, recency_weights(len(history), self._decay), self._items)
+            np.bincount(history, recency_weights(len(history), self._decay), self._items)[scope.rows]
             for history in histories
         ]
         return np.log1p(10 * np.stack(counts)).astype(np.float32)

@@ -8,25 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recloop.data.trail import Signals, no_signals
+from recloop.models.scope import EVERYTHING, Scope
 
 History = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
-
 # A spread below this is rounding, not preference.
 _FLAT = 1e-6
+# Rows of item vectors that are widened at once.
+_CHUNK = 1 << 15
 
 
 class Scorer(Protocol):
-    """Scores the whole catalogue. An empty history scores every item alike, except for popularity."""
+    """Scores the items in scope. An empty history scores them all alike, except for popularity."""
 
-    def score(self, histories: Sequence[History]) -> Scores:
+    def score(self, histories: Sequence[History], scope: Scope = EVERYTHING) -> Scores:
         """Item rows, oldest first, per request → `(requests, items)`; higher is better."""
         ...
 
 
 class Asked(Protocol):
-    """Requests, as models see them: item rows, oldest first; signals of each step and moments if known."""
+    """Requests, as models see them: item rows, oldest first; signals of each step and moments if known.
+
+    `scope`: the items that are to be scored.
+    """
 
     @property
     def histories(self) -> Sequence[History]: ...
@@ -34,6 +39,8 @@ class Asked(Protocol):
     def signals(self) -> Sequence[Signals] | None: ...
     @property
     def at(self) -> NDArray[np.float64] | None: ...
+    @property
+    def scope(self) -> Scope: ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Histories:
     histories: Sequence[History]
     signals: Sequence[Signals] | None = None
     at: NDArray[np.float64] | None = None
+    scope: Scope = EVERYTHING
 
 
 Channel = Callable[[Asked], Scores]
@@ -55,7 +63,7 @@ def signals_of(asked: Asked) -> Sequence[Signals]:
 
 def by_history(scorer: Scorer) -> Channel:
     """A channel that looks at the items alone."""
-    return lambda asked: scorer.score(asked.histories)
+    return lambda asked: scorer.score(asked.histories, asked.scope)
 
 
 def last_places(rows: History) -> History:
@@ -76,27 +84,44 @@ def recency_weights(length: int, decay: float) -> NDArray[np.float32]:
     return weights
 
 
-def standardise(scores: Scores, known: NDArray[np.bool_] | None = None) -> Scores:
+def products(users: Scores, items: NDArray[np.floating], scope: Scope) -> Scores:
+    """Of `users` `(requests, dim)` with the rows in scope of `items` `(all items, dim)`.
+
+    Items in half precision are widened here, a part of them at a time.
+    """
+    if isinstance(scope.rows, slice):
+        return np.asarray(users @ items[scope.rows].T, np.float32)
+    chunks = (scope.rows[start : start + _CHUNK] for start in range(0, len(scope.rows), _CHUNK))
+    found = [users @ items.take(rows, axis=0).astype(np.float32, copy=False).T for rows in chunks]
+    return np.concatenate([np.empty((len(users), 0), np.float32), *found], axis=1)
+
+
+def standardise(scores: Scores, counted: NDArray[np.generic] | None = None) -> Scores:
     """Zero mean and unit variance per request; a request that scores all items alike becomes zeros.
 
-    With `known` `(items,)` only these count, and the others become zeros.
+    With `counted` `(items,)`, truth values or weights, an item counts as often as that says, and those
+    that do not count become zeros.
     """
-    if known is None or known.all():
+    if counted is None or (counted.dtype == np.bool_ and counted.all()):
         centred = scores - scores.mean(1, keepdims=True)
         spread = centred.std(1, keepdims=True)
     else:
-        counted = known.astype(np.float32)
-        mean = np.einsum("ri,i->r", scores, counted) / max(known.sum(), 1)
-        centred = (scores - mean[:, None]) * counted
-        spread = deviation(centred, known)
+        weights = counted.astype(np.float32)
+        mean = np.einsum("ri,i->r", scores, weights) / _total(counted)
+        centred = (scores - mean[:, None]) * (weights > 0)
+        spread = deviation(centred, counted)
     scaled: Scores = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > _FLAT)
     return scaled
 
 
-def deviation(scores: Scores, known: NDArray[np.bool_]) -> Scores:
-    """Standard deviation `(requests, 1)` over known items; their mean should be near zero."""
-    counted, count = known.astype(np.float32), max(known.sum(), 1)
-    mean = np.einsum("ri,i->r", scores, counted) / count
-    squares = np.einsum("ri,ri,i->r", scores, scores, counted) / count
+def deviation(scores: Scores, counted: NDArray[np.generic]) -> Scores:
+    """Standard deviation `(requests, 1)`, items counted as often as that says; a mean near zero is best."""
+    weights, count = counted.astype(np.float32), _total(counted)
+    mean = np.einsum("ri,i->r", scores, weights) / count
+    squares = np.einsum("ri,ri,i->r", scores, scores, weights) / count
     spread: Scores = np.sqrt(np.maximum(squares - mean**2, 0)).astype(np.float32)[:, None]
     return spread
+
+
+def _total(counted: NDArray[np.generic]) -> float:
+    return max(float(counted.sum(dtype=np.float64)), 1.0)

@@ -6,31 +6,50 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recloop.data.catalogue import Rows
-from recloop.models.scorer import Scores
+from recloop.models.finders import VectorIndex, best, union
+from recloop.models.scope import EVERYTHING, Rows, Scope
+from recloop.models.scorer import Scores, products
 from recloop.models.titles import TitleIndex
 
 
 class Searched:
-    """The items of a packaged model; `vectors` are `(items, width)`."""
+    """The items of a packaged model; `vectors` are `(items, width)`.
 
-    def __init__(self, vectors: NDArray[np.float32], titles: TitleIndex) -> None:
+    `index`: of the vectors, where there are too many to look at each.
+    """
+
+    def __init__(
+        self,
+        vectors: NDArray[np.floating],
+        titles: TitleIndex,
+        index: VectorIndex | None = None,
+    ) -> None:
         self.vectors = vectors
         self.titles = titles
+        self.index = index
 
     def vector(self, row: int) -> NDArray[np.float32]:
         """Of one item, `(width,)`."""
-        vector: NDArray[np.float32] = self.vectors[row]
+        vector: NDArray[np.float32] = self.vectors[row].astype(np.float32, copy=False)
         return vector
 
-    def similarity(self, vectors: NDArray[np.float32]) -> Scores:
-        """Products of `(requests, width)` with all items, `(requests, items)`."""
-        products: Scores = vectors @ self.vectors.T
-        return products
+    def similarity(self, vectors: NDArray[np.float32], scope: Scope = EVERYTHING) -> Scores:
+        """Products of `(requests, width)` with items, `(requests, items in scope)`."""
+        return products(vectors, self.vectors, scope)
 
-    def match(self, queries: Sequence[str]) -> Scores:
-        """How much of their titles queries share, `(requests, items)` in 0…1."""
-        return np.stack([self.titles.match(query) for query in queries])
+    def match(self, queries: Sequence[str], scope: Scope = EVERYTHING) -> Scores:
+        """How much of their titles queries share, `(requests, items in scope)` in 0…1."""
+        return np.stack([self.titles.match(query, scope) for query in queries])
+
+    def near(self, vector: NDArray[np.float32], count: int) -> Rows:
+        """Rows of about `count` items that are most similar to `(width,)`, in any order."""
+        if self.index is None:
+            return best(self.similarity(vector[None])[0], count)
+        return self.index.nearest(vector[None], count)
+
+    def titled(self, query: str, count: int) -> Rows:
+        """Rows of at most `count` items whose titles match best, in any order."""
+        return self.titles.find(query, count)
 
 
 @dataclass(frozen=True)
@@ -64,16 +83,28 @@ class SearchedAnew(Searched):
         place = self._place.get(row)
         return super().vector(row) if place is None else self._anew.vector(place)
 
-    def similarity(self, vectors: NDArray[np.float32]) -> Scores:
-        """Products of `(requests, width)` with all items, `(requests, items)`."""
-        return self._put(super().similarity(vectors), self._anew.similarity(vectors))
+    def similarity(self, vectors: NDArray[np.float32], scope: Scope = EVERYTHING) -> Scores:
+        """Products of `(requests, width)` with items, `(requests, items in scope)`."""
+        packaged = super().similarity(vectors, scope.below(len(self.vectors)))
+        return self._put(packaged, self._anew.similarity(vectors), scope)
 
-    def match(self, queries: Sequence[str]) -> Scores:
-        """How much of their titles queries share, `(requests, items)` in 0…1."""
-        return self._put(super().match(queries), self._anew.match(queries))
+    def match(self, queries: Sequence[str], scope: Scope = EVERYTHING) -> Scores:
+        """How much of their titles queries share, `(requests, items in scope)` in 0…1."""
+        packaged = super().match(queries, scope.below(len(self.vectors)))
+        return self._put(packaged, self._anew.match(queries), scope)
 
-    def _put(self, packaged: Scores, anew: Scores) -> Scores:
-        scores = np.zeros((len(packaged), self._count), np.float32)
+    def near(self, vector: NDArray[np.float32], count: int) -> Rows:
+        """Rows of the most similar items, packaged and told anew."""
+        return union([super().near(vector, count), self._rows[self._anew.near(vector, count)]])
+
+    def titled(self, query: str, count: int) -> Rows:
+        """Rows of the items whose titles match best, packaged and told anew."""
+        return union([super().titled(query, count), self._rows[self._anew.titled(query, count)]])
+
+    def _put(self, packaged: Scores, anew: Scores, scope: Scope) -> Scores:
+        scores = np.zeros((len(packaged), scope.size(self._count)), np.float32)
         scores[:, : packaged.shape[1]] = packaged
-        scores[:, self._rows] = anew
+        places = scope.places(self._rows)
+        there = places >= 0
+        scores[:, places[there]] = anew[:, there]
         return scores

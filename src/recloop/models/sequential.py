@@ -7,7 +7,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from recloop.data.trail import Signals, padded
-from recloop.models.scorer import Asked, History, Scores, signals_of
+from recloop.models.scorer import Asked, History, Scores, products, signals_of
 
 _BATCH = 256
 
@@ -24,13 +24,17 @@ class Sequential:
         """`(requests, items)`; an empty history scores every item alike."""
         told = signals_of(asked)
         parts = [
-            self._users(asked.histories[start : start + _BATCH], told[start : start + _BATCH])
-            @ self._vectors.T
+            products(
+                self.users(asked.histories[start : start + _BATCH], told[start : start + _BATCH]),
+                self._vectors,
+                asked.scope,
+            )
             for start in range(0, len(asked.histories), _BATCH)
         ]
         return np.concatenate(parts)
 
-    def _users(self, histories: Sequence[History], told: Sequence[Signals]) -> NDArray[np.float32]:
+    def users(self, histories: Sequence[History], told: Sequence[Signals]) -> NDArray[np.float32]:
+        """`(requests, dim)`: what each looks for, zeros for an empty history."""
         lengths = np.array([min(len(history), self._window) for history in histories])
         items, signals = padded(histories, told, max(1, int(lengths.max())))
         inputs = {"history": self._vectors[items], "signals": signals}

@@ -3,11 +3,15 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recloop.models.scope import EVERYTHING, Rows, Scope
+
+_NOWHERE = np.empty(0, np.int64)
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -27,21 +31,57 @@ class TitleIndex:
         for row, title in enumerate(titles):
             for word in words(title or ""):
                 places[word].append(row)
-        self._places = {word: np.array(rows) for word, rows in places.items()}
+        self._places: Mapping[str, Rows] = {word: np.array(rows) for word, rows in places.items()}
         self._count = len(titles)
         self._sizes = np.zeros(self._count, np.float32)
         for word, rows in self._places.items():
             self._sizes[rows] += self.weigh(word)
 
-    def match(self, query: str) -> NDArray[np.float32]:
-        """`(items,)` in 0…1: the share of the query times the share of the title that they share."""
-        common = np.zeros(self._count, np.float32)
+    def packed(self) -> dict[str, NDArray[Any]]:
+        """As arrays."""
+        lengths = [len(rows) for rows in self._places.values()]
+        return {
+            "words": np.frombuffer("\n".join(self._places).encode(), np.uint8),
+            "starts": np.cumsum([0, *lengths]),
+            "rows": np.concatenate([_NOWHERE, *self._places.values()]),
+            "sizes": self._sizes,
+        }
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, NDArray[Any]]) -> "TitleIndex":
+        """What `packed` gave, the arrays left where they are."""
+        index = cls([])
+        told = bytes(arrays["words"]).decode().split("\n")
+        starts, rows = arrays["starts"].tolist(), arrays["rows"]
+        index._places = {
+            word: rows[start:end] for word, start, end in zip(told, starts, starts[1:], strict=False)
+        }
+        index._sizes = arrays["sizes"]
+        index._count = len(index._sizes)
+        return index
+
+    def match(self, query: str, scope: Scope = EVERYTHING) -> NDArray[np.float32]:
+        """`(items in scope,)` in 0…1: the share of the query times the share of the title that they share."""
         asked = words(query)
+        common, sizes = self._common(asked)[scope.rows], self._sizes[scope.rows]
+        size = sum(map(self.weigh, asked))
+        shared: NDArray[np.float32] = common**2 / np.maximum(sizes * size, 1e-9)
+        return shared
+
+    def find(self, query: str, count: int) -> Rows:
+        """Rows of those that match best, in any order."""
+        asked = words(query) & self._places.keys()
+        met = np.unique(np.concatenate([_NOWHERE, *(self._places[word] for word in asked)]))
+        if len(met) <= count:
+            return met
+        shared = self._common(asked)[met] ** 2 / self._sizes[met]
+        return met[np.argpartition(-shared, count)[:count]]
+
+    def _common(self, asked: set[str]) -> NDArray[np.float32]:
+        common = np.zeros(self._count, np.float32)
         for word in asked & self._places.keys():
             common[self._places[word]] += self.weigh(word)
-        size = sum(map(self.weigh, asked))
-        shared: NDArray[np.float32] = common**2 / np.maximum(self._sizes * size, 1e-9)
-        return shared
+        return common
 
     def _weight(self, word: str) -> np.float32:
         # A word that no title has is as rare as can be: it makes the rest of the query count less.

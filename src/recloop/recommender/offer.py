@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recloop import columns as c
 from recloop.data.catalogue import Rows
 from recloop.data.live import LiveItem, frame
+from recloop.models.scope import EVERYTHING, Scope
 from recloop.recommender.facts import Facts, Known, Mask, readable
 
 _ALWAYS = np.datetime64("0001-01-01", "us")
@@ -44,15 +45,15 @@ class Offer:
             np.zeros(len(items), np.bool_),
         )
 
-    def refused(self, at: datetime | None, categories: frozenset[str]) -> Rows:
-        """Rows of what may not be answered; availability and dates count only where `at` is given."""
-        wrong = self.gone.copy()
+    def refused(self, at: datetime | None, scope: Scope = EVERYTHING) -> Mask:
+        """`(items in scope,)`: what is not to be had; availability and dates count only with `at`."""
+        rows = scope.rows
+        wrong = self.gone[rows].copy()
         if at is not None:
             moment = utc(at)
-            wrong |= ~(self.available & (self.since <= moment) & (moment < self.until))
-        if categories:
-            wrong |= ~self.facts.in_categories(categories)
-        return np.flatnonzero(wrong)
+            open_then = (self.since[rows] <= moment) & (moment < self.until[rows])
+            wrong |= ~(self.available[rows] & open_then)
+        return wrong
 
     @property
     def dated(self) -> Mask:

@@ -11,20 +11,25 @@ import numpy as np
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, Blend, combine
+from recloop.models.finders import best, union
 from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
+from recloop.models.scope import EVERYTHING, Scope
 from recloop.models.scorer import Histories, Scores, standardise
-from recloop.recommender.filters import EVERYTHING, Where
+from recloop.recommender import filters
+from recloop.recommender.filters import Where
+from recloop.recommender.gate import Gate
 from recloop.recommender.offer import Offer
 from recloop.recommender.reasons import BOOST, Reason, Step, reasons, recent
 from recloop.recommender.reranking import Judge, Reranker
+from recloop.recommender.retrieval import Find, Retrieval, whole
 from recloop.recommender.shape import PLAIN, Shape, Shelf
 from recloop.recommender.state import Past, UserState, UserStates
 
 # The parts of an answer, as `Request.watch` is told of them.
 SCORE, QUERY, FILTER = "score", "query", "filter"
 
-# Parts and scores `(requests, items)`, and what must not leave, of each request.
+# Parts and scores `(requests, items in scope)`, and places of what must not leave, of each request.
 _Scored = tuple[dict[str, Scores], Scores, list[Rows]]
 
 
@@ -54,7 +59,7 @@ class Request:
     query: str | None = None
     exclude: tuple[str, ...] = ()
     categories: frozenset[str] = frozenset()
-    where: Where = EVERYTHING
+    where: Where = filters.EVERYTHING
     shape: Shape = PLAIN
     explain: bool = False
     at: datetime | None = None
@@ -83,7 +88,10 @@ class RankedItem:
 
 
 class Recommender:
-    """A packaged model, ready to answer. `repeats`: what somebody has had may be recommended again."""
+    """A packaged model, ready to answer. `repeats`: what somebody has had may be recommended again.
+
+    `retrieval`: which items are scored, where the catalogue is too large to score all.
+    """
 
     def __init__(
         self,
@@ -94,6 +102,7 @@ class Recommender:
         *,
         repeats: bool = False,
         reranker: Reranker | None = None,
+        retrieval: Retrieval | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.states = states
@@ -102,6 +111,7 @@ class Recommender:
         self.offer = Offer.of(catalogue.items)
         self.reranker = reranker
         self._repeats = repeats
+        self._retrieval = retrieval
 
     def over(
         self,
@@ -126,13 +136,15 @@ class Recommender:
 
         None that is seen either, unless repeats are allowed.
         """
-        parts, scores, (forbidden,) = self._scored([request])
+        with request.watch(SCORE):
+            scope = self._scope(request, lambda count: self._candidates(request, count))
+        parts, scores, (forbidden,) = self._scored([request], scope)
         if request.shape.plain:
             ranked, values = top_k(scores, [forbidden], request.k)
-            found = self._items(ranked, values, parts, forbidden)
+            found = self._items(ranked, values, parts, forbidden, scope)
         else:
-            found = self._shaped(request, scores, parts, forbidden)
-        return self._explained(request, found) if request.explain else found
+            found = self._shaped(request, scores, parts, forbidden, scope)
+        return self._explained(request, found, scope) if request.explain else found
 
     def similar(self, item_id: str, request: Request) -> list[RankedItem]:
         """At most k items like this one, under the rules of `recommend`; never the item itself.
@@ -149,13 +161,19 @@ class Recommender:
         if not len(rows) or self.offer.gone[rows[0]]:
             raise UnknownItemError(f"there is no item {item_id!r}")
         row = int(rows[0])
+
+        def alike(count: int) -> Rows:
+            found = self.query.find_alike(row, count), self.blend.find_together(row, count)
+            return union([rows, *found])
+
+        scope = self._scope(request, alike)
         parts = {
-            CONTENT: standardise(self.query.likeness(row)),
-            COLLABORATIVE: self.blend.together(row),
+            CONTENT: standardise(self.query.likeness(row, scope), scope.counted),
+            COLLABORATIVE: self.blend.together(row, scope),
         }
-        forbidden = np.append(self._forbidden(request), row)
+        forbidden = np.append(self._gate(request).forbidden(scope), scope.places(rows))
         ranked, scores = top_k(combine(parts), [forbidden], request.k)
-        return self._items(ranked, scores, parts, forbidden)
+        return self._items(ranked, scores, parts, forbidden, scope)
 
     def popular(self, request: Request, channel: str = POPULARITY) -> list[RankedItem]:
         """At most k items in the order of a channel that is the same for everybody.
@@ -165,28 +183,38 @@ class Recommender:
         """
         if channel not in self.blend.channels:
             return []
-        parts = {channel: self.blend.liked(channel)}
-        forbidden = self._forbidden(request)
+        scope = self._scope(request, lambda count: self.blend.leading(channel, count))
+        parts = {channel: self.blend.liked(channel)[:, scope.rows]}
+        forbidden = self._gate(request).forbidden(scope)
         ranked, scores = top_k(parts[channel], [forbidden], request.k)
-        return self._items(ranked, scores, parts, forbidden)
+        return self._items(ranked, scores, parts, forbidden, scope)
 
     def _shaped(
-        self, request: Request, scores: Scores, parts: Mapping[str, Scores], forbidden: Rows
+        self,
+        request: Request,
+        scores: Scores,
+        parts: Mapping[str, Scores],
+        forbidden: Rows,
+        scope: Scope,
     ) -> list[RankedItem]:
         boosts = request.shape.rules.boosts
         if boosts:
-            lifts = request.shape.rules.lifts(self.catalogue, self.offer)[None]
+            lifts = request.shape.rules.lifts(self.catalogue, self.offer, scope)[None]
             parts, scores = {**parts, BOOST: lifts}, scores + lifts
         allowed = scores[0].copy()
         allowed[forbidden] = -np.inf
-        shelf = Shelf(self.catalogue, self.offer, self.query)
+        shelf = Shelf(self.catalogue, self.offer, self.query, scope)
         shaped = shelf.arrange(request.shape, allowed, request.k, self._past(request).rows)
-        found = self._items(shaped.rows[None], scores[:, shaped.rows], parts, forbidden)
+        values = scores[:, shaped.places]
+        found = self._items(shaped.places[None], values, parts, forbidden, scope)
         drawn = zip(found, shaped.propensities, strict=True)
         return [replace(item, propensity=propensity) for item, propensity in drawn]
 
-    def _explained(self, request: Request, found: list[RankedItem]) -> list[RankedItem]:
+    def _explained(
+        self, request: Request, found: list[RankedItem], scope: Scope
+    ) -> list[RankedItem]:
         past, rows = self._past(request), self.catalogue.rows(item.item_id for item in found)
+        places = scope.places(rows)
         kept = recent(past.rows)
         titles = self.catalogue.items[c.TITLE]
         steps = [
@@ -194,8 +222,8 @@ class Recommender:
                 self.catalogue.ids[row],
                 titles[row],
                 int(event),
-                self.blend.together(row)[0, rows],
-                self.query.likeness(row)[0, rows],
+                self.blend.together(row, scope)[0, places],
+                self.query.likeness(row, scope)[0, places],
             )
             for row, event in zip(past.rows[kept].tolist(), past.events[kept], strict=True)
         ]
@@ -205,52 +233,93 @@ class Recommender:
         ]
 
     def _items(
-        self, ranked: Ranked, scores: Scores, parts: Mapping[str, Scores], forbidden: Rows
+        self,
+        ranked: Ranked,
+        scores: Scores,
+        parts: Mapping[str, Scores],
+        forbidden: Rows,
+        scope: Scope,
     ) -> list[RankedItem]:
-        """The first list, of which the rest is -1. The only way out: no forbidden row takes it."""
-        barred = np.zeros(len(self.catalogue), np.bool_)
+        """The first list, of which the rest is -1. The only way out: no forbidden place takes it."""
+        barred = np.zeros(scope.size(len(self.catalogue)), np.bool_)
         barred[forbidden] = True
+        rows = scope.rows_at(ranked[0])
         return [
             RankedItem(
                 self.catalogue.ids[row],
                 float(score),
-                {name: float(part[0, row]) for name, part in parts.items()},
+                {name: float(part[0, place]) for name, part in parts.items()},
             )
-            for row, score in zip(ranked[0], scores[0], strict=True)
-            if row >= 0 and not barred[row]
+            for place, row, score in zip(ranked[0], rows, scores[0], strict=True)
+            if place >= 0 and not barred[place]
         ]
 
     def rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores]:
-        """Row numbers and scores for many requests of one k at once; -1 fills short lists."""
-        _, scores, forbidden = self._scored(requests)
-        return top_k(scores, forbidden, requests[0].k)
+        """Row numbers and scores for many requests of one k at once; -1 fills short lists.
 
-    def _scored(self, requests: Sequence[Request]) -> _Scored:
+        Of a large catalogue one after the other, each among its own candidates.
+        """
+        if self._retrieval is None:
+            _, scores, forbidden = self._scored(requests, EVERYTHING)
+            return top_k(scores, forbidden, requests[0].k)
+        ranked = np.full((len(requests), requests[0].k), -1, np.int64)
+        values = np.full(ranked.shape, -np.inf, np.float32)
+        for number, request in enumerate(requests):
+            scope = self._scope(request, lambda count, of=request: self._candidates(of, count))
+            _, scores, forbidden = self._scored([request], scope)
+            places, own = top_k(scores, forbidden, request.k)
+            rows = np.where(places < 0, -1, scope.rows_at(places))
+            ranked[number, : rows.shape[1]], values[number, : rows.shape[1]] = rows[0], own[0]
+        return ranked, values
+
+    def _scored(self, requests: Sequence[Request], scope: Scope) -> _Scored:
         watch = requests[0].watch
         with watch(SCORE):
-            pasts = [self._past(request) for request in requests]
-            told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
-            histories = [past.rows for past in pasts]
-            parts = self.blend.parts(Histories(histories, told))
+            asked = replace(self._asked(requests), scope=scope)
+            parts = self.blend.parts(asked)
         with watch(QUERY):
             queries = [request.query for request in requests]
-            parts, scores = self.query.lead(parts, combine(parts), queries)
+            parts, scores = self.query.lead(parts, combine(parts), queries, scope)
         with watch(FILTER):
-            forbidden = [self._forbidden(request) for request in requests]
+            forbidden = [self._gate(request).forbidden(scope) for request in requests]
         if self.reranker:
-            parts, scores = self.reranker.lead(parts, scores, histories, forbidden, requests)
+            parts, scores = self.reranker.lead(
+                parts, scores, asked.histories, forbidden, requests, scope
+            )
         return parts, scores, forbidden
+
+    def _scope(self, request: Request, find: Find) -> Scope:
+        choose = self._retrieval.scope if self._retrieval else whole
+        return choose(self._gate(request), request.k, find, self.blend.backed)
+
+    def _candidates(self, request: Request, count: int) -> Rows:
+        """Rows of what may be best, and of what its rules are about."""
+        found = [
+            self.blend.find(self._asked([request]), count),
+            self.query.find(request.query, count),
+        ]
+        for named in request.shape.rules.named(self.catalogue, self.offer):
+            rows = np.flatnonzero(named[: self.blend.liked(POPULARITY).shape[1]])
+            found.append(rows[best(self.blend.liked(POPULARITY)[0, rows], count)])
+        return union(found)
+
+    def _asked(self, requests: Sequence[Request]) -> Histories:
+        pasts = [self._past(request) for request in requests]
+        told = [past.signals(each.moment()) for past, each in zip(pasts, requests, strict=True)]
+        return Histories([past.rows for past in pasts], told)
 
     def _past(self, request: Request) -> Past:
         past = request.state.past
         return past if self._repeats else past.once()
 
-    def _forbidden(self, request: Request) -> Rows:
-        """The one final filter of every list."""
-        excluded = self.catalogue.rows(request.exclude)
+    def _gate(self, request: Request) -> Gate:
         seen = request.state.hidden if self._repeats else request.state.seen
-        refused = self.offer.refused(request.at, request.categories)
-        rules = [excluded, seen, refused]
-        if not request.where.nothing:
-            rules.append(np.flatnonzero(~request.where.met(self.catalogue, self.offer)))
-        return np.concatenate(rules)
+        return Gate(
+            self.catalogue,
+            self.offer,
+            request.exclude,
+            seen,
+            request.at,
+            request.categories,
+            request.where,
+        )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recloop.data.catalogue import Rows
 from recloop.models.ranking import top_k
 from recloop.models.rerank import rerank
+from recloop.models.scope import EVERYTHING, Scope
 from recloop.models.scorer import History, Scores
 
 RANKER = "ranker"
@@ -76,8 +77,11 @@ class Reranker:
         histories: Sequence[History],
         forbidden: Sequence[Rows],
         asked: Sequence[Asking],
+        scope: Scope = EVERYTHING,
     ) -> tuple[dict[str, Scores], Scores]:
-        """The parts and the scores `(requests, items)` with the ranker's moves in them.
+        """The parts and the scores `(requests, items in scope)` with the ranker's moves in them.
+
+        `forbidden` are places in scope.
 
         Raises:
             ValueError: asked directly, the ranker answered with something else than numbers.
@@ -86,13 +90,19 @@ class Reranker:
         for row, (history, refused, each) in enumerate(
             zip(histories, forbidden, asked, strict=True)
         ):
-            self._move(moves[row], scores[row], history, refused, each)
+            self._move(moves[row], scores[row], history, refused, each, scope)
         if not moves.any():
             return dict(parts), scores
         return {**parts, RANKER: moves}, scores + moves
 
     def _move(
-        self, moves: Logits, scores: Logits, history: History, refused: Rows, asked: Asking
+        self,
+        moves: Logits,
+        scores: Logits,
+        history: History,
+        refused: Rows,
+        asked: Asking,
+        scope: Scope,
     ) -> None:
         ranked, values = top_k(scores[None], [refused], self._depth)
         kept = ranked[0] >= 0
@@ -100,7 +110,7 @@ class Reranker:
         if ranked.size < 2:  # noqa: PLR2004 - nothing to put in order
             return
         judge = asked.judge or _directly
-        logits = judge(lambda: self._read(history, asked.query, ranked[0]))
+        logits = judge(lambda: self._read(history, asked.query, scope.rows_at(ranked[0])))
         if logits is not None:
             order, _ = rerank(ranked, values, logits[None], self._weight)
             moves[order[0]] = _descending(values[0]) - scores[order[0]]

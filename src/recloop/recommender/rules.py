@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from recloop.config import Settings
 from recloop.data.catalogue import Catalogue
+from recloop.models.scope import EVERYTHING, Scope
 from recloop.models.scorer import Scores
 from recloop.recommender.facts import Mask, Value
 from recloop.recommender.offer import Offer
@@ -94,12 +95,17 @@ class Rules(Settings):
         """Whether there is none."""
         return not (self.boosts or self.quotas)
 
-    def lifts(self, catalogue: Catalogue, offer: Offer) -> Scores:
-        """`(items,)`: what the boosts add to each score."""
+    def named(self, catalogue: Catalogue, offer: Offer) -> list[Mask]:
+        """`(items,)` each: whom a boost or a quota is about."""
+        members = [offer.facts.in_categories([quota.category]) for quota in self.quotas]
+        return [*members, *(boost.meant(catalogue, offer) for boost in self.boosts)]
+
+    def lifts(self, catalogue: Catalogue, offer: Offer, scope: Scope = EVERYTHING) -> Scores:
+        """`(items in scope,)`: what the boosts add to each score."""
         lifts = np.zeros(len(catalogue), np.float32)
         for boost in self.boosts:
             lifts[boost.meant(catalogue, offer)] += np.float32(boost.lift)
-        return lifts
+        return lifts[scope.rows]
 
 
 class Limits:

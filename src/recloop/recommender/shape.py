@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.models.query import QuerySide
+from recloop.models.scope import Scope
 from recloop.models.scorer import Scores
 from recloop.recommender.diversity import Floats, Usefulness
 from recloop.recommender.explore import NO_COUNTS, Counts, Draw, Exploring, Greedy, Policy
@@ -44,36 +45,40 @@ PLAIN = Shape()
 
 @dataclass(frozen=True)
 class Shaped:
-    """Rows in their order, each with the probability that it is here, given those before it."""
+    """Places in scope in their order, each with the probability that it is here, given those before it."""
 
-    rows: Rows
+    places: Rows
     propensities: Sequence[float]
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """What is known of the items that lists are made of."""
+    """What is known of the items that lists are made of, and which of them are scored."""
 
     catalogue: Catalogue
     offer: Offer
     query: QuerySide
+    scope: Scope
 
     def arrange(self, shape: Shape, scores: Scores, k: int, history: Rows) -> Shaped:
-        """At most k rows. `scores` `(items,)` are with boosts, and -inf where an item must not leave."""
-        members = [self.offer.facts.in_categories([quota.category]) for quota in shape.rules.quotas]
+        """At most k places. `scores` `(items in scope,)`: with boosts, -inf for what must not leave."""
+        quotas = shape.rules.quotas
+        facts, scored = self.offer.facts, self.scope.rows
+        members = [facts.in_categories([quota.category])[scored] for quota in quotas]
         least = shape.policy.pool if isinstance(shape.policy, Exploring) else POOL
-        rows = _pool(scores, max(least, k), k, shape.rules.quotas, members)
-        inside = np.array([own[rows] for own in members], np.bool_).reshape(len(members), len(rows))
-        limits = Limits(shape.rules.quotas, inside, k)
+        pool = _pool(scores, max(least, k), k, quotas, members)
+        rows = self.scope.rows_at(pool)
+        inside = np.array([own[pool] for own in members], np.bool_).reshape(len(members), len(pool))
+        limits = Limits(quotas, inside, k)
         draw = shape.policy.draws([self.catalogue.ids[row] for row in rows], shape.counts)
         places, propensities = choose(
-            self._usefulness(shape, rows, scores[rows].astype(np.float64), history),
+            self._usefulness(shape, rows, scores[pool].astype(np.float64), history),
             limits,
             draw,
             k,
             np.random.default_rng(shape.seed),
         )
-        return Shaped(rows[places], propensities)
+        return Shaped(pool[places], propensities)
 
     def _usefulness(
         self, shape: Shape, rows: Rows, scores: Floats, history: Rows

@@ -1,0 +1,97 @@
+"""Which items are scored: all of them, or the few of a large catalogue that can be best."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+Weights = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Every item of a catalogue. Scores are `(requests, items)`: an item's place is its row."""
+
+    rows: Rows | slice = field(default_factory=lambda: slice(None))
+    counted: Weights | None = None
+
+    def places(self, rows: Rows) -> Rows:
+        """Where these items stand in scores, -1 where they are not scored."""
+        return rows
+
+    def rows_at(self, places: Rows) -> Rows:
+        """The items that stand there."""
+        return places
+
+    def size(self, items: int) -> int:
+        """How many are scored, of a catalogue of so many."""
+        return items
+
+    def below(self, row: int) -> "Scope":  # noqa: ARG002 - of one form
+        """The items of rows before this one; whoever has no others is asked for all."""
+        return self
+
+
+@dataclass(frozen=True)
+class Part(Scope):
+    """Some items: `rows` ascend, each once. Scores are `(requests, len(rows))`.
+
+    `counted` `(rows,)`, all above 0: how many items of the catalogue each stands for where a mean or a
+    spread is taken. It makes both what they are over all items, nearly.
+    """
+
+    rows: Rows
+    counted: Weights
+
+    def places(self, rows: Rows) -> Rows:
+        """Where these items stand in scores, -1 where they are not scored."""
+        if not len(self.rows):
+            return np.full(len(rows), -1, np.int64)
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[places] == rows, places, -1)
+
+    def rows_at(self, places: Rows) -> Rows:
+        """The items that stand there."""
+        return self.rows[places]
+
+    def size(self, items: int) -> int:  # noqa: ARG002 - of one form
+        """How many are scored."""
+        return len(self.rows)
+
+    def below(self, row: int) -> "Part":
+        """The items of rows before this one."""
+        end = np.searchsorted(self.rows, row)
+        return Part(self.rows[:end], self.counted[:end])
+
+
+EVERYTHING = Scope()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Items drawn once: `rows`, ascending, of the `known` `(items,)` ones, which stand for all of these."""
+
+    rows: Rows
+    known: NDArray[np.bool_]
+
+    @classmethod
+    def draw(cls, known: NDArray[np.bool_], size: int, seed: int) -> "Sample":
+        """At most `size` of the known ones."""
+        met = np.flatnonzero(known)
+        drawn = np.random.default_rng(seed).choice(met, min(size, len(met)), replace=False)
+        return cls(np.sort(drawn), known)
+
+    def around(self, found: Rows) -> Part:
+        """The items found, and the sample beside them (a stratified estimate, Cochran 1977).
+
+        What is found counts once. The sampled ones among the rest share out what else is known, so that
+        the few scores that stand out, which a sample would miss, are counted as they are.
+        """
+        rows = np.union1d(found, self.rows)
+        among = np.zeros(len(rows), np.bool_)
+        among[np.searchsorted(rows, found)] = True
+        inside = np.unique(found[found < len(self.known)])
+        others = self.known.sum() - self.known[inside].sum()
+        each = others / max(len(rows) - among.sum(), 1)
+        return Part(rows, np.where(among, 1, each).astype(np.float32))
