@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime  # noqa: F401 - after usearch (2.26) it would crash the process as it loads
 from numpy.typing import NDArray
 from usearch.index import Index
 

@@ -54,7 +54,8 @@ class TitleIndex:
         told = bytes(arrays["words"]).decode().split("\n")
         starts, rows = arrays["starts"].tolist(), arrays["rows"]
         index._places = {
-            word: rows[start:end] for word, start, end in zip(told, starts, starts[1:], strict=False)
+            word: rows[start:end]
+            for word, start, end in zip(told, starts, starts[1:], strict=False)
         }
         index._sizes = arrays["sizes"]
         index._count = len(index._sizes)

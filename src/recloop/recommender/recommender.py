@@ -27,7 +27,7 @@ from recloop.recommender.shape import PLAIN, Shape, Shelf
 from recloop.recommender.state import Past, UserState, UserStates
 
 # The parts of an answer, as `Request.watch` is told of them.
-SCORE, QUERY, FILTER = "score", "query", "filter"
+CHANNELS, QUERY, FILTER = "channels", "query", "filter"
 
 # Parts and scores `(requests, items in scope)`, and places of what must not leave, of each request.
 _Scored = tuple[dict[str, Scores], Scores, list[Rows]]
@@ -136,7 +136,7 @@ class Recommender:
 
         None that is seen either, unless repeats are allowed.
         """
-        with request.watch(SCORE):
+        with request.watch(CHANNELS):
             scope = self._scope(request, lambda count: self._candidates(request, count))
         parts, scores, (forbidden,) = self._scored([request], scope)
         if request.shape.plain:
@@ -274,7 +274,7 @@ class Recommender:
 
     def _scored(self, requests: Sequence[Request], scope: Scope) -> _Scored:
         watch = requests[0].watch
-        with watch(SCORE):
+        with watch(CHANNELS):
             asked = replace(self._asked(requests), scope=scope)
             parts = self.blend.parts(asked)
         with watch(QUERY):
