@@ -14,7 +14,7 @@ from recloop.serving.workers import Workers
 Found = TypeVar("Found")
 # Answers that are made side by side, and those that go on without a stage; beyond, they wait, and the
 # deadlines decide.
-_THREADS, _RANKER_THREADS = 4, 2
+_THREADS, _THREADS_WITHOUT, _RANKER_THREADS = 4, 16, 2
 
 
 class Answering:
@@ -22,7 +22,7 @@ class Answering:
 
     def __init__(self) -> None:
         self._first = Workers("answer", _THREADS)
-        self._again = Workers("answer-without", _THREADS)
+        self._again = Workers("answer-without", _THREADS_WITHOUT)
         self._ranker = Workers("ranker", _RANKER_THREADS)
         self._breaker = Breaker(BreakerConfig(), time.monotonic)
 
