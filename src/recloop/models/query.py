@@ -22,11 +22,12 @@ from pydantic import BaseModel
 from recloop.config import Settings
 from recloop.data.catalogue import texts
 from recloop.models.blend import QUERY
-from recloop.models.finders import VectorIndex, union
+from recloop.models.finders import union
 from recloop.models.scope import EVERYTHING, Rows, Scope
 from recloop.models.scorer import Scores, deviation, standardise
 from recloop.models.searched import Searched
 from recloop.models.titles import TitleIndex
+from recloop.models.vector_index import VectorIndex
 
 TITLE = "title"
 TUNED = "tuned"

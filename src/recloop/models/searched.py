@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recloop.models.finders import VectorIndex, best, union
+from recloop.models.finders import best, union
 from recloop.models.scope import EVERYTHING, Rows, Scope
 from recloop.models.scorer import Scores, products
 from recloop.models.titles import TitleIndex
+from recloop.models.vector_index import VectorIndex
 
 
 class Searched:

@@ -111,7 +111,7 @@ class Recommender:
         self.offer = Offer.of(catalogue.items)
         self.reranker = reranker
         self._repeats = repeats
-        self._retrieval = retrieval
+        self.retrieval = retrieval
 
     def over(
         self,
@@ -259,7 +259,7 @@ class Recommender:
 
         Of a large catalogue one after the other, each among its own candidates.
         """
-        if self._retrieval is None:
+        if self.retrieval is None:
             _, scores, forbidden = self._scored(requests, EVERYTHING)
             return top_k(scores, forbidden, requests[0].k)
         ranked = np.full((len(requests), requests[0].k), -1, np.int64)
@@ -289,7 +289,7 @@ class Recommender:
         return parts, scores, forbidden
 
     def _scope(self, request: Request, find: Find) -> Scope:
-        choose = self._retrieval.scope if self._retrieval else whole
+        choose = self.retrieval.scope if self.retrieval else whole
         return choose(self._gate(request), request.k, find, self.blend.backed)
 
     def _candidates(self, request: Request, count: int) -> Rows:
