@@ -72,9 +72,7 @@ class Blend:
     def find(self, asked: Asked, count: int) -> Rows:
         """Rows, ascending, of what may be best: `count` by each channel, and new items like these."""
         lengths = _lengths(asked)
-        counted = [
-            name for name in self.weights.channels if self.weights.of(name, lengths).any()
-        ]
+        counted = [name for name in self.weights.channels if self.weights.of(name, lengths).any()]
         return self._with_new(union([self.finders[name](asked, count) for name in counted]), count)
 
     def find_together(self, row: int, count: int) -> Rows:

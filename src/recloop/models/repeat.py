@@ -17,7 +17,9 @@ class Repeat:
 
     def score(self, histories: Sequence[History], scope: Scope = EVERYTHING) -> Scores:
         counts = [
-            np.bincount(history, recency_weights(len(history), self._decay), self._items)[scope.rows]
+            np.bincount(history, recency_weights(len(history), self._decay), self._items)[
+                scope.rows
+            ]
             for history in histories
         ]
         return np.log1p(10 * np.stack(counts)).astype(np.float32)

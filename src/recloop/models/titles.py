@@ -54,14 +54,15 @@ class TitleIndex:
         told = bytes(arrays["words"]).decode().split("\n")
         starts, rows = arrays["starts"].tolist(), arrays["rows"]
         index._places = {
-            word: rows[start:end] for word, start, end in zip(told, starts, starts[1:], strict=False)
+            word: rows[start:end]
+            for word, start, end in zip(told, starts, starts[1:], strict=False)
         }
         index._sizes = arrays["sizes"]
         index._count = len(index._sizes)
         return index
 
     def match(self, query: str, scope: Scope = EVERYTHING) -> NDArray[np.float32]:
-        """`(items in scope,)` in 0…1: the share of the query times the share of the title that they share."""
+        """`(items in scope,)` in 0…1: the share of the query times that of the title that they share."""
         asked = words(query)
         common, sizes = self._common(asked)[scope.rows], self._sizes[scope.rows]
         size = sum(map(self.weigh, asked))

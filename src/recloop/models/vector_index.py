@@ -22,7 +22,7 @@ _NOTHING = np.empty(0, np.int64)
 
 
 class VectorIndex:
-    """A graph of item vectors, row by row, in which the nearest are found (HNSW, Malkov & Yashunin 2018)."""
+    """A graph of item vectors by row, in which the nearest are found (HNSW, Malkov & Yashunin 2018)."""
 
     def __init__(self, index: "Index") -> None:
         self._index = index

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -137,7 +138,7 @@ class Recommender:
         None that is seen either, unless repeats are allowed.
         """
         with request.watch(SCORE):
-            scope = self._scope(request, lambda count: self._candidates(request, count))
+            scope = self._scope(request, partial(self._candidates, request))
         parts, scores, (forbidden,) = self._scored([request], scope)
         if request.shape.plain:
             ranked, values = top_k(scores, [forbidden], request.k)
@@ -265,7 +266,7 @@ class Recommender:
         ranked = np.full((len(requests), requests[0].k), -1, np.int64)
         values = np.full(ranked.shape, -np.inf, np.float32)
         for number, request in enumerate(requests):
-            scope = self._scope(request, lambda count, of=request: self._candidates(of, count))
+            scope = self._scope(request, partial(self._candidates, request))
             _, scores, forbidden = self._scored([request], scope)
             places, own = top_k(scores, forbidden, request.k)
             rows = np.where(places < 0, -1, scope.rows_at(places))

@@ -37,9 +37,7 @@ def blend_of(payload: Payload) -> Blend:
     sequential = Sequential(payload.tower, payload.vectors, card.window)
     text = payload.text if indexes else payload.text.astype(np.float32)
     ease = ItemItem(payload.collaborative, payload.collaborative_rows, items, card.decay)
-    neighbours = ItemItem(
-        payload.neighbours, payload.neighbours_rows, items, card.neighbours_decay
-    )
+    neighbours = ItemItem(payload.neighbours, payload.neighbours_rows, items, card.neighbours_decay)
     low_rank = LowRank(payload.factors, card.low_rank, card.low_rank_decay)
     content = Content(text, card.content_last)
     by_items: dict[str, Scorer] = {

@@ -216,9 +216,7 @@ class Payload:
     def _indexes(self) -> Indexes:
         titles = TitleIndex(self.items[c.TITLE].to_list())
         sample = self._sample().rows
-        return build(
-            self.vectors, self.factors, self.text, self.search, titles, self.known, sample
-        )
+        return build(self.vectors, self.factors, self.text, self.search, titles, self.known, sample)
 
     def _hidden(self) -> pl.Series:
         """Rows that each user has hidden; none in models packaged before these were told apart."""
