@@ -1,4 +1,4 @@
-"""A packaged model of any size, of items that were never sold: what its numbers look like, not what they mean.
+"""A packaged model of any size, of items that were never sold: what numbers look like, not what they mean.
 
 Each item lies in a space of 24 hidden tastes, near the centre of one of many topics, the topics near the
 centre of one of a few departments. Text vectors, item vectors and factors are that point seen through a
@@ -188,7 +188,9 @@ def _items(world: World, rng: np.random.Generator) -> pl.DataFrame:
             c.ITEM: [f"i{row}" for row in range(count)],
             c.TITLE: titles,
             c.TEXT: texts,
-            c.CATEGORIES: [[f"d{d}", f"t{t}"] for d, t in zip(department, world.topics, strict=True)],
+            c.CATEGORIES: [
+                [f"d{d}", f"t{t}"] for d, t in zip(department, world.topics, strict=True)
+            ],
             c.ATTRIBUTES: [
                 f'{{"price": {price}, "language": "{language}"}}'
                 for price, language in zip(prices, languages, strict=True)
@@ -213,10 +215,7 @@ def _sentences(
     own = (np.repeat(topics, lengths) * 7919 + rng.integers(_TOPIC_WORDS, size=total)) % len(words)
     drawn = words[np.where(rng.random(total) < 0.5, own, common)]  # noqa: PLR2004 - said above
     ends = np.cumsum(lengths)
-    return [
-        " ".join(drawn[start:end])
-        for start, end in zip(ends - lengths, ends, strict=True)
-    ]
+    return [" ".join(drawn[start:end]) for start, end in zip(ends - lengths, ends, strict=True)]
 
 
 def _users(

@@ -41,7 +41,9 @@ class Catalogue:
         """The same items in the same rows, and `more` after them."""
         grown, new = copy(self), more[c.ITEM].to_list()
         grown.items, grown.ids = pl.concat([self.items, more]), self.ids + new
-        grown._later = self._later | {item: row for row, item in enumerate(new, len(self))}
+        # The packaged ids are not read again.
+        later = {item: row for row, item in enumerate(new, len(self))}
+        grown._later = self._later | later  # noqa: SLF001 - its own
         return grown
 
 

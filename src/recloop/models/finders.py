@@ -1,6 +1,7 @@
 """What may be best by one channel, without scoring all that there is."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +14,24 @@ from recloop.models.vector_index import VectorIndex
 Finder = Callable[[Asked, int], Rows]
 
 _NOTHING = np.empty(0, np.int64)
+
+
+class Once:
+    """A function of what is asked, worked out once for those who ask the same one after the other.
+
+    Each thread remembers its own last one.
+    """
+
+    def __init__(self, work: Callable[[Asked], Scores]) -> None:
+        self._work = work
+        self._last = threading.local()
+
+    def __call__(self, asked: Asked) -> Scores:
+        """As the function has it."""
+        if getattr(self._last, "histories", None) is not asked.histories:
+            self._last.found, self._last.histories = self._work(asked), asked.histories
+        found: Scores = self._last.found
+        return found
 
 
 def by_vector(index: VectorIndex, users: Callable[[Asked], Scores]) -> Finder:
@@ -50,8 +69,3 @@ def best(values: Scores, count: int) -> Rows:
     if len(values) <= count:
         return np.arange(len(values))
     return np.argpartition(-values, count)[:count]
-
-
-def union(found: Sequence[Rows]) -> Rows:
-    """Rows, ascending, each once."""
-    return np.unique(np.concatenate([_NOTHING, *found]))

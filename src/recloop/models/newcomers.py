@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import sparse
 
-from recloop.models.scope import Part, Rows, Scope
+from recloop.models.scope import Part, Rows, Scope, distinct
 from recloop.models.scorer import Scores, deviation
 from recloop.models.vector_index import VectorIndex
 
@@ -56,13 +56,13 @@ class Alike:
         self._described = np.diff(likeness.indptr) > 0
 
     def within(self, scope: Scope) -> "Alike":
-        """Those of the new items that are in scope, among what is; with `backed`, all that speaks for them."""
+        """Those of the new items that are in scope, seen through what is in scope (see `backed`)."""
         if not isinstance(scope, Part):
             return self
         inside = scope.below(len(self.known))
         chosen = self._among(scope.rows)
         likeness = self._likeness[chosen]
-        columns = inside.places(likeness.indices)
+        columns = inside.places(likeness.indices.astype(np.int64))
         weights = np.where(columns >= 0, likeness.data, 0)
         shape = (len(chosen), len(inside.rows))
         cut = sparse.csr_matrix((weights, np.maximum(columns, 0), likeness.indptr), shape=shape)
@@ -71,7 +71,7 @@ class Alike:
 
     def backed(self, found: Rows) -> Rows:
         """The items found, and the known ones that speak for the new ones among them."""
-        return np.union1d(found, self._likeness[self._among(found)].indices).astype(np.int64)
+        return distinct(found, self._likeness[self._among(found)].indices.astype(np.int64))
 
     def raised(self, found: Rows, at_most: int) -> Rows:
         """The new items of which the items found say most."""
@@ -85,7 +85,8 @@ class Alike:
         if not len(self.rows):
             return self.rows
         numbers = np.minimum(np.searchsorted(self.rows, found), len(self.rows) - 1)
-        return numbers[self.rows[numbers] == found]
+        there: Rows = numbers[self.rows[numbers] == found]
+        return there
 
     @cached_property
     def _speaks(self) -> sparse.csr_matrix:
@@ -112,7 +113,7 @@ class Newcomers(Alike):
     """The items that `known` `(items,)` is false for, seen through text vectors `(items, width)`."""
 
     def __init__(
-        self, text: NDArray[np.float32], known: NDArray[np.bool_], terms: NewcomerTerms
+        self, text: NDArray[np.floating], known: NDArray[np.bool_], terms: NewcomerTerms
     ) -> None:
         super().__init__(_likeness(text, known), np.flatnonzero(~known), known, terms)
 
@@ -142,7 +143,7 @@ class Neighbourhood:
         self._common = text[self._met].mean(0) if len(self._met) else np.float32(0)
         self._theirs = _unit(text[self._met] - self._common)
 
-    def nearest(self, text: NDArray[np.float32]) -> Nearest:
+    def nearest(self, text: NDArray[np.floating]) -> Nearest:
         """To each of `text` `(new items, width)`."""
         count = min(_NEAREST, len(self._met))
         columns = np.zeros((len(text), count), np.int64)
@@ -200,7 +201,7 @@ def _closest(cosines: Scores, count: int) -> tuple[Rows, Scores]:
     return nearest, close / np.maximum(close.sum(1, keepdims=True), 1e-9)
 
 
-def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr_matrix:
+def _likeness(text: NDArray[np.floating], known: NDArray[np.bool_]) -> sparse.csr_matrix:
     """`(new items, items)`: the weights of the nearest known ones, 1 together; no text, no weights."""
     new = text[~known]
     described = np.flatnonzero((new != 0).any(1))
@@ -211,7 +212,7 @@ def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr
     return Nearest(rows, weights).likeness(len(known))
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: NDArray[np.float32] = vectors / np.maximum(norms, 1e-9)
     return unit

@@ -135,7 +135,8 @@ class Overlay:
 
 
 def _neighbourhood(base: Recommender) -> Neighbourhood | IndexedNeighbourhood:
-    known, searched, retrieval = base.blend.newcomers.known, base.query.searched, base.retrieval
+    known, searched = base.blend.newcomers.known > 0, base.query.searched
+    retrieval = base.retrieval
     if searched.index is None or retrieval is None:
         return Neighbourhood(searched.vectors, known)
     return IndexedNeighbourhood(searched.vectors, known, searched.index, retrieval.sample.rows)

@@ -18,12 +18,12 @@ from recloop.models.blend import (
     trend_channels,
 )
 from recloop.models.content import Content
-from recloop.models.finders import Finder, by_counts, by_links, by_return, by_vector
+from recloop.models.finders import Finder, Once, by_counts, by_links, by_return, by_vector
 from recloop.models.item_item import ItemItem
 from recloop.models.low_rank import LowRank
 from recloop.models.newcomers import Alike, Newcomers
 from recloop.models.popularity import Popularity
-from recloop.models.scorer import Channel, Scorer, by_history, signals_of
+from recloop.models.scorer import Channel, Scorer, by_history, by_product, signals_of
 from recloop.models.sequential import Sequential
 
 if TYPE_CHECKING:
@@ -55,14 +55,18 @@ def blend_of(payload: Payload) -> Blend:
         **(repeated if card.repeats else {}),
     }
     if indexes is None:
-        newcomers = Newcomers(text, payload.known, card.weights.newcomers)
+        newcomers = Newcomers(content.text, payload.known, card.weights.newcomers)
         return Blend(channels, card.weights, newcomers)
+    users = {
+        SEQUENTIAL: Once(lambda asked: sequential.users(asked.histories, signals_of(asked))),
+        LOW_RANK: Once(lambda asked: low_rank.users(asked.histories)),
+        CONTENT: Once(lambda asked: content.users(asked.histories)),
+    }
+    vectors = {SEQUENTIAL: payload.vectors, LOW_RANK: payload.factors, CONTENT: text}
+    nearest = {SEQUENTIAL: indexes.vectors, LOW_RANK: indexes.factors, CONTENT: indexes.text}
+    channels |= {name: by_product(users[name], vectors[name]) for name in users}
     finders: dict[str, Finder] = {
-        SEQUENTIAL: by_vector(
-            indexes.vectors, lambda asked: sequential.users(asked.histories, signals_of(asked))
-        ),
-        LOW_RANK: by_vector(indexes.factors, lambda asked: low_rank.users(asked.histories)),
-        CONTENT: by_vector(indexes.text, lambda asked: content.users(asked.histories)),
+        **{name: by_vector(nearest[name], users[name]) for name in users},
         COLLABORATIVE: by_links(ease),
         NEIGHBOURS: by_links(neighbours),
         **_by_counts(payload, list(counted)),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,12 @@ class Indexes:
         self.text.save(folder / _TEXT)
         if self.search is not self.text:
             self.search.save(folder / _SEARCH)
-        words = {f"{_TITLES}{name}": array for name, array in self.titles.packed().items()}
-        told = {_NEAREST: self.nearest.rows, _WEIGHTS: self.nearest.weights}
-        save_file(words | told, folder / _LOOKUP)
+        lookup: dict[str, NDArray[Any]] = {
+            _NEAREST: self.nearest.rows,
+            _WEIGHTS: self.nearest.weights,
+        }
+        words = self.titles.packed()
+        save_file(lookup | {f"{_TITLES}{name}": words[name] for name in words}, folder / _LOOKUP)
 
     @classmethod
     def view(cls, folder: Path) -> "Indexes":

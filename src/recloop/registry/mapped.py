@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file, left on disk: read page by page as they are used, shared by all workers."""
+"""Tensors of a safetensors file, left on disk: pages are read as they are used, and workers share them."""
 
 import json
 from pathlib import Path
