@@ -1,6 +1,7 @@
 """Items as rows: ids to row numbers and back. Every array of the models is in this order."""
 
 from collections.abc import Iterable
+from copy import copy
 
 import numpy as np
 import polars as pl
@@ -18,16 +19,18 @@ class Catalogue:
         self.items = items
         self.ids: list[str] = items[c.ITEM].to_list()
         self._row = {item: row for row, item in enumerate(self.ids)}
+        self._later: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __contains__(self, item: str) -> bool:
-        return item in self._row
+        return item in self._row or item in self._later
 
     def rows(self, ids: Iterable[str]) -> Rows:
         """Row numbers of the ids that exist, in the order given; others are left out."""
-        known = (self._row.get(item) for item in ids)
+        later = self._later
+        known = (self._row.get(item, later.get(item) if later else None) for item in ids)
         return np.array([row for row in known if row is not None], np.int64)
 
     def texts(self) -> list[str]:
@@ -36,7 +39,12 @@ class Catalogue:
 
     def grown(self, more: pl.DataFrame) -> "Catalogue":
         """The same items in the same rows, and `more` after them."""
-        return Catalogue(pl.concat([self.items, more]))
+        grown, new = copy(self), more[c.ITEM].to_list()
+        grown.items, grown.ids = pl.concat([self.items, more]), self.ids + new
+        # The packaged ids are not read again.
+        later = {item: row for row, item in enumerate(new, len(self))}
+        grown._later = self._later | later  # noqa: SLF001 - its own
+        return grown
 
 
 def texts(items: pl.DataFrame) -> list[str]:

@@ -13,6 +13,7 @@ from recloop.data.split import EVENTS, HISTORY, TIMES
 from recloop.data.trail import Signals, event_numbers, seconds, signals
 from recloop.evaluation.metrics import Hits, ndcg
 from recloop.models.ranking import Ranked, top_k
+from recloop.models.scope import EVERYTHING, Scope
 from recloop.models.scorer import Scorer, Scores
 
 # Stands where there is no relevant item; an empty rank is another number.
@@ -35,6 +36,7 @@ class Requests:
     at: NDArray[np.float64] | None = None
     masked: bool = True
     signals: list[Signals] | None = None
+    scope: Scope = EVERYTHING
 
     @classmethod
     def encode(

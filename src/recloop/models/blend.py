@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from recloop.models.finders import Finder, union
+from recloop.models.finders import Finder
 from recloop.models.newcomers import Alike, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.repeat import Repeat
-from recloop.models.scope import EVERYTHING, Rows, Scope
+from recloop.models.scope import EVERYTHING, Rows, Scope, distinct
 from recloop.models.scorer import Asked, Channel, Histories, Scores, by_history, standardise
 
 SEQUENTIAL = "sequential"
@@ -24,7 +24,7 @@ NEWCOMER = "newcomer"
 
 _REPEAT_DECAYS = (1.0, 0.99, 0.9)
 # For so many items that a channel finds, one new one may join.
-_NEW_SHARE = 2
+_NEW_SHARE = 8
 
 
 class BlendWeights(BaseModel):
@@ -72,13 +72,17 @@ class Blend:
     def find(self, asked: Asked, count: int) -> Rows:
         """Rows, ascending, of what may be best: `count` by each channel, and new items like these."""
         lengths = _lengths(asked)
-        counted = [name for name in self.finders if self.weights.of(name, lengths).any()]
-        return self._with_new(union([self.finders[name](asked, count) for name in counted]), count)
+        counted = [name for name in self.weights.channels if self.weights.of(name, lengths).any()]
+        return self._with_new(
+            distinct(*(self.finders[name](asked, count) for name in counted)), count
+        )
 
     def find_together(self, row: int, count: int) -> Rows:
         """Rows of what people may meet together with an item, as `together` has it."""
         asked, names = Histories([np.array([row])]), (COLLABORATIVE, NEIGHBOURS)
-        return self._with_new(union([self.finders[name](asked, count) for name in names]), count)
+        return self._with_new(
+            distinct(*(self.finders[name](asked, count) for name in names)), count
+        )
 
     def leading(self, channel: str, count: int) -> Rows:
         """Rows that a channel which is the same for everybody puts first."""
@@ -89,7 +93,7 @@ class Blend:
         return self.newcomers.backed(found)
 
     def _with_new(self, found: Rows, count: int) -> Rows:
-        return np.union1d(found, self.newcomers.raised(found, count // _NEW_SHARE))
+        return distinct(found, self.newcomers.raised(found, count // _NEW_SHARE))
 
     def score(self, asked: Asked) -> Scores:
         """`(requests, items)`."""

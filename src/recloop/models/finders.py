@@ -1,72 +1,37 @@
 """What may be best by one channel, without scoring all that there is."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import threading
+from collections.abc import Callable
 
 import numpy as np
-import onnxruntime  # noqa: F401 - after usearch (2.26) it would crash the process as it loads
-from numpy.typing import NDArray
-from usearch.index import Index
 
 from recloop.models.item_item import Dense, ItemItem, Sparse
 from recloop.models.scope import Rows
 from recloop.models.scorer import Asked, History, Scores
+from recloop.models.vector_index import VectorIndex
 
 # Rows that may be among the best of these requests: at most so many by each, in any order.
 Finder = Callable[[Asked, int], Rows]
 
-COSINE, PRODUCT = "cos", "ip"
 _NOTHING = np.empty(0, np.int64)
-# Links of each vector, and how widely they are looked for: 128 took three times as long for .02 to .08
-# more recall.
-_LINKS, _WIDTH = 16, 64
-# Vectors that are added at once.
-_BATCH = 1 << 16
 
 
-class VectorIndex:
-    """A graph of item vectors, row by row, in which the nearest are found (HNSW, Malkov & Yashunin 2018)."""
+class Once:
+    """A function of what is asked, worked out once for those who ask the same one after the other.
 
-    def __init__(self, index: Index) -> None:
-        self._index = index
+    Each thread remembers its own last one.
+    """
 
-    @classmethod
-    def build(cls, vectors: NDArray[np.floating], metric: str) -> "VectorIndex":
-        """Of `(items, dim)`. Rows of zeros point nowhere and are left out.
+    def __init__(self, work: Callable[[Asked], Scores]) -> None:
+        self._work = work
+        self._last = threading.local()
 
-        Cosines are kept in 8 bits, products in 16: what is found is scored anew.
-        """
-        kind = "i8" if metric == COSINE else "f16"
-        index = Index(
-            ndim=vectors.shape[1],
-            metric=metric,
-            dtype=kind,
-            connectivity=_LINKS,
-            expansion_add=_WIDTH,
-        )
-        for start in range(0, len(vectors), _BATCH):
-            batch = np.asarray(vectors[start : start + _BATCH], np.float32)
-            there = np.flatnonzero(batch.any(1))
-            index.add(start + there, batch[there])
-        return cls(index)
-
-    def save(self, path: Path) -> None:
-        """Write it."""
-        self._index.save(str(path))
-
-    @classmethod
-    def view(cls, path: Path) -> "VectorIndex":
-        """What `save` wrote, left on disk and shared by all who look. Raises ValueError, OSError."""
-        index = Index.restore(str(path), view=True)
-        if index is None:
-            raise ValueError(f"{path.name} is no index")
-        return cls(index)
-
-    def nearest(self, vectors: Scores, count: int) -> Rows:
-        """Rows of at most `count` for each of `(requests, dim)`; a vector of zeros is near nothing."""
-        asked = [vector for vector in vectors if vector.any()]
-        found = [self._index.search(vector, count, threads=1).keys for vector in asked]
-        return np.concatenate([_NOTHING, *found]).astype(np.int64)
+    def __call__(self, asked: Asked) -> Scores:
+        """As the function has it."""
+        if getattr(self._last, "histories", None) is not asked.histories:
+            self._last.found, self._last.histories = self._work(asked), asked.histories
+        found: Scores = self._last.found
+        return found
 
 
 def by_vector(index: VectorIndex, users: Callable[[Asked], Scores]) -> Finder:
@@ -104,8 +69,3 @@ def best(values: Scores, count: int) -> Rows:
     if len(values) <= count:
         return np.arange(len(values))
     return np.argpartition(-values, count)[:count]
-
-
-def union(found: Sequence[Rows]) -> Rows:
-    """Rows, ascending, each once."""
-    return np.unique(np.concatenate([_NOTHING, *found]))

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from recloop.models.blend import NEWCOMER, Blend, combine
 from recloop.models.newcomers import Alike, Nearest
-from recloop.models.scope import EVERYTHING, Rows, Scope
+from recloop.models.scope import EVERYTHING, Rows, Scope, distinct
 from recloop.models.scorer import Asked, Histories, Scores, signals_of
 
 
@@ -65,7 +65,7 @@ class GrownBlend(Blend):
 
     def _with_new(self, found: Rows, count: int) -> Rows:
         grown = super()._with_new(found, count)
-        return np.union1d(grown, self._alike.raised(grown, count))
+        return distinct(grown, self._alike.raised(grown, count))
 
     def _wide(self, scores: Scores, scope: Scope) -> Scores:
         wide = np.zeros((len(scores), scope.size(self._items)), np.float32)
@@ -74,8 +74,10 @@ class GrownBlend(Blend):
 
     def _known(self, asked: Asked) -> Asked:
         """The same requests in rows that the channels know."""
-        histories = [self._stands_for[history] for history in asked.histories]
         scope = asked.scope.below(self._own)
+        if all((history < self._own).all() for history in asked.histories):
+            return Histories(asked.histories, asked.signals, asked.at, scope)
+        histories = [self._stands_for[history] for history in asked.histories]
         if all((history >= 0).all() for history in histories):
             return Histories(histories, asked.signals, asked.at, scope)
         told = zip(histories, signals_of(asked), strict=True)

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import sparse
 
-from recloop.models.scope import Part, Rows, Scope
+from recloop.models.scope import Part, Rows, Scope, distinct
 from recloop.models.scorer import Scores, deviation
+from recloop.models.vector_index import VectorIndex
 
 # How many known items speak for a new one, and how much more the nearest of them says.
 _NEAREST, _SHARPNESS = 20, 2
+# How many an index names, of which these are the nearest.
+_NAMED = 200
 _CHUNK = 1_024
 
 
@@ -53,13 +56,13 @@ class Alike:
         self._described = np.diff(likeness.indptr) > 0
 
     def within(self, scope: Scope) -> "Alike":
-        """Those of the new items that are in scope, among what is; with `backed`, all that speaks for them."""
+        """Those of the new items that are in scope, seen through what is in scope (see `backed`)."""
         if not isinstance(scope, Part):
             return self
         inside = scope.below(len(self.known))
         chosen = self._among(scope.rows)
         likeness = self._likeness[chosen]
-        columns = inside.places(likeness.indices)
+        columns = inside.places(likeness.indices.astype(np.int64))
         weights = np.where(columns >= 0, likeness.data, 0)
         shape = (len(chosen), len(inside.rows))
         cut = sparse.csr_matrix((weights, np.maximum(columns, 0), likeness.indptr), shape=shape)
@@ -68,7 +71,7 @@ class Alike:
 
     def backed(self, found: Rows) -> Rows:
         """The items found, and the known ones that speak for the new ones among them."""
-        return np.union1d(found, self._likeness[self._among(found)].indices).astype(np.int64)
+        return distinct(found, self._likeness[self._among(found)].indices.astype(np.int64))
 
     def raised(self, found: Rows, at_most: int) -> Rows:
         """The new items of which the items found say most."""
@@ -82,7 +85,8 @@ class Alike:
         if not len(self.rows):
             return self.rows
         numbers = np.minimum(np.searchsorted(self.rows, found), len(self.rows) - 1)
-        return numbers[self.rows[numbers] == found]
+        there: Rows = numbers[self.rows[numbers] == found]
+        return there
 
     @cached_property
     def _speaks(self) -> sparse.csr_matrix:
@@ -109,7 +113,7 @@ class Newcomers(Alike):
     """The items that `known` `(items,)` is false for, seen through text vectors `(items, width)`."""
 
     def __init__(
-        self, text: NDArray[np.float32], known: NDArray[np.bool_], terms: NewcomerTerms
+        self, text: NDArray[np.floating], known: NDArray[np.bool_], terms: NewcomerTerms
     ) -> None:
         super().__init__(_likeness(text, known), np.flatnonzero(~known), known, terms)
 
@@ -133,13 +137,13 @@ class Nearest:
 class Neighbourhood:
     """The known items that have a text, to find the nearest of them to other texts."""
 
-    def __init__(self, text: NDArray[np.float32], known: NDArray[np.bool_]) -> None:
+    def __init__(self, text: NDArray[np.floating], known: NDArray[np.bool_]) -> None:
         self._met = np.flatnonzero(known & (text != 0).any(1))
         # What all texts have in common makes none of them alike.
         self._common = text[self._met].mean(0) if len(self._met) else np.float32(0)
         self._theirs = _unit(text[self._met] - self._common)
 
-    def nearest(self, text: NDArray[np.float32]) -> Nearest:
+    def nearest(self, text: NDArray[np.floating]) -> Nearest:
         """To each of `text` `(new items, width)`."""
         count = min(_NEAREST, len(self._met))
         columns = np.zeros((len(text), count), np.int64)
@@ -147,14 +151,57 @@ class Neighbourhood:
         for start in range(0, len(text) if count else 0, _CHUNK):
             part = slice(start, start + _CHUNK)
             cosines = _unit(text[part] - self._common) @ self._theirs.T
-            nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-            close = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** _SHARPNESS
+            nearest, weights[part] = _closest(cosines, count)
             columns[part] = self._met[nearest]
-            weights[part] = close / np.maximum(close.sum(1, keepdims=True), 1e-9)
         return Nearest(columns, weights)
 
 
-def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr_matrix:
+class IndexedNeighbourhood:
+    """The same for so many items that their vectors are left where they are.
+
+    The nearest are looked for among those that `index` names; what all texts have in common is taken
+    from the items in `sample`.
+    """
+
+    def __init__(
+        self,
+        text: NDArray[np.floating],
+        known: NDArray[np.bool_],
+        index: VectorIndex,
+        sample: Rows,
+    ) -> None:
+        self._text = text
+        self._known = known
+        self._index = index
+        told = text[sample].astype(np.float32)
+        told = told[told.any(1)]
+        self._common = told.mean(0) if len(told) else np.float32(0)
+
+    def nearest(self, text: NDArray[np.float32]) -> Nearest:
+        """To each of `text` `(new items, width)`."""
+        columns = np.zeros((len(text), _NEAREST), np.int64)
+        weights = np.zeros(columns.shape, np.float32)
+        for number, vector in enumerate(text):
+            near = self._index.nearest(vector[None], _NAMED)
+            near = near[self._known[near]]
+            theirs = _unit(self._text[near].astype(np.float32) - self._common)
+            cosines = _unit(vector[None] - self._common) @ theirs.T
+            count = min(_NEAREST, len(near))
+            closest, weights[number : number + 1, :count] = _closest(cosines, count)
+            columns[number, :count] = near[closest[0]]
+        return Nearest(columns, weights)
+
+
+def _closest(cosines: Scores, count: int) -> tuple[Rows, Scores]:
+    """Places of the nearest, and how much each says."""
+    if not count:
+        return np.zeros((len(cosines), 0), np.int64), np.zeros((len(cosines), 0), np.float32)
+    nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+    close = np.maximum(np.take_along_axis(cosines, nearest, 1), 0) ** _SHARPNESS
+    return nearest, close / np.maximum(close.sum(1, keepdims=True), 1e-9)
+
+
+def _likeness(text: NDArray[np.floating], known: NDArray[np.bool_]) -> sparse.csr_matrix:
     """`(new items, items)`: the weights of the nearest known ones, 1 together; no text, no weights."""
     new = text[~known]
     described = np.flatnonzero((new != 0).any(1))
@@ -165,7 +212,7 @@ def _likeness(text: NDArray[np.float32], known: NDArray[np.bool_]) -> sparse.csr
     return Nearest(rows, weights).likeness(len(known))
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: NDArray[np.float32] = vectors / np.maximum(norms, 1e-9)
     return unit

@@ -22,11 +22,11 @@ from pydantic import BaseModel
 from recloop.config import Settings
 from recloop.data.catalogue import texts
 from recloop.models.blend import QUERY
-from recloop.models.finders import VectorIndex, union
-from recloop.models.scope import EVERYTHING, Rows, Scope
+from recloop.models.scope import EVERYTHING, Rows, Scope, distinct
 from recloop.models.scorer import Scores, deviation, standardise
 from recloop.models.searched import Searched
 from recloop.models.titles import TitleIndex
+from recloop.models.vector_index import VectorIndex
 
 TITLE = "title"
 TUNED = "tuned"
@@ -159,9 +159,9 @@ class QuerySide:
         """Rows of about `count` items by meaning and as many by title; none for no query."""
         asked = tidy(query or "")
         if not asked:
-            return union([])
+            return distinct()
         meant = self.searched.near(self._direction(asked), count)
-        return union([meant, self.searched.titled(asked, count)])
+        return distinct(meant, self.searched.titled(asked, count))
 
     def lead(
         self,

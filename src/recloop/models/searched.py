@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recloop.models.finders import VectorIndex, best, union
-from recloop.models.scope import EVERYTHING, Rows, Scope
+from recloop.models.finders import best
+from recloop.models.scope import EVERYTHING, Rows, Scope, distinct
 from recloop.models.scorer import Scores, products
 from recloop.models.titles import TitleIndex
+from recloop.models.vector_index import VectorIndex
 
 
 class Searched:
@@ -95,11 +96,11 @@ class SearchedAnew(Searched):
 
     def near(self, vector: NDArray[np.float32], count: int) -> Rows:
         """Rows of the most similar items, packaged and told anew."""
-        return union([super().near(vector, count), self._rows[self._anew.near(vector, count)]])
+        return distinct(super().near(vector, count), self._rows[self._anew.near(vector, count)])
 
     def titled(self, query: str, count: int) -> Rows:
         """Rows of the items whose titles match best, packaged and told anew."""
-        return union([super().titled(query, count), self._rows[self._anew.titled(query, count)]])
+        return distinct(super().titled(query, count), self._rows[self._anew.titled(query, count)])
 
     def _put(self, packaged: Scores, anew: Scores, scope: Scope) -> Scores:
         scores = np.zeros((len(packaged), scope.size(self._count)), np.float32)

@@ -62,7 +62,7 @@ class TitleIndex:
         return index
 
     def match(self, query: str, scope: Scope = EVERYTHING) -> NDArray[np.float32]:
-        """`(items in scope,)` in 0…1: the share of the query times the share of the title that they share."""
+        """`(items in scope,)` in 0…1: the share of the query times that of the title that they share."""
         asked = words(query)
         common, sizes = self._common(asked)[scope.rows], self._sizes[scope.rows]
         size = sum(map(self.weigh, asked))

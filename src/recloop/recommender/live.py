@@ -16,7 +16,7 @@ from recloop import columns as c
 from recloop.data.catalogue import texts
 from recloop.data.live import LiveItem, frame
 from recloop.models.grown import GrownBlend
-from recloop.models.newcomers import Nearest, Neighbourhood
+from recloop.models.newcomers import IndexedNeighbourhood, Nearest, Neighbourhood
 from recloop.models.searched import Changes, SearchedAnew
 from recloop.recommender.recommender import Recommender
 
@@ -53,7 +53,7 @@ class Overlay:
 
     base: Recommender
     recommender: Recommender
-    neighbourhood: Callable[[], Neighbourhood]
+    neighbourhood: Callable[[], Neighbourhood | IndexedNeighbourhood]
     sequence: int
     pending: Mapping[str, Told]
     readings: Mapping[str, Reading]
@@ -61,9 +61,7 @@ class Overlay:
     @classmethod
     def over(cls, base: Recommender) -> "Overlay":
         """Nothing has changed: the recommender itself."""
-        known = base.blend.newcomers.known
-        neighbourhood = cache(lambda: Neighbourhood(base.query.searched.vectors, known))
-        return cls(base, base, neighbourhood, 0, {}, {})
+        return cls(base, base, cache(lambda: _neighbourhood(base)), 0, {}, {})
 
     def with_items(self, changes: Iterable[LiveItem], sequence: int) -> "Overlay":
         """After changes of items, in their order."""
@@ -134,6 +132,14 @@ class Overlay:
         words = dict(zip(packaged[c.ITEM], described, strict=True))
         read = {key: self.readings[key].words for key in _ids(items) if key in self.readings}
         return words | read
+
+
+def _neighbourhood(base: Recommender) -> Neighbourhood | IndexedNeighbourhood:
+    known, searched = base.blend.newcomers.known > 0, base.query.searched
+    retrieval = base.retrieval
+    if searched.index is None or retrieval is None:
+        return Neighbourhood(searched.vectors, known)
+    return IndexedNeighbourhood(searched.vectors, known, searched.index, retrieval.sample.rows)
 
 
 def _ids(items: Iterable[LiveItem]) -> dict[str, None]:

@@ -5,16 +5,18 @@ from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, Blend, combine
-from recloop.models.finders import best, union
+from recloop.models.finders import best
 from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
-from recloop.models.scope import EVERYTHING, Scope
+from recloop.models.scope import EVERYTHING, Scope, distinct
 from recloop.models.scorer import Histories, Scores, standardise
 from recloop.recommender import filters
 from recloop.recommender.filters import Where
@@ -22,15 +24,21 @@ from recloop.recommender.gate import Gate
 from recloop.recommender.offer import Offer
 from recloop.recommender.reasons import BOOST, Reason, Step, reasons, recent
 from recloop.recommender.reranking import Judge, Reranker
-from recloop.recommender.retrieval import Find, Retrieval, whole
+from recloop.recommender.retrieval import Find, Retrieval
 from recloop.recommender.shape import PLAIN, Shape, Shelf
 from recloop.recommender.state import Past, UserState, UserStates
 
 # The parts of an answer, as `Request.watch` is told of them.
 CHANNELS, QUERY, FILTER = "channels", "query", "filter"
 
-# Parts and scores `(requests, items in scope)`, and places of what must not leave, of each request.
-_Scored = tuple[dict[str, Scores], Scores, list[Rows]]
+
+class _Scored(NamedTuple):
+    """Parts and scores `(requests, items in scope)`, and of each request, places of what must not leave."""
+
+    parts: Mapping[str, Scores]
+    scores: Scores
+    forbidden: list[Rows]
+    scope: Scope
 
 
 def unwatched(_stage: str) -> AbstractContextManager[None]:
@@ -111,7 +119,7 @@ class Recommender:
         self.offer = Offer.of(catalogue.items)
         self.reranker = reranker
         self._repeats = repeats
-        self._retrieval = retrieval
+        self.retrieval = retrieval
 
     def over(
         self,
@@ -136,15 +144,11 @@ class Recommender:
 
         None that is seen either, unless repeats are allowed.
         """
-        with request.watch(CHANNELS):
-            scope = self._scope(request, lambda count: self._candidates(request, count))
-        parts, scores, (forbidden,) = self._scored([request], scope)
-        if request.shape.plain:
-            ranked, values = top_k(scores, [forbidden], request.k)
-            found = self._items(ranked, values, parts, forbidden, scope)
-        else:
-            found = self._shaped(request, scores, parts, forbidden, scope)
-        return self._explained(request, found, scope) if request.explain else found
+        scored = self._scored([request])
+        found = (
+            self._best(request, scored) if request.shape.plain else self._shaped(request, scored)
+        )
+        return self._explained(request, found, scored.scope) if request.explain else found
 
     def similar(self, item_id: str, request: Request) -> list[RankedItem]:
         """At most k items like this one, under the rules of `recommend`; never the item itself.
@@ -164,16 +168,17 @@ class Recommender:
 
         def alike(count: int) -> Rows:
             found = self.query.find_alike(row, count), self.blend.find_together(row, count)
-            return union([rows, *found])
+            return distinct(rows, *found)
 
-        scope = self._scope(request, alike)
+        gate = self._gate(request)
+        scope = self._scope(request, gate, alike)
         parts = {
             CONTENT: standardise(self.query.likeness(row, scope), scope.counted),
             COLLABORATIVE: self.blend.together(row, scope),
         }
-        forbidden = np.append(self._gate(request).forbidden(scope), scope.places(rows))
-        ranked, scores = top_k(combine(parts), [forbidden], request.k)
-        return self._items(ranked, scores, parts, forbidden, scope)
+        place = scope.places(rows)
+        forbidden = np.append(gate.forbidden(scope), place[place >= 0])
+        return self._best(request, _Scored(parts, combine(parts), [forbidden], scope))
 
     def popular(self, request: Request, channel: str = POPULARITY) -> list[RankedItem]:
         """At most k items in the order of a channel that is the same for everybody.
@@ -183,20 +188,18 @@ class Recommender:
         """
         if channel not in self.blend.channels:
             return []
-        scope = self._scope(request, lambda count: self.blend.leading(channel, count))
-        parts = {channel: self.blend.liked(channel)[:, scope.rows]}
-        forbidden = self._gate(request).forbidden(scope)
-        ranked, scores = top_k(parts[channel], [forbidden], request.k)
-        return self._items(ranked, scores, parts, forbidden, scope)
+        gate = self._gate(request)
+        scope = self._scope(request, gate, partial(self.blend.leading, channel))
+        scores = self.blend.liked(channel)[:, scope.rows]
+        scored = _Scored({channel: scores}, scores, [gate.forbidden(scope)], scope)
+        return self._best(request, scored)
 
-    def _shaped(
-        self,
-        request: Request,
-        scores: Scores,
-        parts: Mapping[str, Scores],
-        forbidden: Rows,
-        scope: Scope,
-    ) -> list[RankedItem]:
+    def _best(self, request: Request, scored: _Scored) -> list[RankedItem]:
+        ranked, values = top_k(scored.scores, scored.forbidden, request.k)
+        return self._items(ranked, values, scored)
+
+    def _shaped(self, request: Request, scored: _Scored) -> list[RankedItem]:
+        parts, scores, (forbidden,), scope = scored
         boosts = request.shape.rules.boosts
         if boosts:
             lifts = request.shape.rules.lifts(self.catalogue, self.offer, scope)[None]
@@ -206,7 +209,7 @@ class Recommender:
         shelf = Shelf(self.catalogue, self.offer, self.query, scope)
         shaped = shelf.arrange(request.shape, allowed, request.k, self._past(request).rows)
         values = scores[:, shaped.places]
-        found = self._items(shaped.places[None], values, parts, forbidden, scope)
+        found = self._items(shaped.places[None], values, scored._replace(parts=parts))
         drawn = zip(found, shaped.propensities, strict=True)
         return [replace(item, propensity=propensity) for item, propensity in drawn]
 
@@ -232,23 +235,16 @@ class Recommender:
             for place, item in enumerate(found)
         ]
 
-    def _items(
-        self,
-        ranked: Ranked,
-        scores: Scores,
-        parts: Mapping[str, Scores],
-        forbidden: Rows,
-        scope: Scope,
-    ) -> list[RankedItem]:
+    def _items(self, ranked: Ranked, scores: Scores, scored: _Scored) -> list[RankedItem]:
         """The first list, of which the rest is -1. The only way out: no forbidden place takes it."""
-        barred = np.zeros(scope.size(len(self.catalogue)), np.bool_)
-        barred[forbidden] = True
-        rows = scope.rows_at(ranked[0])
+        barred = np.zeros(scored.scores.shape[1], np.bool_)
+        barred[scored.forbidden[0]] = True
+        rows = scored.scope.rows_at(ranked[0])
         return [
             RankedItem(
                 self.catalogue.ids[row],
                 float(score),
-                {name: float(part[0, place]) for name, part in parts.items()},
+                {name: float(part[0, place]) for name, part in scored.parts.items()},
             )
             for place, row, score in zip(ranked[0], rows, scores[0], strict=True)
             if place >= 0 and not barred[place]
@@ -259,49 +255,49 @@ class Recommender:
 
         Of a large catalogue one after the other, each among its own candidates.
         """
-        if self._retrieval is None:
-            _, scores, forbidden = self._scored(requests, EVERYTHING)
-            return top_k(scores, forbidden, requests[0].k)
+        if self.retrieval is None:
+            scored = self._scored(requests)
+            return top_k(scored.scores, scored.forbidden, requests[0].k)
         ranked = np.full((len(requests), requests[0].k), -1, np.int64)
         values = np.full(ranked.shape, -np.inf, np.float32)
         for number, request in enumerate(requests):
-            scope = self._scope(request, lambda count, of=request: self._candidates(of, count))
-            _, scores, forbidden = self._scored([request], scope)
-            places, own = top_k(scores, forbidden, request.k)
-            rows = np.where(places < 0, -1, scope.rows_at(places))
+            scored = self._scored([request])
+            places, own = top_k(scored.scores, scored.forbidden, request.k)
+            rows = np.where(places < 0, -1, scored.scope.rows_at(places))
             ranked[number, : rows.shape[1]], values[number, : rows.shape[1]] = rows[0], own[0]
         return ranked, values
 
-    def _scored(self, requests: Sequence[Request], scope: Scope) -> _Scored:
-        watch = requests[0].watch
+    def _scored(self, requests: Sequence[Request]) -> _Scored:
+        """Of several requests together, where everything is scored; of a large catalogue, of one."""
+        watch, gates = requests[0].watch, [self._gate(request) for request in requests]
         with watch(CHANNELS):
-            asked = replace(self._asked(requests), scope=scope)
-            parts = self.blend.parts(asked)
+            asked = self._asked(requests)
+            find = partial(self._candidates, requests[0], asked)
+            scope = self._scope(requests[0], gates[0], find)
+            parts = self.blend.parts(replace(asked, scope=scope))
         with watch(QUERY):
             queries = [request.query for request in requests]
             parts, scores = self.query.lead(parts, combine(parts), queries, scope)
         with watch(FILTER):
-            forbidden = [self._gate(request).forbidden(scope) for request in requests]
+            forbidden = [gate.forbidden(scope) for gate in gates]
         if self.reranker:
             parts, scores = self.reranker.lead(
                 parts, scores, asked.histories, forbidden, requests, scope
             )
-        return parts, scores, forbidden
+        return _Scored(parts, scores, forbidden, scope)
 
-    def _scope(self, request: Request, find: Find) -> Scope:
-        choose = self._retrieval.scope if self._retrieval else whole
-        return choose(self._gate(request), request.k, find, self.blend.backed)
+    def _scope(self, request: Request, gate: Gate, find: Find) -> Scope:
+        if self.retrieval is None:
+            return EVERYTHING
+        return self.retrieval.scope(gate, request.k, find, self.blend.backed)
 
-    def _candidates(self, request: Request, count: int) -> Rows:
-        """Rows of what may be best, and of what its rules are about."""
-        found = [
-            self.blend.find(self._asked([request]), count),
-            self.query.find(request.query, count),
-        ]
+    def _candidates(self, request: Request, asked: Histories, count: int) -> Rows:
+        """Rows of what may be best, and the most popular of what the rules are about."""
+        found = [self.blend.find(asked, count), self.query.find(request.query, count)]
         for named in request.shape.rules.named(self.catalogue, self.offer):
-            rows = np.flatnonzero(named[: self.blend.liked(POPULARITY).shape[1]])
+            rows = np.flatnonzero(named)
             found.append(rows[best(self.blend.liked(POPULARITY)[0, rows], count)])
-        return union(found)
+        return distinct(*found)
 
     def _asked(self, requests: Sequence[Request]) -> Histories:
         pasts = [self._past(request) for request in requests]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recloop.config import Settings
 from recloop.data.catalogue import Rows
-from recloop.models.scope import EVERYTHING, Sample, Scope
+from recloop.models.scope import Sample, Scope
 from recloop.recommender.gate import Gate
 
 # So many rows that may be among the best, in any order.
@@ -24,10 +24,10 @@ class RetrievalConfig(Settings):
     """
 
     above: Annotated[int, Field(ge=0)] = 200_000
-    count: Annotated[int, Field(ge=1)] = 500
+    count: Annotated[int, Field(ge=1)] = 300
     wider: Annotated[int, Field(ge=1)] = 8
     narrow: Annotated[int, Field(ge=0)] = 8_192
-    sample: Annotated[int, Field(ge=1)] = 4_096
+    sample: Annotated[int, Field(ge=1)] = 2_048
     seed: int = 42
 
 
@@ -56,8 +56,3 @@ class Retrieval:
 def _short(gate: Gate, scope: Scope, k: int) -> bool:
     rows = scope.size(len(gate.catalogue))
     return rows - len(set(gate.forbidden(scope).tolist())) < k
-
-
-def whole(_gate: Gate, _k: int, _find: Find, _backed: Callable[[Rows], Rows]) -> Scope:
-    """Everything, whatever is asked."""
-    return EVERYTHING

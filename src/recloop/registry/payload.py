@@ -18,35 +18,27 @@ from recloop import columns as c
 from recloop.data.catalogue import Catalogue, passages, texts
 from recloop.data.split import EVENTS, HISTORY, TIMES
 from recloop.data.trail import EVENT_NUMBERS
-from recloop.models.blend import (
-    COLLABORATIVE,
-    CONTENT,
-    LOW_RANK,
-    NEIGHBOURS,
-    POPULARITY,
-    SEQUENTIAL,
-    Blend,
-    BlendWeights,
-    repeat_channels,
-    trend_channels,
-)
-from recloop.models.content import Content
+from recloop.models.blend import Blend, BlendWeights
 from recloop.models.encoders import open_encoder
-from recloop.models.item_item import ItemItem, Sparse
-from recloop.models.low_rank import IalsConfig, LowRank
-from recloop.models.newcomers import Newcomers
-from recloop.models.popularity import Popularity
+from recloop.models.item_item import Sparse
+from recloop.models.low_rank import IalsConfig
 from recloop.models.query import QueryCard, QuerySide
 from recloop.models.ranker_onnx import OnnxRanker
-from recloop.models.scorer import Channel, Scorer, by_history
-from recloop.models.sequential import Sequential, open_session
+from recloop.models.scope import Sample
+from recloop.models.sequential import open_session
+from recloop.models.titles import TitleIndex
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.reranking import Reranker
+from recloop.recommender.retrieval import Retrieval, RetrievalConfig
 from recloop.recommender.state import Past, UserStates
+from recloop.registry.channels import blend_of
+from recloop.registry.indexes import Indexes, build
+from recloop.registry.mapped import mapped
 
 CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
 RANKER_MODEL, RANKER_TOKENIZER = "ranker.onnx", "ranker-tokenizer.json"
+INDEXES = "indexes"
 SEEN, HIDDEN = "seen", "hidden"
 # How a sparse matrix is stored.
 _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
@@ -77,6 +69,7 @@ class Card(BaseModel):
     low_rank_decay: float
     query: QueryCard
     ranker: RankerCard | None = None
+    retrieval: RetrievalConfig = RetrievalConfig()
     tuned_until: datetime
     trained_until: datetime
     feedback_until: int
@@ -90,7 +83,7 @@ class Payload:
     interactions that fade until the moment of packaging.
     `search`: the items in the space of the query's encoder, where that is not the text's.
     `encoder` and `tokenizer` are there where the card says that queries are read by ONNX, `ranker` and
-    `ranker_tokenizer` where it has a ranker.
+    `ranker_tokenizer` where it has a ranker. `indexes`: of a large catalogue, once it comes from disk.
     """
 
     card: Card
@@ -112,9 +105,13 @@ class Payload:
     search: NDArray[np.float16] | None = None
     ranker: bytes | None = None
     ranker_tokenizer: str | None = None
+    indexes: Indexes | None = None
 
     def save(self, folder: Path) -> None:
-        """Write the files into `folder`, which must be there and empty."""
+        """Write the files into `folder`, which must be there and empty.
+
+        For a large catalogue, the indexes are built here.
+        """
         folder.joinpath(CARD).write_text(self.card.model_dump_json(indent=2))
         self.items.write_parquet(folder / ITEMS)
         self.users.write_parquet(folder / USERS)
@@ -142,16 +139,20 @@ class Payload:
         if self.ranker is not None and self.ranker_tokenizer is not None:
             folder.joinpath(RANKER_MODEL).write_bytes(self.ranker)
             folder.joinpath(RANKER_TOKENIZER).write_text(self.ranker_tokenizer, encoding="utf-8")
+        if len(self.items) > self.card.retrieval.above:
+            self._indexes().save(folder / INDEXES)
 
     @classmethod
     def load(cls, folder: Path) -> "Payload":
         """Read what `save` wrote. Raises OSError, ValueError where a file is missing or unfit."""
         card = Card.model_validate_json(folder.joinpath(CARD).read_bytes())
-        onnx, tensors = card.query.kind == "onnx", load_file(folder / TENSORS)
+        items, onnx = pl.read_parquet(folder / ITEMS), card.query.kind == "onnx"
+        large = len(items) > card.retrieval.above
+        tensors = mapped(folder / TENSORS) if large else load_file(folder / TENSORS)
         words = folder / RANKER_TOKENIZER
         return cls(
             card=card,
-            items=pl.read_parquet(folder / ITEMS),
+            items=items,
             users=pl.read_parquet(folder / USERS),
             tower=folder.joinpath(TOWER).read_bytes(),
             encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
@@ -159,6 +160,7 @@ class Payload:
             neighbours=_unpacked(tensors),
             ranker=folder.joinpath(RANKER_MODEL).read_bytes() if card.ranker else None,
             ranker_tokenizer=words.read_text(encoding="utf-8") if card.ranker else None,
+            indexes=Indexes.view(folder / INDEXES) if large else None,
             **tensors,
         )
 
@@ -169,42 +171,14 @@ class Payload:
 
     def blend(self) -> Blend:
         """The channels of this model, mixed."""
-        items, text = len(self.items), self.text.astype(np.float32)
-        by_items: dict[str, Scorer] = {
-            COLLABORATIVE: ItemItem(
-                self.collaborative, self.collaborative_rows, items, self.card.decay
-            ),
-            NEIGHBOURS: ItemItem(
-                self.neighbours, self.neighbours_rows, items, self.card.neighbours_decay
-            ),
-            LOW_RANK: LowRank(self.factors, self.card.low_rank, self.card.low_rank_decay),
-            CONTENT: Content(text, self.card.content_last),
-            POPULARITY: Popularity(self.counts),
-        }
-        channels: dict[str, Channel] = {
-            SEQUENTIAL: Sequential(self.tower, self.vectors, self.card.window).score,
-            **{name: by_history(scorer) for name, scorer in by_items.items()},
-            **trend_channels(self.trends),
-            **(repeat_channels(items) if self.card.repeats else {}),
-        }
-        newcomers = Newcomers(text, self.known, self.card.weights.newcomers)
-        return Blend(channels, self.card.weights, newcomers)
+        return blend_of(self)
 
     def recommender(self) -> Recommender:
         """The model, ready to answer. Raises EncoderMissingError without the wheel that it needs."""
-        vectors = self.text if self.search is None else self.search
-        titles = self.items[c.TITLE].to_list()
-        encoder = open_encoder(self.card.query, self.encoder, self.tokenizer)
         return Recommender(
             Catalogue(self.items),
             self.blend(),
-            QuerySide(
-                encoder,
-                vectors.astype(np.float32),
-                titles,
-                self.card.query.mix,
-                texts if self.search is None else passages,
-            ),
+            self._query(),
             UserStates(
                 self.users[c.USER].to_list(),
                 [
@@ -220,7 +194,29 @@ class Payload:
             ),
             repeats=self.card.repeats,
             reranker=self._reranker(),
+            retrieval=Retrieval(self.card.retrieval, self._sample()) if self.indexes else None,
         )
+
+    def _query(self) -> QuerySide:
+        vectors = self.text if self.search is None else self.search
+        indexes = self.indexes
+        return QuerySide(
+            open_encoder(self.card.query, self.encoder, self.tokenizer),
+            vectors if indexes else vectors.astype(np.float32),
+            indexes.titles if indexes else self.items[c.TITLE].to_list(),
+            self.card.query.mix,
+            texts if self.search is None else passages,
+            indexes.search if indexes else None,
+        )
+
+    def _sample(self) -> Sample:
+        retrieval = self.card.retrieval
+        return Sample.draw(self.known, retrieval.sample, retrieval.seed)
+
+    def _indexes(self) -> Indexes:
+        titles = TitleIndex(self.items[c.TITLE].to_list())
+        sample = self._sample().rows
+        return build(self.vectors, self.factors, self.text, self.search, titles, self.known, sample)
 
     def _hidden(self) -> pl.Series:
         """Rows that each user has hidden; none in models packaged before these were told apart."""
