@@ -1,13 +1,13 @@
 """Lists of the log, asked again: how likely each was under the policy that drew it, and under another.
 
-The log holds items and propensities, not requests. So a request is made up of what the store knows: the
-user, what they had done by then, and the moment. A list counts where the policy that drew it gives the
-logged propensities once more; one with a query, filters, a session or items that came later does not, and
-that depends on what was asked and not on what was drawn.
+The log holds items, scores and propensities, not requests. So a request is made up of what the store
+knows: the user, what they had done by then, and the moment. A list counts where the policy that drew it
+gives the logged scores and propensities once more; one with a query, filters, a session or items that
+came later does not, and that depends on what was asked and not on what was drawn.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,13 @@ from recloop.evaluation.off_policy import Floats, Logged, NoExplorationError
 from recloop.recommender.arms import Experiment, UnknownArmError
 from recloop.recommender.explore import Greedy, Policy, Thompson
 from recloop.recommender.following import following
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import RankedItem, Recommender, Request
 from recloop.recommender.shape import Shape
 from recloop.recommender.state import Happened, UserState
 from recloop.serving.policy import ServingPolicy
 
 # Scores of one model differ in their last bits from run to run.
-_NEAR = 1e-3
+_NEAR, _NOTHING = 1e-3, 1e-6
 
 
 class CountsGoneError(ValueError):
@@ -116,16 +116,19 @@ def _weighed(
         return None
     asked = Request(memory.state(row[c.USER], row[c.TIME]), k=len(row["items"]), at=row[c.TIME])
 
-    def propensities(policy: Policy) -> list[float]:
+    def follow(policy: Policy) -> list[RankedItem]:
         shape = Shape(rules=house.rules, policy=following(row["items"], policy))
-        found = memory.recommender.recommend(Request(**{**vars(asked), "shape": shape}))
-        missing = [0.0] * (len(row["items"]) - len(found))
-        return [item.propensity for item in found] + missing
+        return memory.recommender.recommend(replace(asked, shape=shape))
 
-    logged = row["propensities"]
-    if not np.allclose(propensities(policy), logged, rtol=_NEAR, atol=0):
+    found, logged = follow(policy), row["propensities"]
+    if [item.item_id for item in found] != row["items"]:
         return None
-    return logged, propensities(target)
+    told = [(item.score, item.propensity) for item in found]
+    if not np.allclose(
+        told, list(zip(row["scores"], logged, strict=True)), rtol=_NEAR, atol=_NOTHING
+    ):
+        return None
+    return logged, [item.propensity for item in follow(target)]
 
 
 def _policy(experiment: Experiment, arm: str) -> Policy | None:
