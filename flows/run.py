@@ -20,11 +20,13 @@ from flows.system import MONITOR, RETRAIN, System, SystemRunningError
 from recloop.config import ConfigError, Home
 from recloop.data.sources import SourceError
 from recloop.registry.store import Registry
+from recloop.store.naming import NamingError
 
 EXPECTED = (
     CommandError,
     ConfigError,
     FlowFailedError,
+    NamingError,
     PortTakenError,
     SourceError,
     StartError,

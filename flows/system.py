@@ -14,6 +14,8 @@ from flows.processes import Children, answers, free_port
 from flows.server import PrefectServer
 from flows.shell import CHECKOUT
 from recloop.config import Home
+from recloop.store.events import EventStore
+from recloop.store.naming import open_door
 
 RETRAIN, MONITOR, RETAIN = "retrain/retrain", "monitor/monitor", "retain/retain"
 
@@ -63,8 +65,9 @@ class System:
         """The one system of this name in a home, nothing of it started yet.
 
         Raises:
-            SystemRunningError, PortTakenError
+            SystemRunningError, PortTakenError, ConfigError, NamingError: the key for pseudonyms.
         """
+        _check_key(home)
         home.root.mkdir(parents=True, exist_ok=True)
         with home.root.joinpath(f"{name}.lock").open("w") as lock:
             try:
@@ -122,7 +125,6 @@ class System:
             "RECLOOP_REPORTS_URL": self.at.reports,
             "BENTOML_HOME": str(self.home.models),
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")]),
-            "BENTOML_CONFIG_OPTIONS": "api_server.logging.access.enabled=false",
             "PREFECT_HOME": str(self.home.prefect),
             "PREFECT_API_URL": f"{self.at.prefect}/api",
             "PREFECT_UI_API_URL": f"{self.at.prefect}/api",
@@ -130,6 +132,15 @@ class System:
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "WARNING"),
         }
+
+
+def _check_key(home: Home) -> None:
+    """Told at once, and not by a service that does not come up."""
+    store = EventStore.of(home)
+    try:
+        open_door(store)
+    finally:
+        store.close()
 
 
 def _is_held(path: Path) -> bool:

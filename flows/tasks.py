@@ -160,6 +160,7 @@ def package(
         metrics=metrics["models"],
         params=ws.read_params(space.folder),
         parent=training["continues"],
+        naming=files.read_json(space.folder / files.SNAPSHOT_FACTS)["naming"],
     )
     manifest = registry.register(
         version,

@@ -80,9 +80,10 @@ def test_a_trial_that_fails_opens_it_for_another_pause(breaker, clock) -> None:
 def test_each_stage_has_its_share_of_the_time_and_the_store_its_own(clock) -> None:
     deadline = Deadline.starts(DeadlineConfig(seconds=1, state=1.5, ranker=0.8, score=0.9), clock)
     clock.now += 0.85
-    assert deadline.left(Stage.STATE) == 1.5
+    assert deadline.left(Stage.STATE) == pytest.approx(0.65)
     assert deadline.left(Stage.RANKER) == pytest.approx(-0.05)
     assert deadline.left(Stage.SCORE) == pytest.approx(0.05)
+    assert deadline.left(Stage.POPULARITY) is None
     assert Deadline.starts(DeadlineConfig(), clock).left(Stage.SCORE) is None
 
 

@@ -1,6 +1,7 @@
 """Training parts, each with real gradients."""
 
 import itertools
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -9,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaConfig, LlamaModel
 
-from recloop.columns import Event
+from recloop.columns import TIMESTAMP_TYPE, Event
 from recloop.data.catalogue import Catalogue
 from recloop.data.contract import conform_interactions
+from recloop.data.split import SplitConfig
 from recloop.data.trail import UNTIL, WIDTH, Trail, flat_signals, signals, trails, walked
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import TextConfig, resolve_base
@@ -20,6 +22,7 @@ from recloop.models.scorer import Histories
 from recloop.models.sequential import Sequential, open_session
 from recloop.models.text import Texts, encode_all, load_encoder
 from recloop.models.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
+from recloop.stages.train import learned_before
 from recloop.training import checkpoint
 from recloop.training.augment import Augment, augmented
 from recloop.training.batches import PAD_TARGET, batches, cut_windows
@@ -102,6 +105,26 @@ def test_the_forgetting_check_asks_for_what_people_did_last() -> None:
         trails([np.arange(11, -1, -1)] * 20), words(), config(epochs=10), CPU, start=model
     )
     assert judge_on(asked, window=8)(other, words().vectors) < learned
+
+
+@pytest.mark.parametrize(("repeats", "history", "last"), [(True, [0, 1], 0), (False, [0], 1)])
+def test_the_forgetting_check_knows_of_repeats(repeats, history, last) -> None:
+    """Bread, milk, bread again, and rice when the model had been trained."""
+    shop = pl.DataFrame({"item_id": ["bread", "milk", "rice"]})
+    days = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3, 5)]
+    did = pl.DataFrame({"item_id": ["bread", "milk", "bread", "rice"], "timestamp": days})
+    did = did.with_columns(user_id=pl.lit("u"), event=pl.lit("purchase"), value=None)
+    asked = learned_before(
+        did.cast({"timestamp": TIMESTAMP_TYPE}),
+        Catalogue(shop),
+        "2024-01-04T00:00:00+00:00",
+        SplitConfig(repeats=repeats),
+        seed=0,
+    )
+    assert [rows.tolist() for rows in asked.histories] == [history]
+    assert [rows.tolist() for rows in asked.relevant] == [[last]]
+    best_first = np.array([[0.3, 0.2, 0.1]], np.float32)  # bread, unless that may not come again
+    assert asked.ndcg_at_10(best_first) == 1.0
 
 
 def test_patience_ends_training() -> None:

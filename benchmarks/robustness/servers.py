@@ -101,7 +101,6 @@ class Replica:
             "BENTOML_HOME": str(self.home.models),
             "RECLOOP_WORKERS": str(self.workers),
             "PYTHONPATH": str(CHECKOUT / "src"),
-            "BENTOML_CONFIG_OPTIONS": "api_server.logging.access.enabled=false",
             "OMP_NUM_THREADS": "1",
             **self.extra,
         }

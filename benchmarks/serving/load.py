@@ -5,6 +5,7 @@ down its own measurement (coordinated omission, Tene 2013).
 """
 
 import asyncio
+import selectors
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ class Answered:
 
 def offer(url: str, calls: Iterator[Call], rate: float, seconds: float) -> list[Answered]:
     """Send `rate` calls a second for `seconds`; returns when all have come back or timed out."""
-    return asyncio.run(_offer(url, islice(calls, round(rate * seconds)), rate))
+    # epoll waits for whole milliseconds, which is as long as some answers take; select does not.
+    with asyncio.Runner(
+        loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
+    ) as runner:
+        return runner.run(_offer(url, islice(calls, round(rate * seconds)), rate))
 
 
 def summary(answers: list[Answered], rate: float) -> dict[str, Any]:

@@ -11,19 +11,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recloop import cli_keys
+from recloop import cli_keys, cli_off_policy, cli_privacy
+from recloop.cli_shared import door, fail, loaded_champion
 from recloop.config import Home
-from recloop.models.nano import EncoderMissingError
 from recloop.recommender.recommender import Request
 from recloop.recommender.state import UserState
 from recloop.registry.manifest import CorruptModelError
-from recloop.registry.store import Registry, UnknownVersionError
+from recloop.registry.store import Registry, UnknownVersionError, UsersNamedOtherwiseError
 from recloop.store.events import EventStore
 from recloop.trials.config import TrialConfig
 from recloop.trials.folder import FolderError, read_folder
 from recloop.trials.timeline import Protocol
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app.add_typer(cli_privacy.app)
+app.add_typer(cli_off_policy.app)
 app.add_typer(cli_keys.app, name="keys")
 console = Console()
 
@@ -54,10 +56,12 @@ def promote(
     version: str, because: Annotated[str, typer.Option(help="Why, for the record.")] = "by hand"
 ) -> None:
     """Let a version serve; running services follow within a second."""
+    home = Home.from_environment()
+    naming = door(EventStore.of(home)).naming
     try:
-        Registry(Home.from_environment()).promote(version, [because])
-    except (UnknownVersionError, CorruptModelError, ValueError) as error:
-        _fail(str(error.args[0]))
+        Registry(home, naming).promote(version, [because])
+    except (UnknownVersionError, CorruptModelError, UsersNamedOtherwiseError, ValueError) as error:
+        fail(str(error.args[0]))
     console.print(f"{version} serves")
 
 
@@ -70,30 +74,28 @@ def recommend(
 ) -> None:
     """Ask the champion, without HTTP and without feedback since its snapshot."""
     home = Home.from_environment()
-    registry = Registry(home)
-    champion = registry.champion()
-    if champion is None:
-        _fail("there is no champion yet: `make run` trains one")
-        return
-    try:
-        recommender = registry.load(champion.version)
-    except (CorruptModelError, EncoderMissingError) as error:
-        _fail(str(error.args[0]))
-        return
-    erased = EventStore.of(home).personal.erasure_of(user)
-    state = recommender.states.of(user, erased) if user else UserState.empty()
+    store = EventStore.of(home)
+    pseudonyms = door(store)
+    found = loaded_champion(home, pseudonyms)
+    if found is None:
+        fail("there is no champion yet: `make run` trains one")
+    _, recommender = found
+    known = pseudonyms.of(user) if user else None
+    erased = store.personal.erasure_of(known)
+    state = recommender.states.of(known, erased) if known else UserState.empty()
     now, unknown = time.time(), float("nan")
     state = state.after(
         [(item_id, "click", unknown) for item_id in item or []], recommender.catalogue
     )
     titles = dict(recommender.catalogue.items.select("item_id", "title").iter_rows())
     table = Table("", "item", "title", "score", "mostly by")
-    for place, found in enumerate(
+    for place, ranked in enumerate(
         recommender.recommend(Request(state, k=k, query=query, since=now)), start=1
     ):
-        strongest = max(found.contributions, key=lambda name: found.contributions[name], default="")
-        title = escape(titles[found.item_id])
-        table.add_row(str(place), escape(found.item_id), title, f"{found.score:.2f}", strongest)
+        parts = ranked.contributions
+        strongest = max(parts, key=lambda name: parts[name], default="")
+        title = escape(titles[ranked.item_id])
+        table.add_row(str(place), escape(ranked.item_id), title, f"{ranked.score:.2f}", strongest)
     console.print(table)
 
 
@@ -142,46 +144,9 @@ def evaluate(
             read_folder(folder), config, lambda line: narrate.print(escape(line))
         )
     except (FolderError, ValueError) as error:
-        _fail(str(error))
-        return
+        fail(str(error))
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     path = out or Path("reports", f"{document['data']}-{protocol}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", "utf-8")
     sys.stdout.write(text + "\n")
-
-
-@app.command()
-def erase(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
-    """Erase everything of a user, as `DELETE /v1/users/{id}` does; prints the receipt as JSON."""
-    # FastAPI comes along, and the other commands do without it.
-    from recloop.serving import privacy  # noqa: PLC0415
-
-    home = Home.from_environment()
-    registry = Registry(home)
-    champion = registry.champion()
-    receipt = privacy.erase(
-        user, EventStore.of(home), registry, champion.version if champion else None
-    )
-    sys.stdout.write(receipt.model_dump_json(indent=2) + "\n")
-
-
-@app.command()
-def export(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
-    """Print everything held of a user as JSON, as `GET /v1/users/{id}/export` does."""
-    from recloop.serving import privacy  # noqa: PLC0415
-
-    home = Home.from_environment()
-    registry = Registry(home)
-    champion = registry.champion()
-    try:
-        serving = (champion.version, registry.load(champion.version)) if champion else None
-    except (CorruptModelError, EncoderMissingError) as error:
-        _fail(str(error.args[0]))
-        return
-    sys.stdout.writelines(privacy.export(user, EventStore.of(home), serving))
-
-
-def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[red]✗[/] {escape(message)}")
-    sys.exit(1)

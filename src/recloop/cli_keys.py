@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recloop.cli_shared import fail
 from recloop.config import Home
 from recloop.store.keys import ApiKey, KeyStore, Scope, UnknownKeyError
 
@@ -29,8 +30,7 @@ def create(
     try:
         key, token = _store().create(name, scope, datetime.now(UTC), until)
     except ValueError as error:
-        _fail(str(error))
-        return
+        fail(str(error))
     Console(stderr=True).print(f"{key.id} made; it cannot be shown again:")
     sys.stdout.write(f"{token}\n")
 
@@ -58,8 +58,7 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     try:
         _store().revoke(key_id, datetime.now(UTC))
     except UnknownKeyError as error:
-        _fail(str(error.args[0]))
-        return
+        fail(str(error.args[0]))
     Console().print(f"{escape(key_id)} is revoked")
 
 
@@ -71,8 +70,3 @@ def _state(key: ApiKey, now: datetime) -> str:
 
 def _store() -> KeyStore:
     return KeyStore.at(Home.from_environment().keyring)
-
-
-def _fail(message: str) -> None:
-    Console(stderr=True).print(f"[red]✗[/] {escape(message)}")
-    sys.exit(1)

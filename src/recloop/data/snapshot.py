@@ -4,7 +4,7 @@ Joins what the source holds with what the service was told since. Frames in, fra
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from recloop.config import Settings
 from recloop.data.contract import conform_interactions, conform_items, whose
 from recloop.data.erased import ERASED, keeps_by_number, keeps_by_time
 from recloop.data.live import LiveItem, merge
+from recloop.data.pseudonyms import Pseudonyms
 from recloop.data.sources import RawData, SourceConfig
 
 
@@ -83,6 +84,22 @@ def take_snapshot(
         erased_source=dated.height - known.height + bad.height - unfit_source.height,
         erased_feedback=feedback.height - told.height,
     )
+
+
+def under_pseudonyms(raw: RawData, pseudonyms: Pseudonyms) -> RawData:
+    """A source's users under their pseudonyms, of the ids as the contract reads them.
+
+    Columns beyond the contract's may tell who somebody is, and quarantine quotes whole rows: they are
+    left out. Without a key nothing changes.
+    """
+    rows = raw.interactions
+    if pseudonyms.key is None or c.USER not in rows.columns:
+        return raw
+    users = whose(rows)[c.USER]
+    names = {user: pseudonyms.of(user) for user in users.drop_nulls().unique()}
+    known = users.replace_strict(names, default=None, return_dtype=pl.String)
+    told = rows.select(name for name in rows.columns if name in c.INTERACTIONS)
+    return replace(raw, interactions=told.with_columns(known))
 
 
 def divide(interactions: pl.DataFrame, history: float) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -1,5 +1,7 @@
 """Bootstrap confidence intervals that resample users, because one user's requests are alike."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,3 +27,28 @@ class UserBootstrap:
         means = (self._weights @ sums) / (self._weights @ self._sizes)
         low, high = np.percentile(means, [2.5, 97.5])
         return Interval(float(values.mean()), float(low), float(high))
+
+
+def interval_of_ratios(
+    users: Sequence[str], numerators: Values, denominators: Values, draws: int, seed: int
+) -> Interval:
+    """Of the sum over columns of one total by another; both are `(rows, columns)`, a row is of a user.
+
+    A column whose denominators are all 0 adds nothing.
+    """
+    _, who = np.unique(users, return_inverse=True)
+    totals = [np.zeros((who.max() + 1, part.shape[1])) for part in (numerators, denominators)]
+    for total, part in zip(totals, (numerators, denominators), strict=True):
+        np.add.at(total, who, part)
+    rng, people = np.random.default_rng(seed), len(totals[0])
+
+    def ratio(times: Values) -> float:
+        above, below = (times @ total for total in totals)
+        return float(np.divide(above, below, out=np.zeros_like(above), where=below > 0).sum())
+
+    drawn = [
+        ratio(np.bincount(rng.integers(people, size=people), minlength=people).astype(np.float64))
+        for _ in range(draws)
+    ]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(ratio(np.ones(people)), float(low), float(high))

@@ -41,8 +41,7 @@ class ItemItem(Generic[Weights]):
         steps = last_places(history)
         places, weights = self._place[steps], recency_weights(len(steps), self.decay)
         met = places >= 0
-        said: Dense = weights[met] @ self.weights[places[met]]
-        return said
+        return _weighed(weights[met], self.weights, places[met])
 
     def _covered(self, scope: Scope) -> tuple[History, History | slice]:
         """Places in scope that the weights cover, and where these stand among `rows`."""
@@ -51,3 +50,17 @@ class ItemItem(Generic[Weights]):
         columns = self._place[scope.rows]
         places = np.flatnonzero(columns >= 0)
         return places, columns[places]
+
+
+def _weighed(weights: Dense, matrix: Dense | Sparse, rows: History) -> Dense:
+    """`weights @ matrix[rows]`, `(columns,)`; of a sparse matrix without making another of its rows."""
+    if isinstance(matrix, np.ndarray):
+        said: Dense = weights @ matrix[rows]
+        return said
+    starts = matrix.indptr[rows]
+    sizes = matrix.indptr[rows + 1] - starts
+    ends = np.cumsum(sizes)
+    places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
+    each = np.repeat(weights, sizes) * matrix.data[places]
+    summed = np.bincount(matrix.indices[places], each, matrix.shape[1])
+    return summed.astype(np.float32)

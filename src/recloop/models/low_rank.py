@@ -47,14 +47,15 @@ class LowRank:
 
     def users(self, histories: Sequence[History]) -> Factors:
         """`(requests, dim)`: what each looks for, zeros for an empty history."""
-        histories = [last_places(history) for history in histories]
-        weights = [recency_weights(len(history), self.decay) for history in histories]
-        ends = np.cumsum([0, *map(len, histories)])
-        flat = np.concatenate([*histories, np.empty(0, np.int64)]).astype(np.int64)
-        data = np.concatenate([*weights, np.empty(0, np.float32)])
-        shape = (len(histories), len(self.factors))
-        matrix = sparse.csr_matrix((data, flat, ends), shape=shape)
-        return _solve(matrix, self.factors, self._everything, self.config)
+        users = np.zeros((len(histories), self.factors.shape[1]), np.float32)
+        for row, history in enumerate(histories):
+            steps = last_places(history)
+            if len(steps):
+                weights = recency_weights(len(steps), self.decay)[None]
+                users[row] = _explained(
+                    steps[None], weights, self.factors, self._everything, self.config
+                )
+        return users
 
 
 def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig, decay: float) -> LowRank:
@@ -89,14 +90,26 @@ def _solve(
         at_most = max(1, _CELLS // (dim * int(sizes[order[min(start + 1023, len(order) - 1)]])))
         rows = order[start : start + min(1024, at_most)]
         columns, weights = _padded(matrix, rows, sizes[rows])
-        chosen = fixed[columns]
-        weighted = chosen * weights[:, :, None]
-        gram = weighted.transpose(0, 2, 1) @ chosen + everything
-        ridge = config.l2 * (weights.sum(1) + config.unobserved * len(fixed))
-        gram[:, np.arange(dim), np.arange(dim)] += ridge[:, None]
-        solved[rows] = np.linalg.solve(gram, weighted.sum(1)[:, :, None])[:, :, 0]
+        solved[rows] = _explained(columns, weights, fixed, everything, config)
         start += len(rows)
     return solved
+
+
+def _explained(
+    columns: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    fixed: Factors,
+    everything: Factors,
+    config: IalsConfig,
+) -> Factors:
+    """`(rows, dim)`, of columns and their weights `(rows, longest)`; a weight of 0 says nothing."""
+    chosen = fixed[columns]
+    weighted = chosen * weights[:, :, None]
+    gram = weighted.transpose(0, 2, 1) @ chosen + everything
+    ridge = config.l2 * (weights.sum(1) + config.unobserved * len(fixed))
+    gram[:, range(gram.shape[1]), range(gram.shape[1])] += ridge[:, None]
+    found: Factors = np.linalg.solve(gram, weighted.sum(1)[:, :, None])[:, :, 0]
+    return found
 
 
 def _padded(

@@ -22,6 +22,9 @@ Places = NDArray[np.int64]
 # the n, and its probability.
 Draw = Callable[[Floats, Places, np.random.Generator], tuple[int, float]]
 
+# Usefulness, places, and which of the n → how likely that one was to be drawn.
+Odds = Callable[[Floats, Places, int], float]
+
 _STEPS = np.linspace(-8, 8, 101)
 _NEAR = np.linspace(-4, 4, 17)
 
@@ -48,6 +51,10 @@ class Greedy(Settings):
         """How it draws among these items."""
         return lambda useful, _places, _rng: (int(useful.argmax()), 1.0)
 
+    def odds(self, ids: Sequence[str], counts: Counts) -> Odds:  # noqa: ARG002 - of one form
+        """How likely it is to draw each of these items."""
+        return lambda useful, _places, chosen: float(chosen == useful.argmax())
+
 
 class Exploring(Settings):
     """`pool`: how many of the best candidates can be shown at all; others have propensity 0."""
@@ -61,15 +68,25 @@ class EpsilonGreedy(Exploring):
     kind: Literal["epsilon-greedy"]
     epsilon: Annotated[float, Field(ge=0, le=1)]
 
-    def draws(self, ids: Sequence[str], counts: Counts) -> Draw:  # noqa: ARG002 - of one form
+    def draws(self, ids: Sequence[str], counts: Counts) -> Draw:
         """How it draws among these items."""
+        odds = self.odds(ids, counts)
 
-        def draw(useful: Floats, _: Places, rng: np.random.Generator) -> tuple[int, float]:
-            count, best = len(useful), int(useful.argmax())
-            chosen = int(rng.integers(count)) if rng.random() < self.epsilon else best
-            return chosen, self.epsilon / count + (1 - self.epsilon) * (chosen == best)
+        def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
+            any_of = rng.random() < self.epsilon
+            chosen = int(rng.integers(len(useful)) if any_of else useful.argmax())
+            return chosen, odds(useful, places, chosen)
 
         return draw
+
+    def odds(self, ids: Sequence[str], counts: Counts) -> Odds:  # noqa: ARG002 - of one form
+        """How likely it is to draw each of these items."""
+
+        def odds(useful: Floats, _: Places, chosen: int) -> float:
+            best = chosen == useful.argmax()
+            return float(self.epsilon / len(useful) + (1 - self.epsilon) * best)
+
+        return odds
 
 
 class Softmax(Exploring):
@@ -81,15 +98,19 @@ class Softmax(Exploring):
     kind: Literal["softmax"]
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
 
-    def draws(self, ids: Sequence[str], counts: Counts) -> Draw:  # noqa: ARG002 - of one form
+    def draws(self, ids: Sequence[str], counts: Counts) -> Draw:
         """How it draws among these items."""
+        odds = self.odds(ids, counts)
 
-        def draw(useful: Floats, _: Places, rng: np.random.Generator) -> tuple[int, float]:
-            scaled = useful / self.temperature
-            chosen = int((scaled + rng.gumbel(size=len(scaled))).argmax())
-            return chosen, float(softmax(scaled)[chosen])
+        def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
+            chosen = int((useful / self.temperature + rng.gumbel(size=len(useful))).argmax())
+            return chosen, odds(useful, places, chosen)
 
         return draw
+
+    def odds(self, ids: Sequence[str], counts: Counts) -> Odds:  # noqa: ARG002 - of one form
+        """How likely it is to draw each of these items."""
+        return lambda useful, _, chosen: float(softmax(useful / self.temperature)[chosen])
 
 
 class Thompson(Exploring):
@@ -118,6 +139,15 @@ class Thompson(Exploring):
             return chosen, probability_best(chosen, means, deviations)
 
         return draw
+
+    def odds(self, ids: Sequence[str], counts: Counts) -> Odds:
+        """How likely it is to draw each of these items."""
+        shifts, spreads = self._posterior(ids, counts)
+
+        def odds(useful: Floats, places: Places, chosen: int) -> float:
+            return probability_best(chosen, useful + shifts[places], spreads[places])
+
+        return odds
 
     def _posterior(self, ids: Sequence[str], counts: Counts) -> tuple[Floats, Floats]:
         common = (counts.all_taken + 1) / (max(counts.all_shown, counts.all_taken) + self.prior + 2)

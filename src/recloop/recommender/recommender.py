@@ -29,7 +29,7 @@ from recloop.recommender.shape import PLAIN, Shape, Shelf
 from recloop.recommender.state import Past, UserState, UserStates
 
 # The parts of an answer, as `Request.watch` is told of them.
-SCORE, QUERY, FILTER = "score", "query", "filter"
+CHANNELS, QUERY, FILTER = "channels", "query", "filter"
 
 
 class _Scored(NamedTuple):
@@ -270,7 +270,7 @@ class Recommender:
     def _scored(self, requests: Sequence[Request]) -> _Scored:
         """Of several requests together, where everything is scored; of a large catalogue, of one."""
         watch, gates = requests[0].watch, [self._gate(request) for request in requests]
-        with watch(SCORE):
+        with watch(CHANNELS):
             asked = self._asked(requests)
             find = partial(self._candidates, requests[0], asked)
             scope = self._scope(requests[0], gates[0], find)

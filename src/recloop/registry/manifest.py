@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from recloop.data.pseudonyms import PLAIN
+
 MANIFEST = "manifest.json"
 PAYLOAD = "model"
 REFERENCE = "reference"
@@ -19,7 +21,10 @@ class CorruptModelError(RuntimeError):
 
 
 class Lineage(BaseModel):
-    """Where a model comes from. `parent`: the version whose training it continued."""
+    """Where a model comes from. `parent`: the version whose training it continued.
+
+    `naming`: how its data name users (see `recloop.data.pseudonyms`).
+    """
 
     git_commit: str
     git_ref: str
@@ -29,6 +34,7 @@ class Lineage(BaseModel):
     metrics: dict[str, Any]
     params: dict[str, Any]
     parent: str | None = None
+    naming: str = PLAIN
 
 
 class Manifest(BaseModel):

@@ -27,11 +27,19 @@ class UnknownVersionError(KeyError):
     """There is no model of that version."""
 
 
-class Registry:
-    """Packaged models of one home, numbered v1, v2, … in the order of their registration."""
+class UsersNamedOtherwiseError(RuntimeError):
+    """A model knows users under another key for pseudonyms, or under none."""
 
-    def __init__(self, home: Home) -> None:
+
+class Registry:
+    """Packaged models of one home, numbered v1, v2, … in the order of their registration.
+
+    `naming`: how whoever lets them serve names users; None where nobody is asked about.
+    """
+
+    def __init__(self, home: Home, naming: str | None = None) -> None:
         self._home = home
+        self._naming = naming
         os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
         home.models.joinpath("models").mkdir(parents=True, exist_ok=True)
 
@@ -96,11 +104,19 @@ class Registry:
         return folder
 
     def check(self, version: str) -> None:
-        """Compare every file with its checksum. Raises UnknownVersionError, CorruptModelError."""
-        verify(self.path(version))
+        """Compare every file with its checksum, and how users are named.
+
+        Raises:
+            UnknownVersionError, CorruptModelError, UsersNamedOtherwiseError
+        """
+        held = verify(self.path(version)).lineage.naming
+        if self._naming not in {None, held}:
+            raise UsersNamedOtherwiseError(
+                f"{version} knows users as {held}, not as {self._naming}; a retrain makes one that does"
+            )
 
     def load(self, version: str) -> Recommender:
-        """The model, its checksums verified. Raises UnknownVersionError, CorruptModelError."""
+        """The model, once `check` lets it pass. Raises what that raises."""
         self.check(version)
         return Payload.load(self.path(version) / PAYLOAD).recommender()
 
@@ -109,7 +125,7 @@ class Registry:
         return read_champion(self._home.champion)
 
     def promote(self, version: str, reasons: list[str]) -> Champion:
-        """Verify a version, then let it serve. Raises UnknownVersionError, CorruptModelError."""
+        """Let a version serve, once `check` lets it pass. Raises what that raises."""
         self.check(version)
         return write_champion(self._home.champion, version, reasons)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
+from recloop.data.pseudonyms import IDS, Pseudonyms
 from recloop.logs import blame, get_log
 from recloop.recommender.arms import UnknownArmError
 from recloop.recommender.recommender import UnknownItemError
@@ -24,8 +25,8 @@ from recloop.serving.api import (
     RecommendRequest,
     RecommendResponse,
 )
-from recloop.serving.deadline import Deadline
-from recloop.serving.engine import Engine, NoModelError
+from recloop.serving.door import known, stored
+from recloop.serving.engine import Engine
 from recloop.serving.feedback import count_events, count_list
 from recloop.serving.items import routes
 from recloop.serving.metrics import exposition, metrics
@@ -33,8 +34,8 @@ from recloop.serving.page import docs_page
 from recloop.serving.privacy import privacy_routes
 from recloop.serving.problems import error_answer as _error
 from recloop.serving.security import GuardedApi, SecurityConfig
+from recloop.serving.situation import NoModelError
 from recloop.serving.wishes import Explanation
-from recloop.store.events import StoredEvent
 
 MAX_BODY_BYTES = 2_000_000
 
@@ -45,8 +46,15 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = None) -> FastAPI:
-    """The application; `engine` is asked for at every request, when the service is up."""
+def create_app(
+    engine: Callable[[], Engine],
+    security: SecurityConfig | None = None,
+    pseudonyms: Pseudonyms = IDS,
+) -> FastAPI:
+    """The application; `engine` is asked for at every request, when the service is up.
+
+    The engine knows users by their `pseudonyms` only, and clients by their ids.
+    """
     app = GuardedApi(
         title="recloop",
         version=__version__,
@@ -56,50 +64,43 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
         responses=_ERRORS,
     )
 
-    async def arrived() -> Deadline:
-        """In the event loop: waiting for a thread is part of the time to an answer."""
-        return Deadline.starts(engine().deadlines)
-
-    @app.post("/v1/recommend", tags=["recommend"])
-    def recommend(
-        asked: RecommendRequest, deadline: Annotated[Deadline, Depends(arrived)]
-    ) -> RecommendResponse:
+    @app.post("/v1/recommend", tags=["recommend"], response_model=RecommendResponse)
+    async def recommend(asked: RecommendRequest) -> Response:
         """A ranked list for a user, a session, a query, or all of them together."""
         with metrics().seconds.labels("recommend").time():
-            served, ranked, degraded = engine().recommend(asked, deadline)
+            served, ranked, degraded = await engine().recommend(known(asked, pseudonyms))
         count_list(served)
-        items = [
-            RecommendedItem(
-                item_id=item.item_id,
-                score=item.score,
-                position=position,
-                propensity=propensity,
-                reasons=item.contributions if asked.explain else None,
-                explanation=[Explanation(**vars(reason)) for reason in item.reasons]
-                if asked.explain
-                else None,
-            )
-            for position, (item, propensity) in enumerate(
-                zip(ranked, served.propensities, strict=True), start=1
-            )
-        ]
-        return RecommendResponse(
+        answer = RecommendResponse(
             request_id=served.request_id,
             model_version=served.model_version,
             arm=served.arm,
             degraded=[stage.value for stage in degraded],
-            items=items,
+            items=[
+                RecommendedItem(
+                    item_id=item.item_id,
+                    score=item.score,
+                    position=position,
+                    propensity=item.propensity,
+                    reasons=item.contributions if asked.explain else None,
+                    explanation=[Explanation(**vars(reason)) for reason in item.reasons]
+                    if asked.explain
+                    else None,
+                )
+                for position, item in enumerate(ranked, start=1)
+            ],
         )
+        # As it is: it was checked when it was made, and the framework would check it again.
+        return Response(answer.model_dump_json(), media_type="application/json")
 
     @app.post("/v1/events", tags=["events"])
     def events(batch: EventsRequest) -> EventsResponse:
         """Feedback: stored before the answer, and part of the user's very next recommendation."""
         with metrics().seconds.labels("events").time():
-            new = engine().ingest([StoredEvent(**dict(event)) for event in batch.events])
+            new = engine().ingest([stored(event, pseudonyms) for event in batch.events])
         count_events(batch.events, new)
         return EventsResponse(accepted=len(new), duplicates=len(batch.events) - len(new))
 
-    app.include_router(routes(engine))
+    app.include_router(routes(engine, pseudonyms))
 
     @app.get("/metrics", include_in_schema=False)
     def measured() -> Response:
@@ -111,7 +112,7 @@ def create_app(engine: Callable[[], Engine], security: SecurityConfig | None = N
     def docs() -> HTMLResponse:
         return docs_page()
 
-    app.include_router(privacy_routes(engine))
+    app.include_router(privacy_routes(engine, pseudonyms))
     app.add_middleware(LimitBody)
     app.guard(security or SecurityConfig())
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -24,8 +24,8 @@ class DeadlineConfig(Settings):
 
     `ranker` and `score`: the share of them that has passed when these must be done. What is left is for
     the answer itself, and for the list of what is popular where scores are late. `state`: seconds that
-    the store has to say what somebody did, whenever it is asked: an answer without it forgets what was
-    just done, which is worse than a late one, so only a store that hangs is given up.
+    the store has to say what somebody did: an answer without it forgets what was just done, which is
+    worse than a late one, so only a store that hangs is given up.
     """
 
     seconds: Annotated[float, Field(gt=0)] | None = None
@@ -65,10 +65,9 @@ class Deadline:
         """Seconds until `stage` must be done, below 0 where it is late; None: there is no hurry."""
         if self.config.seconds is None:
             return None
-        if stage is Stage.STATE:
-            return self.config.state
-        shares = {
-            Stage.RANKER: self.config.ranker,
-            Stage.SCORE: self.config.score,
+        until = {
+            Stage.STATE: self.config.state,
+            Stage.RANKER: self.config.ranker * self.config.seconds,
+            Stage.SCORE: self.config.score * self.config.seconds,
         }
-        return self.began + shares[stage] * self.config.seconds - self.clock()
+        return self.began + until[stage] - self.clock() if stage in until else None

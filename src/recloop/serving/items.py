@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
+from recloop.data.pseudonyms import IDS, Pseudonyms
 from recloop.models.blend import trend
 from recloop.recommender.recommender import RankedItem, Request
+from recloop.recommender.state import UserState
 from recloop.serving.api import ErrorResponse
 from recloop.serving.catalogue_api import (
     DeletedResponse,
@@ -17,6 +19,7 @@ from recloop.serving.catalogue_api import (
     PopularResponse,
     SimilarResponse,
 )
+from recloop.serving.door import known
 from recloop.serving.engine import Engine
 from recloop.serving.live import Serving
 from recloop.serving.metrics import metrics
@@ -25,7 +28,7 @@ from recloop.serving.wishes import Id
 ItemId = Annotated[Id, Path()]
 
 
-def routes(engine: Callable[[], Engine]) -> APIRouter:
+def routes(engine: Callable[[], Engine], pseudonyms: Pseudonyms = IDS) -> APIRouter:
     """The routes; `engine` is asked for at every request."""
     router = APIRouter(prefix="/v1", tags=["catalogue"])
     unknown: dict[int | str, dict[str, Any]] = {404: {"model": ErrorResponse}}
@@ -48,29 +51,44 @@ def routes(engine: Callable[[], Engine]) -> APIRouter:
         return DeletedResponse(item_id=item_id)
 
     @router.get("/items/{item_id:path}/similar", responses=unknown)
-    def similar(item_id: ItemId, listing: Annotated[Listing, Query()]) -> SimilarResponse:
+    async def similar(item_id: ItemId, listing: Annotated[Listing, Query()]) -> SimilarResponse:
         """Items like this one, by their texts and by what people meet together."""
-        with metrics().seconds.labels("similar").time():
-            serving, asked = _browse(engine(), listing)
+
+        def browse(serving: Serving, asked: Request) -> SimilarResponse:
             found = serving.recommender.similar(item_id, asked)
-        return SimilarResponse(model_version=serving.version, items=_listed(found))
+            return SimilarResponse(model_version=serving.version, items=_listed(found))
+
+        with metrics().seconds.labels("similar").time():
+            return await engine().browse(
+                known(listing, pseudonyms).user_id, _wanted(listing), browse
+            )
 
     @router.get("/popular")
-    def popular(listing: Annotated[Listing, Query()]) -> PopularResponse:
+    async def popular(listing: Annotated[Listing, Query()]) -> PopularResponse:
         """What most people met, and what they met lately."""
+
+        def browse(serving: Serving, asked: Request) -> PopularResponse:
+            return PopularResponse(
+                model_version=serving.version,
+                popular=_listed(serving.recommender.popular(asked)),
+                trending=_listed(serving.recommender.popular(asked, trend(0))),
+            )
+
         with metrics().seconds.labels("popular").time():
-            serving, asked = _browse(engine(), listing)
-            counted = serving.recommender.popular(asked)
-            lately = serving.recommender.popular(asked, trend(0))
-        return PopularResponse(
-            model_version=serving.version, popular=_listed(counted), trending=_listed(lately)
-        )
+            return await engine().browse(
+                known(listing, pseudonyms).user_id, _wanted(listing), browse
+            )
 
     return router
 
 
-def _browse(engine: Engine, listing: Listing) -> tuple[Serving, Request]:
-    return engine.browse(listing.user_id, listing.k, listing.category, listing.exclude)
+def _wanted(listing: Listing) -> Request:
+    return Request(
+        UserState.empty(),
+        k=listing.k,
+        exclude=tuple(listing.exclude),
+        categories=frozenset(listing.category),
+    )
 
 
 def _listed(found: list[RankedItem]) -> list[ListedItem]:

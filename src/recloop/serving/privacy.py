@@ -1,7 +1,7 @@
 """Erasure and export of one person's data: what they do, and their routes."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from math import isnan
 from typing import Annotated, Any
@@ -9,7 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from fastapi.responses import StreamingResponse
 
+from recloop import columns as c
 from recloop.data.erased import pseudonym
+from recloop.data.pseudonyms import IDS, Pseudonyms
 from recloop.data.trail import EVENT_NUMBERS
 from recloop.logs import get_log
 from recloop.recommender.recommender import Recommender
@@ -37,10 +39,17 @@ class JsonStream(StreamingResponse):
     media_type = "application/json"
 
 
-def erase(user_id: str, store: EventStore, registry: Registry, serving: str | None) -> Receipt:
+def erase(
+    user_id: str,
+    store: EventStore,
+    registry: Registry,
+    serving: str | None,
+    pseudonyms: Pseudonyms = IDS,
+) -> Receipt:
     """Delete what the store holds, and let nothing older be used again. Any number of times."""
-    erased = store.personal.erase(user_id, datetime.now(UTC))
-    log.info("erased", who=pseudonym(user_id), events=erased.events, served_lists=erased.served)
+    known = pseudonyms.of(user_id)
+    erased = store.personal.erase(known, datetime.now(UTC))
+    log.info("erased", who=pseudonym(known), events=erased.events, served_lists=erased.served)
     return Receipt(
         user_id=user_id,
         erased_at=erased.moment,
@@ -52,16 +61,20 @@ def erase(user_id: str, store: EventStore, registry: Registry, serving: str | No
 
 
 def export(
-    user_id: str, store: EventStore, serving: tuple[str, Recommender] | None
+    user_id: str,
+    store: EventStore,
+    serving: tuple[str, Recommender] | None,
+    pseudonyms: Pseudonyms = IDS,
 ) -> Iterator[str]:
-    """An `Export` as JSON, in pieces; rows are read while it is sent.
+    """An `Export` as JSON, in pieces, under the id that was asked for; rows are read while it is sent.
 
     The store is asked for the first time before this returns.
     """
-    erased_at = store.personal.erased_at(user_id)
+    known = pseudonyms.of(user_id)
+    erased_at = store.personal.erased_at(known)
     packaged = None
     if serving is not None:
-        packaged = packaged_state(user_id, store.personal.erasure_of(user_id), *serving)
+        packaged = packaged_state(known, store.personal.erasure_of(known), *serving)
     head: dict[str, Any] = {
         "user_id": user_id,
         "exported_at": datetime.now(UTC).isoformat(),
@@ -69,10 +82,11 @@ def export(
         "packaged": packaged.model_dump(mode="json") if packaged else None,
     }
     rows = {
-        "events": store.personal.events(user_id),
-        "served_lists": store.personal.served(user_id),
+        "events": store.personal.events(known),
+        "served_lists": store.personal.served(known),
     }
-    return _document(head, rows)
+    told = {name: ({**row, c.USER: user_id} for row in found) for name, found in rows.items()}
+    return _document(head, told)
 
 
 def packaged_state(
@@ -92,7 +106,7 @@ def packaged_state(
     )
 
 
-def privacy_routes(engine: Callable[[], Engine]) -> APIRouter:
+def privacy_routes(engine: Callable[[], Engine], pseudonyms: Pseudonyms = IDS) -> APIRouter:
     """`DELETE /v1/users/{user_id}` and `GET /v1/users/{user_id}/export`. An id may hold slashes."""
     router = APIRouter(prefix="/v1/users", tags=["privacy"])
     user = Annotated[Id, Path(description="As in events and requests, percent-encoded.")]
@@ -101,7 +115,7 @@ def privacy_routes(engine: Callable[[], Engine]) -> APIRouter:
     def erase_user(user_id: user) -> Receipt:
         """Erase everything of a user, from the very next answer on; returns a receipt."""
         now = engine()
-        receipt = erase(user_id, now.store, now.registry, now.version)
+        receipt = erase(user_id, now.store, now.registry, now.version, pseudonyms)
         now.erasures.follow()
         return receipt
 
@@ -110,12 +124,13 @@ def privacy_routes(engine: Callable[[], Engine]) -> APIRouter:
         """Everything held of a user and in use: events, served lists, the packaged state."""
         now = engine()
         model = (now.serving.version, now.serving.recommender) if now.serving else None
-        return JsonStream(export(user_id, now.store, model), headers={"cache-control": "no-store"})
+        found = export(user_id, now.store, model, pseudonyms)
+        return JsonStream(found, headers={"cache-control": "no-store"})
 
     return router
 
 
-def _document(head: dict[str, Any], rows: dict[str, Iterator[dict[str, Any]]]) -> Iterator[str]:
+def _document(head: dict[str, Any], rows: Mapping[str, Iterator[dict[str, Any]]]) -> Iterator[str]:
     yield json.dumps(head)[:-1]
     for name, found in rows.items():
         yield f', "{name}": ['

@@ -7,6 +7,7 @@ import bentoml
 from starlette.types import Receive, Scope, Send
 
 from recloop.config import Home
+from recloop.data.pseudonyms import Pseudonyms
 from recloop.registry.store import Registry
 from recloop.serving.app import create_app
 from recloop.serving.deadline import DeadlineConfig
@@ -20,9 +21,11 @@ from recloop.serving.prepare import tell_age
 from recloop.serving.security import SecurityConfig
 from recloop.serving.tracing import tracer
 from recloop.store.events import EventStore
+from recloop.store.naming import claim
 
 _engines: list[Engine] = []
-app = create_app(lambda: _engines[-1], SecurityConfig.from_environment())
+pseudonyms = Pseudonyms.from_environment()
+app = create_app(lambda: _engines[-1], SecurityConfig.from_environment(), pseudonyms)
 
 
 async def everything(scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,8 +33,8 @@ async def everything(scope: Scope, receive: Receive, send: Send) -> None:
     await app({**scope, "root_path": ""}, receive, send)
 
 
-# BentoML's own access log and metrics name paths, in which ids stand; ours name routes. A line of the
-# log would cost a tenth of an answer, too.
+# BentoML's own access log, metrics and traces name paths, in which ids stand; ours name routes. They
+# would cost a quarter of an answer, too.
 @bentoml.service(
     name="recloop",
     workers=int(os.environ.get("RECLOOP_WORKERS", "1")),
@@ -39,6 +42,7 @@ async def everything(scope: Scope, receive: Receive, send: Send) -> None:
     # Products of one request are small: threads inside them only wait for each other.
     envs=[{"name": "OPENBLAS_NUM_THREADS", "value": "1"}],
     metrics={"enabled": False},
+    tracing={"excluded_urls": ".*"},
 )
 @bentoml.asgi_app(everything, path="/v1", name="v1")
 @bentoml.asgi_app(app, path="/", name="api")
@@ -48,7 +52,8 @@ class RecloopService:
     def __init__(self) -> None:
         home = Home.from_environment()
         poll = float(os.environ.get("RECLOOP_POLL_SECONDS", "0.5"))
-        registry, store = Registry(home), EventStore.of(home)
+        registry, store = Registry(home, pseudonyms.naming), EventStore.of(home)
+        claim(store, pseudonyms)
         self.engine = Engine(
             registry,
             home.champion,

@@ -4,20 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from recloop.recommender.recommender import FILTER, QUERY, SCORE
+from recloop.recommender.recommender import CHANNELS, FILTER, QUERY
 from recloop.recommender.reranking import RANKER
 from recloop.serving.metrics import metrics
 from recloop.serving.tracing import span
 
 
 class Stage(StrEnum):
-    """State from the database, scores with the query in them, the ranker's say, the final filter.
+    """State from the database, then scores: of channels, with the query in them, the filter, the ranker.
 
-    Popularity stands for all of them where scores fail.
+    Popularity stands for all of scoring where that fails.
     """
 
     STATE = "state"
-    SCORE = SCORE
+    SCORE = "score"
+    CHANNELS = CHANNELS
     QUERY = QUERY
     RANKER = RANKER
     FILTER = FILTER

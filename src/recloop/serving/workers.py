@@ -1,4 +1,4 @@
-"""Threads in which work may be waited for no longer than it is worth."""
+"""Threads of our own: what hangs holds one of them, and neither an answer nor an exit."""
 
 import contextvars
 import queue
@@ -12,7 +12,7 @@ _Job = tuple["Future[Any]", Callable[[], Any]]
 
 
 class Workers:
-    """Daemon threads, started when the first work comes: what hangs holds one of them, and no exit."""
+    """Daemon threads, started when the first work comes."""
 
     def __init__(self, name: str, count: int) -> None:
         self._name = name
@@ -21,23 +21,25 @@ class Workers:
         self._started = False
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
 
-    def run(self, work: Callable[[], Found], seconds: float | None) -> Found:
-        """What `work` returns, or raises; without a limit, in the caller's own thread.
+    def submit(self, work: Callable[[], Found]) -> "Future[Found]":
+        """What `work` will return, or raise; not begun any more once it is cancelled.
 
-        The caller's context variables are there in the thread. Work that nobody waits for any more is
-        not begun.
-
-        Raises:
-            TimeoutError: it took longer than `seconds`, or none were left.
+        The caller's context variables are there in the thread.
         """
-        if seconds is None:
-            return work()
-        if seconds <= 0:
-            raise TimeoutError
         future: Future[Found] = Future()
         context = contextvars.copy_context()
-        self._start()
+        if not self._started:
+            self._start()
         self._jobs.put((future, lambda: context.run(work)))
+        return future
+
+    def run(self, work: Callable[[], Found], seconds: float | None) -> Found:
+        """What `work` returns, or raises.
+
+        Raises:
+            TimeoutError: it took longer than `seconds`.
+        """
+        future = self.submit(work)
         try:
             return future.result(seconds)
         finally:

@@ -4,19 +4,21 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import Home, read_block
-from recloop.data.snapshot import SnapshotConfig, take_snapshot
+from recloop.data.snapshot import SnapshotConfig, take_snapshot, under_pseudonyms
 from recloop.data.sources import open_source
 from recloop.logs import get_log
 from recloop.stages import files
 from recloop.store.events import EventStore
 from recloop.store.items import ItemStore
+from recloop.store.naming import open_door
 
 
 def main() -> None:
     """Source and event store → data/snapshot."""
     config, home = read_block("snapshot", SnapshotConfig), Home.from_environment()
-    raw = open_source(config.source, str(home.sources)).read()
     store = EventStore.of(home)
+    pseudonyms = open_door(store)
+    raw = under_pseudonyms(open_source(config.source, str(home.sources)).read(), pseudonyms)
     feedback, (live, _) = store.feedback(), ItemStore(store.engine).changes(after=0)
     snapshot = take_snapshot(raw, feedback.events, config, feedback.erased, live)
     files.fresh(files.SNAPSHOT)
@@ -30,6 +32,7 @@ def main() -> None:
             "interactions": snapshot.interactions.height,
             "items": snapshot.items.height,
             "users": snapshot.interactions[c.USER].n_unique(),
+            "naming": pseudonyms.naming,
             "feedback": snapshot.feedback.height,
             "live_items": len(live),
             "feedback_until": feedback.until,

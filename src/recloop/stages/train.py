@@ -126,12 +126,18 @@ def _tune(
     )
     forgetting = None
     if earlier is not None:
-        old = train.filter(
-            pl.col(c.TIME) <= pl.lit(start["learned_until"]).str.to_datetime(time_zone="UTC")
-        )
-        asked = remembered(walked(old, catalogue), _JUDGED, config.seed)
+        asked = learned_before(train, catalogue, start["learned_until"], split, config.seed)
         forgetting = _forgetting(earlier, model, before, text.vectors, asked, config)
     return Tuned(model, history, encoder, text, before, forgetting)
+
+
+def learned_before(
+    train: pl.DataFrame, catalogue: Catalogue, until: str, split: SplitConfig, seed: int
+) -> Requests:
+    """The forgetting check, of what a model had learned that was trained `until` a moment (ISO 8601)."""
+    old = train.filter(pl.col(c.TIME) <= pl.lit(until).str.to_datetime(time_zone="UTC"))
+    trails = walked(old, catalogue, repeats=split.repeats)
+    return remembered(trails, _JUDGED, seed, repeats=split.repeats)
 
 
 def _forgetting(

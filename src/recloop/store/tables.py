@@ -48,6 +48,13 @@ erasures = sa.Table(
     sa.Column("seq", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+# How all of the above names users (see `recloop.data.pseudonyms`): one row.
+naming = sa.Table(
+    "naming",
+    metadata,
+    sa.Column("only", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("naming", sa.Text, nullable=False),
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -31,15 +31,19 @@ def carried(
     return SequenceModel(items, model.tower, known)
 
 
-def remembered(trails: Sequence[Trail], at_most: int, seed: int) -> Requests:
+def remembered(
+    trails: Sequence[Trail], at_most: int, seed: int, *, repeats: bool = False
+) -> Requests:
     """The forgetting check: of people from before, what they did last, with all before it as history.
 
     Whoever has learned from these trails has learned the answers; whoever goes on to learn from others
-    may lose them. Of more than `at_most` people, some are drawn.
+    may lose them. Of more than `at_most` people, some are drawn. With `repeats`, what they did last may be
+    what they had done before.
     """
     asked = Requests(
         [trail.rows[:-1] for trail in trails],
         [trail.rows[-1:] for trail in trails],
+        masked=not repeats,
         signals=[trail.signals[:-1] for trail in trails],
     )
     return asked.sample(at_most, seed)

@@ -1,0 +1,54 @@
+"""Answers in time: the event loop watches the thread in which an answer is made."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from recloop.serving.breaker import Breaker, BreakerConfig
+from recloop.serving.course import Course
+from recloop.serving.deadline import Deadline
+from recloop.serving.stages import Stage
+from recloop.serving.workers import Workers
+
+Found = TypeVar("Found")
+# Answers that are made side by side, and those that go on without a stage; beyond, they wait, and the
+# deadlines decide.
+_THREADS, _THREADS_WITHOUT, _RANKER_THREADS = 4, 16, 2
+
+
+class Answering:
+    """The threads of one process, and what is known of its ranker's health."""
+
+    def __init__(self) -> None:
+        self._first = Workers("answer", _THREADS)
+        self._again = Workers("answer-without", _THREADS_WITHOUT)
+        self._ranker = Workers("ranker", _RANKER_THREADS)
+        self._breaker = Breaker(BreakerConfig(), time.monotonic)
+
+    async def in_time(
+        self, deadline: Deadline, work: Callable[[Course], Found]
+    ) -> tuple[Found, Course]:
+        """What `work` makes of its course; anew, without what is late, until there is an answer.
+
+        Raises what `work` raises beyond its stages.
+        """
+        course, workers = Course(deadline, self._ranker, self._breaker), self._first
+        while True:
+            future = workers.submit(lambda course=course: work(course))  # type: ignore[misc]
+            late = await _late(course, asyncio.wrap_future(future))
+            if late is None:
+                return future.result(), course
+            course, workers = course.without(late), self._again
+
+
+async def _late(course: Course, made: "asyncio.Future[Found]") -> Stage | None:
+    """The first stage that is late, None once the answer is made."""
+    late = None
+    while late is None:
+        await asyncio.wait({made}, timeout=course.patience())
+        if made.done():
+            return None
+        late = course.late()
+    made.cancel()
+    return late
