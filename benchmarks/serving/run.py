@@ -45,7 +45,7 @@ def main(
             system.start_service()
             ready = time.monotonic() - started
             steps = _steps(system.at.service, served_payload(copied), seconds)
-            memory = _memory(system.children.running["service"].pid)
+            held = memory(system.children.running["service"].pid)
     machine = {"cpus": sorted(os.sched_getaffinity(0)), "machine": platform.machine()}
     document = {
         "machine": machine,
@@ -54,7 +54,7 @@ def main(
         "warm_up_seconds_excluded": WARM_UP_SECONDS,
         "seconds_until_ready": round(ready, 2),
         "steps": steps,
-        "memory_mb": memory,
+        "memory_mb": held,
     }
     text = json.dumps(document, indent=2)
     if out:
@@ -69,10 +69,15 @@ def _copy(source: Home, target: Home) -> Home:
     if source.events.exists():
         for path in source.root.glob(f"{source.events.name}*"):
             shutil.copy(path, target.root)
-    extra = {"BENTOML_HOME": str(target.models), "RECLOOP_HOME": str(target.root)}
+    bento(target)
+    return target
+
+
+def bento(home: Home) -> None:
+    """This checkout's, built into a home."""
+    extra = {"BENTOML_HOME": str(home.models), "RECLOOP_HOME": str(home.root)}
     extra["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])
     run(["bentoml", "build", "src", "-f", "bentofile.yaml"], extra=extra)
-    return target
 
 
 def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
     }
 
 
-def _memory(pid: int) -> list[dict[str, Any]]:
+def memory(pid: int) -> list[dict[str, Any]]:
     """Of the server and each of its processes, largest last; PSS shares out what several have in common."""
     parent = psutil.Process(pid)
     full = [each.memory_full_info() for each in (parent, *parent.children(recursive=True))]

@@ -32,6 +32,7 @@ from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.scorer import Channel, by_history
 from recloop.models.sequential import Sequential, open_session
 from recloop.models.text import load_encoder
+from recloop.recommender.retrieval import RetrievalConfig
 from recloop.registry.payload import Card, Payload, RankerCard, user_table
 from recloop.stages import files
 from recloop.stages.base import current_base
@@ -48,11 +49,12 @@ _LEAST = 0.01
 
 
 class ExportConfig(Settings):
-    """How the channels beside the sequence model are built, and how queries are read."""
+    """How the channels beside the sequence model are built, queries are read, and candidates are found."""
 
     beside: BesideConfig = BesideConfig()
     content_last: int = 5
     query: QueryConfig = QueryConfig()
+    retrieval: RetrievalConfig = RetrievalConfig()
     blend_requests: int = 2_000
 
 
@@ -153,6 +155,7 @@ def _payload(
             low_rank=beside.low_rank.config,
             low_rank_decay=beside.low_rank.decay,
             query=query.card,
+            retrieval=config.retrieval,
             tuned_until=ends[0],
             trained_until=ends[1],
             feedback_until=facts["feedback_until"],
