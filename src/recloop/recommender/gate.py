@@ -43,11 +43,14 @@ class Gate:
             wrong |= ~self.met[scope.rows]
         return np.concatenate([places[places >= 0], np.flatnonzero(wrong)])
 
-    def narrow(self, at_most: int) -> Rows | None:
-        """Rows of all that meets the conditions, where these leave no more than that."""
-        if self.met is None or np.count_nonzero(self.met) > at_most:
-            return None
-        return np.flatnonzero(self.met)
+    @cached_property
+    def left(self) -> int:
+        """How many items the conditions leave."""
+        return len(self.catalogue) if self.met is None else int(np.count_nonzero(self.met))
+
+    def meeting(self) -> Rows:
+        """Rows of all that meets the conditions."""
+        return np.arange(self.left) if self.met is None else np.flatnonzero(self.met)
 
     def allowed(self) -> Rows:
         """Rows of all that may leave."""
