@@ -1,10 +1,8 @@
 """The one way from a request to a ranked list, for HTTP and for offline evaluation alike."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -18,18 +16,16 @@ from recloop.models.query import QuerySide
 from recloop.models.ranking import Ranked, top_k
 from recloop.models.scope import EVERYTHING, Scope, distinct
 from recloop.models.scorer import Histories, Scores, standardise
-from recloop.recommender import filters
-from recloop.recommender.filters import Where
 from recloop.recommender.gate import Gate
 from recloop.recommender.offer import Offer
-from recloop.recommender.reasons import BOOST, Reason, Step, reasons, recent
-from recloop.recommender.reranking import Judge, Reranker
+from recloop.recommender.reasons import BOOST, Step, reasons, recent
+from recloop.recommender.request import CHANNELS, FILTER, QUERY, RankedItem, Request
+from recloop.recommender.reranking import Reranker
 from recloop.recommender.retrieval import Find, Retrieval
-from recloop.recommender.shape import PLAIN, Shape, Shelf
-from recloop.recommender.state import Past, UserState, UserStates
+from recloop.recommender.shape import Shelf
+from recloop.recommender.state import Past, UserStates
 
-# The parts of an answer, as `Request.watch` is told of them.
-CHANNELS, QUERY, FILTER = "channels", "query", "filter"
+__all__ = ["RankedItem", "Recommender", "Request", "UnknownItemError"]
 
 
 class _Scored(NamedTuple):
@@ -41,58 +37,8 @@ class _Scored(NamedTuple):
     scope: Scope
 
 
-def unwatched(_stage: str) -> AbstractContextManager[None]:
-    """Nobody looks."""
-    return nullcontext()
-
-
 class UnknownItemError(LookupError):
     """An item that the catalogue does not have."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What somebody asks for.
-
-    `categories`: only items that have one of these; `where`: only those that meet it. `shape` says how
-    `recommend` chooses among what is allowed, `explain` that it tells why. `at`: when; items not yet
-    published or expired by then are left out. Without it, as offline, availability and dates are left
-    to `exclude`, and `since` says when it is, in seconds since 1970. `judge`: how the model's ranker is
-    asked, where it has one. `watch`: told when a part of the work begins and ends; of several requests,
-    the first one's.
-    """
-
-    state: UserState
-    k: int = 10
-    query: str | None = None
-    exclude: tuple[str, ...] = ()
-    categories: frozenset[str] = frozenset()
-    where: Where = filters.EVERYTHING
-    shape: Shape = PLAIN
-    explain: bool = False
-    at: datetime | None = None
-    since: float = float("nan")
-    judge: Judge | None = None
-    watch: Callable[[str], AbstractContextManager[object]] = unwatched
-
-    def moment(self) -> float:
-        """When, in seconds since 1970; NaN where nobody knows."""
-        return self.since if self.at is None else self.at.timestamp()
-
-
-@dataclass(frozen=True)
-class RankedItem:
-    """One item of an answer, with what each channel added to its score.
-
-    `propensity`: with which probability it is in this place, given the items before it. `reasons`: why,
-    if asked.
-    """
-
-    item_id: str
-    score: float
-    contributions: dict[str, float]
-    propensity: float = 1.0
-    reasons: tuple[Reason, ...] = ()
 
 
 class Recommender:

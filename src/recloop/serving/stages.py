@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from recloop.recommender.recommender import CHANNELS, FILTER, QUERY
+from recloop.recommender.request import CHANNELS, FILTER, QUERY
 from recloop.recommender.reranking import RANKER
 from recloop.serving.metrics import metrics
 from recloop.serving.tracing import span
