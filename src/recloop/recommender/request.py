@@ -1,4 +1,4 @@
-"""What somebody asks for, and what an answer is made of."""
+"""What is asked of a recommender, and what it answers with."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
