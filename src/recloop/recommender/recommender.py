@@ -24,11 +24,6 @@ from recloop.recommender.reranking import Reranker
 from recloop.recommender.retrieval import Find, Retrieval
 from recloop.recommender.shape import Shelf
 from recloop.recommender.state import Past, UserStates
-<<<<<<< HEAD
-=======
-
-__all__ = ["RankedItem", "Recommender", "Request", "UnknownItemError"]
->>>>>>> 7d012a28966250ee7c2bf86f2449e1eb6a86dc43
 
 
 class _Scored(NamedTuple):
