@@ -19,7 +19,7 @@ from recloop.data.erased import ERASED, pseudonym
 from recloop.data.snapshot import Snapshot, SnapshotConfig, take_snapshot
 from recloop.data.sources import RawData
 from recloop.recommender.state import Past, UserStates
-from recloop.registry.payload import user_table
+from recloop.registry.users import user_table
 from recloop.stages import files
 from recloop.stages import snapshot as stage
 from recloop.store.events import EventStore, ServedList, StoredEvent

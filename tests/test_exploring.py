@@ -12,7 +12,7 @@ from scipy.stats import norm
 from recloop.columns import Event
 from recloop.recommender.arms import CHAMPION, Arm, Experiment, UnknownArmError
 from recloop.recommender.explore import Counts, EpsilonGreedy, Softmax, Thompson, probability_best
-from recloop.recommender.recommender import Request
+from recloop.recommender.request import Request
 from recloop.recommender.rules import Quota, Rules
 from recloop.recommender.shape import Shape
 from recloop.recommender.state import UserState

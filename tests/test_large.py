@@ -24,7 +24,8 @@ from recloop.models.scorer import standardise, widened
 from recloop.models.titles import TitleIndex
 from recloop.recommender.filters import Where
 from recloop.recommender.live import Overlay
-from recloop.recommender.recommender import Recommender, Request, UnknownItemError
+from recloop.recommender.recommender import Recommender, UnknownItemError
+from recloop.recommender.request import Request
 from recloop.recommender.retrieval import RetrievalConfig
 from recloop.recommender.rules import Boost, Quota, Rules
 from recloop.recommender.shape import Shape as ListShape

@@ -17,7 +17,8 @@ from recloop.models.bases import resolve_base
 from recloop.models.blend import CONTENT, NEWCOMER, POPULARITY, trend
 from recloop.models.query import QueryConfig
 from recloop.recommender.live import Overlay
-from recloop.recommender.recommender import Recommender, Request, UnknownItemError
+from recloop.recommender.recommender import Recommender, UnknownItemError
+from recloop.recommender.request import Request
 from recloop.recommender.state import UserState
 from recloop.training.queryside import frozen_query
 

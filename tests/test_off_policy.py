@@ -16,7 +16,7 @@ from recloop.cli import app as cli
 from recloop.evaluation.off_policy import Logged, NoExplorationError, estimate, on_policy
 from recloop.recommender.explore import EpsilonGreedy, Greedy, Softmax, Thompson
 from recloop.recommender.following import following
-from recloop.recommender.recommender import Request
+from recloop.recommender.request import Request
 from recloop.recommender.shape import Shape
 from recloop.recommender.state import UserState
 from recloop.registry.manifest import Lineage

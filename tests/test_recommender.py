@@ -16,9 +16,11 @@ from recloop.data.catalogue import Catalogue, counts
 from recloop.data.contract import conform_interactions
 from recloop.data.trail import EVENT_NUMBERS, walked
 from recloop.models.blend import QUERY, SEQUENTIAL
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import Request
 from recloop.recommender.state import UserState
-from recloop.registry.payload import Payload, user_table
+from recloop.registry.payload import Payload
+from recloop.registry.users import user_table
 
 CATALOGUE = Catalogue(items())
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

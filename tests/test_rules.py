@@ -17,7 +17,8 @@ from recloop.recommender.diversity import Usefulness
 from recloop.recommender.explore import EpsilonGreedy, Greedy, Softmax, Thompson
 from recloop.recommender.filters import Where
 from recloop.recommender.live import Overlay
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import Request
 from recloop.recommender.rules import Boost, Quota, Rules
 from recloop.recommender.shape import PLAIN, Shape
 from recloop.recommender.state import UserState

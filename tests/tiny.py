@@ -20,7 +20,8 @@ from recloop.data.trail import EVENT_NUMBERS, WIDTH
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, BlendWeights
 from recloop.models.low_rank import IalsConfig
 from recloop.models.query import QueryCard, QueryMix
-from recloop.registry.payload import Card, Payload
+from recloop.registry.card import Card
+from recloop.registry.payload import Payload
 
 IDS = ["east1", "east2", "north1", "north2", "both"]
 VECTORS = np.array([[1, 0], [0.9, 0], [0, 1], [0, 0.9], [0.6, 0.6]], np.float32)

@@ -40,7 +40,8 @@ from recloop.models.query import QueryConfig
 from recloop.models.scope import Part, Rows, Scope
 from recloop.models.tower import TowerConfig, UserTower
 from recloop.recommender.gate import Gate
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import Request
 from recloop.recommender.retrieval import Find, Retrieval, RetrievalConfig
 from recloop.registry.manifest import Lineage
 from recloop.registry.payload import Payload

@@ -33,7 +33,9 @@ from recloop.models.low_rank import IalsConfig
 from recloop.models.newcomers import NewcomerTerms
 from recloop.models.query import QueryCard
 from recloop.recommender.retrieval import RetrievalConfig
-from recloop.registry.payload import SEEN, Card, Payload
+from recloop.registry.card import Card
+from recloop.registry.payload import Payload
+from recloop.registry.users import SEEN
 
 Floats = NDArray[np.float32]
 

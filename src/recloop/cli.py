@@ -14,7 +14,7 @@ from rich.table import Table
 from recloop import cli_keys, cli_off_policy, cli_privacy
 from recloop.cli_shared import door, fail, loaded_champion
 from recloop.config import Home
-from recloop.recommender.recommender import Request
+from recloop.recommender.request import Request
 from recloop.recommender.state import UserState
 from recloop.registry.manifest import CorruptModelError
 from recloop.registry.store import Registry, UnknownVersionError, UsersNamedOtherwiseError

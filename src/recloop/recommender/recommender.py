@@ -25,8 +25,6 @@ from recloop.recommender.retrieval import Find, Retrieval
 from recloop.recommender.shape import Shelf
 from recloop.recommender.state import Past, UserStates
 
-__all__ = ["RankedItem", "Recommender", "Request", "UnknownItemError"]
-
 
 class _Scored(NamedTuple):
     """Parts and scores `(requests, items in scope)`, and of each request, places of what must not leave."""

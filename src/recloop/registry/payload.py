@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from tokenizers import Tokenizer
@@ -17,62 +15,30 @@ from tokenizers import Tokenizer
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, passages, texts
 from recloop.data.split import EVENTS, HISTORY, TIMES
-from recloop.data.trail import EVENT_NUMBERS
-from recloop.models.blend import Blend, BlendWeights
+from recloop.models.blend import Blend
 from recloop.models.encoders import open_encoder
 from recloop.models.item_item import Sparse
-from recloop.models.low_rank import IalsConfig
-from recloop.models.query import QueryCard, QuerySide
+from recloop.models.query import QuerySide
 from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.scope import Sample
 from recloop.models.sequential import open_session
 from recloop.models.titles import TitleIndex
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.reranking import Reranker
-from recloop.recommender.retrieval import Retrieval, RetrievalConfig
+from recloop.recommender.retrieval import Retrieval
 from recloop.recommender.state import Past, UserStates
+from recloop.registry.card import Card, RankerCard
 from recloop.registry.channels import blend_of
 from recloop.registry.indexes import Indexes, build
 from recloop.registry.mapped import mapped
+from recloop.registry.users import HIDDEN, SEEN
 
 CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
 RANKER_MODEL, RANKER_TOKENIZER = "ranker.onnx", "ranker-tokenizer.json"
 INDEXES = "indexes"
-SEEN, HIDDEN = "seen", "hidden"
 # How a sparse matrix is stored.
 _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
-
-
-class RankerCard(BaseModel):
-    """How the ranker reads and what it weighs; see `RankerConfig` and `Reranker`."""
-
-    weight: float
-    depth: int
-    shown: int
-    max_tokens: int
-
-
-class Card(BaseModel):
-    """The small numbers of a model: how its parts are read and mixed.
-
-    `tuned_until` is the end of what its checkpoint to continue from has learned, `trained_until` of all.
-    """
-
-    weights: BlendWeights
-    repeats: bool
-    window: int
-    content_last: int
-    decay: float
-    neighbours_decay: float
-    low_rank: IalsConfig
-    low_rank_decay: float
-    query: QueryCard
-    ranker: RankerCard | None = None
-    retrieval: RetrievalConfig = RetrievalConfig()
-    tuned_until: datetime
-    trained_until: datetime
-    feedback_until: int
 
 
 @dataclass(frozen=True)
@@ -243,42 +209,6 @@ def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
     data, indices, indptr = (tensors.pop(f"{_CSR}{name}") for name in _CSR_PARTS)
     items = len(tensors["neighbours_rows"])
     return sparse.csr_matrix((data, indices, indptr), shape=(items, items))
-
-
-def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
-    """Each user's history, with times (seconds) and events (numbers), seen and hidden items, as of the end.
-
-    Items are rows of the catalogue; others are left out. As in `UserState.after`, a later dislike
-    leaves an item in the history.
-    """
-    places = pl.DataFrame(
-        {c.ITEM: catalogue.ids, c.ROW: range(len(catalogue))}, schema_overrides={c.ROW: pl.Int32()}
-    )
-    ordered = interactions.sort(c.TIME, maintain_order=True).join(
-        places, on=c.ITEM, how="left", maintain_order="left"
-    )
-    inside = ordered.filter(pl.col(c.ROW).is_not_null())
-    liked = inside.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    met = inside.unique([c.USER, c.ITEM], keep="last", maintain_order=True)
-    histories = liked.group_by(c.USER).agg(
-        pl.col(c.ROW).alias(HISTORY),
-        (pl.col(c.TIME).dt.epoch("us") / 1e6).alias(TIMES),
-        pl.col(c.EVENT)
-        .replace_strict(EVENT_NUMBERS, default=0, return_dtype=pl.Int8)
-        .alias(EVENTS),
-    )
-    seen = met.group_by(c.USER).agg(pl.col(c.ROW).alias(SEEN))
-    hidden = (
-        inside.filter(pl.col(c.EVENT) == c.Event.HIDE)
-        .unique([c.USER, c.ITEM], keep="last", maintain_order=True)
-        .group_by(c.USER)
-        .agg(pl.col(c.ROW).alias(HIDDEN))
-    )
-    users = ordered.select(c.USER).unique(maintain_order=True)
-    for table in (histories, seen, hidden):
-        users = users.join(table, on=c.USER, how="left", maintain_order="left")
-    lists = (HISTORY, TIMES, EVENTS, SEEN, HIDDEN)
-    return users.select(c.USER, *(pl.col(name).fill_null([]) for name in lists))
 
 
 def _lists(column: pl.Series) -> Sequence[NDArray[Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recloop.config import Home
 from recloop.recommender.recommender import Recommender
+from recloop.registry.card import Card
 from recloop.registry.champion import Champion, read_champion, write_champion
 from recloop.registry.manifest import (
     CHECKPOINT,
@@ -18,7 +19,7 @@ from recloop.registry.manifest import (
     seal,
     verify,
 )
-from recloop.registry.payload import CARD, Card, Payload
+from recloop.registry.payload import CARD, Payload
 
 NAME = "recloop"
 

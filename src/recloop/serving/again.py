@@ -19,7 +19,8 @@ from recloop.evaluation.off_policy import Floats, Logged, NoExplorationError
 from recloop.recommender.arms import Experiment, UnknownArmError
 from recloop.recommender.explore import Greedy, Policy, Thompson
 from recloop.recommender.following import following
-from recloop.recommender.recommender import RankedItem, Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import RankedItem, Request
 from recloop.recommender.shape import Shape
 from recloop.recommender.state import Happened, UserState
 from recloop.serving.policy import ServingPolicy

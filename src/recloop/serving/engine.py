@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from recloop.data.live import LiveItem
 from recloop.logs import blame, get_log
-from recloop.recommender.recommender import RankedItem, Request
+from recloop.recommender.request import RankedItem, Request
 from recloop.recommender.shape import Shape
 from recloop.registry.champion import Champion, read_champion
 from recloop.registry.store import Registry

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 
 from recloop.data.pseudonyms import IDS, Pseudonyms
 from recloop.models.blend import trend
-from recloop.recommender.recommender import RankedItem, Request
+from recloop.recommender.request import RankedItem, Request
 from recloop.recommender.state import UserState
 from recloop.serving.api import ErrorResponse
 from recloop.serving.catalogue_api import (

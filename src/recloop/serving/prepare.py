@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from recloop.models.cached import CachedEncoder
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import Request
 from recloop.recommender.state import UserState
 from recloop.registry.store import Registry
 from recloop.serving.metrics import metrics

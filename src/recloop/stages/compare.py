@@ -13,7 +13,8 @@ from recloop import columns as c
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
 from recloop.evaluation.report import OURS, EvaluateConfig, differences, table
-from recloop.registry.payload import CARD, Card
+from recloop.registry.card import Card
+from recloop.registry.payload import CARD
 from recloop.stages import files, recommend
 
 CHALLENGER, CHAMPION = "challenger", "champion"

@@ -33,7 +33,9 @@ from recloop.models.scorer import Channel, by_history
 from recloop.models.sequential import Sequential, open_session
 from recloop.models.text import load_encoder
 from recloop.recommender.retrieval import RetrievalConfig
-from recloop.registry.payload import Card, Payload, RankerCard, user_table
+from recloop.registry.card import Card, RankerCard
+from recloop.registry.payload import Payload
+from recloop.registry.users import user_table
 from recloop.stages import files
 from recloop.stages.base import current_base
 from recloop.training import checkpoint

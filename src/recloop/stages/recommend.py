@@ -11,7 +11,8 @@ from recloop import columns as c
 from recloop.data.split import EVENTS, HISTORY, TIMES
 from recloop.data.trail import seconds
 from recloop.evaluation.report import DEPTH, OURS, predictions
-from recloop.recommender.recommender import Recommender, Request
+from recloop.recommender.recommender import Recommender
+from recloop.recommender.request import Request
 from recloop.recommender.state import Happened, UserState
 from recloop.registry.payload import Payload
 from recloop.stages import files

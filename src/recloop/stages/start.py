@@ -11,8 +11,9 @@ import polars as pl
 from recloop import columns as c
 from recloop.config import Home
 from recloop.logs import get_log
+from recloop.registry.card import Card
 from recloop.registry.manifest import CHECKPOINT, PAYLOAD
-from recloop.registry.payload import CARD, ITEMS, Card
+from recloop.registry.payload import CARD, ITEMS
 from recloop.registry.store import Registry
 from recloop.stages import files
 

@@ -24,7 +24,7 @@ from recloop.trials.timeline import Timeline
 TEXT_PASSES = 2
 # Items beyond the most popular ones are left to the other channels.
 HEAD = 50_000
-# Interactions per item below which more is dropped, the IDs too, and from which less is.
+# Interactions per item below which more is dropped, of IDs too, and from which less is.
 SPARSE, _DENSE = 30, 150
 # Items beyond which each step draws this many alternatives, instead of asking about all.
 _CATALOGUE, _NEGATIVES = 4_096, 1_024
@@ -61,7 +61,7 @@ def settings(timeline: Timeline, bounds: Bounds, *, use_text: bool) -> TrainConf
         layers=1 if interactions < _DEEP else 2,
         window=int(np.clip(np.percentile(lengths[lengths > 0], 90), 10, 50)),
         dropout=0.4 if density < SPARSE else 0.3 if density < _DENSE else 0.2,
-        id_dropout=0.3 if use_text and density < SPARSE else 0.0,
+        id_dropout=0.0 if not use_text else 0.3 if density < SPARSE else 0.1,
         use_text=use_text,
         gaps=not bounds.published,
     )
