@@ -35,7 +35,7 @@ from recloop.registry.mapped import mapped
 from recloop.registry.payload import INDEXES, Payload
 
 ITEMS, USERS, K = 4_000, 60, 20
-SMALL = RetrievalConfig(above=ITEMS - 1, count=100, narrow=200, sample=500)
+SMALL = RetrievalConfig(above=ITEMS - 1, count=200, narrow=200, sample=500)
 NOBODY = UserState.empty()
 # Half a year after every item was published.
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
@@ -99,7 +99,7 @@ def test_a_contribution_means_the_same_as_where_everything_is_scored(large, exac
     wanted = {item.item_id: item for item in exact.recommend(replace(request, k=50))}
     for item in large.recommend(request):
         expected = wanted[item.item_id].contributions
-        assert item.contributions == pytest.approx(expected, rel=0.1, abs=0.05)
+        assert item.contributions == pytest.approx(expected, rel=0.15, abs=0.1)
 
 
 def test_many_requests_are_ranked_as_each_is(large) -> None:

@@ -42,7 +42,7 @@ from recloop.models.tower import TowerConfig, UserTower
 from recloop.recommender.gate import Gate
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.request import Request
-from recloop.recommender.retrieval import Find, Retrieval, RetrievalConfig
+from recloop.recommender.retrieval import Retrieval, RetrievalConfig, Search
 from recloop.registry.manifest import Lineage
 from recloop.registry.payload import Payload
 from recloop.registry.store import Registry
@@ -109,8 +109,7 @@ class Everything(Retrieval):
         self,
         gate: Gate,
         k: int,  # noqa: ARG002 - of one form
-        find: Find,  # noqa: ARG002
-        backed: object,  # noqa: ARG002
+        search: Search,  # noqa: ARG002
     ) -> Scope:
         """All rows, whatever is asked."""
         rows: Rows = np.arange(len(gate.catalogue))
@@ -181,7 +180,7 @@ def _missed(home: Home) -> dict[str, Any]:
     if retrieval is None:
         return {}
     exact = recommender.over(offer=recommender.offer)
-    exact.retrieval = Everything(retrieval.config, retrieval.sample)
+    exact.retrieval = Everything(retrieval.config, retrieval.sample, retrieval.sketch)
     calls = GrowthCalls(_packaged(home), seed=2)
     return {
         name: _compared(recommender, exact, [_request(recommender, call) for call in asked])

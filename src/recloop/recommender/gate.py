@@ -43,15 +43,6 @@ class Gate:
             wrong |= ~self.met[scope.rows]
         return np.concatenate([places[places >= 0], np.flatnonzero(wrong)])
 
-    @cached_property
-    def left(self) -> int:
-        """How many items the conditions leave."""
-        return len(self.catalogue) if self.met is None else int(np.count_nonzero(self.met))
-
-    def meeting(self) -> Rows:
-        """Rows of all that meets the conditions."""
-        return np.arange(self.left) if self.met is None else np.flatnonzero(self.met)
-
     def allowed(self) -> Rows:
         """Rows of all that may leave."""
         allowed = np.ones(len(self.catalogue), np.bool_)

@@ -1,6 +1,6 @@
 """The one way from a request to a ranked list, for HTTP and for offline evaluation alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ from recloop.recommender.offer import Offer
 from recloop.recommender.reasons import BOOST, Step, reasons, recent
 from recloop.recommender.request import CHANNELS, FILTER, QUERY, RankedItem, Request
 from recloop.recommender.reranking import Reranker
-from recloop.recommender.retrieval import Find, Retrieval
+from recloop.recommender.retrieval import Find, Retrieval, Search
 from recloop.recommender.shape import Shelf
 from recloop.recommender.state import Past, UserStates
 
@@ -115,11 +115,15 @@ class Recommender:
             return distinct(rows, *found)
 
         gate = self._gate(request)
-        scope = self._scope(request, gate, alike)
-        parts = {
-            CONTENT: standardise(self.query.likeness(row, scope), scope.counted),
-            COLLABORATIVE: self.blend.together(row, scope),
-        }
+
+        def mixed(scope: Scope) -> dict[str, Scores]:
+            return {
+                CONTENT: standardise(self.query.likeness(row, scope), scope.counted),
+                COLLABORATIVE: self.blend.together(row, scope),
+            }
+
+        scope = self._scope(request, gate, alike, lambda scope: combine(mixed(scope)))
+        parts = mixed(scope)
         place = scope.places(rows)
         forbidden = np.append(gate.forbidden(scope), place[place >= 0])
         return self._best(request, _Scored(parts, combine(parts), [forbidden], scope))
@@ -132,9 +136,16 @@ class Recommender:
         """
         if channel not in self.blend.channels:
             return []
-        gate = self._gate(request)
-        scope = self._scope(request, gate, partial(self.blend.leading, channel))
-        scores = self.blend.liked(channel)[:, scope.rows]
+        gate, liked = self._gate(request), self.blend.liked(channel)
+
+        def first(count: int) -> Rows:
+            if gate.met is None:
+                return self.blend.leading(channel, count)
+            rows = np.flatnonzero(gate.met)
+            return rows[best(liked[0, rows], count)]
+
+        scope = self._scope(request, gate, first, lambda scope: liked[:, scope.rows])
+        scores = liked[:, scope.rows]
         scored = _Scored({channel: scores}, scores, [gate.forbidden(scope)], scope)
         return self._best(request, scored)
 
@@ -217,7 +228,8 @@ class Recommender:
         with watch(CHANNELS):
             asked = self._asked(requests)
             find = partial(self._candidates, requests[0], asked)
-            scope = self._scope(requests[0], gates[0], find)
+            score = partial(self._mixed, requests[0], asked)
+            scope = self._scope(requests[0], gates[0], find, score)
             parts = self.blend.parts(replace(asked, scope=scope))
         with watch(QUERY):
             queries = [request.query for request in requests]
@@ -230,10 +242,17 @@ class Recommender:
             )
         return _Scored(parts, scores, forbidden, scope)
 
-    def _scope(self, request: Request, gate: Gate, find: Find) -> Scope:
+    def _mixed(self, request: Request, asked: Histories, scope: Scope) -> Scores:
+        """Of one request, what channels and query say together."""
+        parts = self.blend.parts(replace(asked, scope=scope))
+        return self.query.lead(parts, combine(parts), [request.query], scope)[1]
+
+    def _scope(
+        self, request: Request, gate: Gate, find: Find, score: Callable[[Scope], Scores]
+    ) -> Scope:
         if self.retrieval is None:
             return EVERYTHING
-        return self.retrieval.scope(gate, request.k, find, self.blend.backed)
+        return self.retrieval.scope(gate, request.k, Search(find, score, self.blend.backed))
 
     def _candidates(self, request: Request, asked: Histories, count: int) -> Rows:
         """Rows of what may be best, and the most popular of what the rules are about."""

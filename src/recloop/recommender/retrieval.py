@@ -1,37 +1,47 @@
 """Which items of a catalogue are scored for a request: all, or the candidates of a large one."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
 from recloop.config import Settings
 from recloop.data.catalogue import Rows
-from recloop.models.scope import Sample, Scope, distinct
+from recloop.models.scope import Part, Sample, Scope, distinct
+from recloop.models.scorer import Scores
+from recloop.models.sketch import Sketch
 from recloop.recommender.gate import Gate
 
-# From so large a part of the catalogue on, what meets the conditions needs no wider search.
-_AMPLE = 0.25
-
-# So many rows that may be among the best, in any order.
 Find = Callable[[int], Rows]
+
+
+class Search(NamedTuple):
+    """How the items of one request are looked for.
+
+    `find`: so many rows that may be among the best, in any order. `score`: the mix, of items in scope,
+    `(1, items)`. `backed` adds to rows those by which they are judged.
+    """
+
+    find: Find
+    score: Callable[[Scope], Scores]
+    backed: Callable[[Rows], Rows]
 
 
 class RetrievalConfig(Settings):
     """When candidates are looked for, and how many.
 
-    `above`: larger catalogues are not scored as a whole. `count`: what each channel names; up to `wider`
-    times as much where filters leave a small part, or too few of them. `narrow`: a filter that leaves no
-    more than that names the candidates itself. `sample`: items drawn by `seed` by which scores are
-    standardised.
+    `above`: larger catalogues are not scored as a whole. `count`: what each channel names; `wider` times
+    as much where too few of them may leave. What meets a filter is scored as a whole up to `narrow`, and
+    otherwise the `likely` ones. `sample`: items drawn by `seed` by which scores are standardised.
     """
 
     above: Annotated[int, Field(ge=0)] = 200_000
     count: Annotated[int, Field(ge=1)] = 300
     wider: Annotated[int, Field(ge=1)] = 8
     narrow: Annotated[int, Field(ge=0)] = 8_192
+    likely: Annotated[int, Field(ge=1)] = 4_096
     sample: Annotated[int, Field(ge=1)] = 2_048
     seed: int = 42
 
@@ -42,25 +52,31 @@ class Retrieval:
 
     config: RetrievalConfig
     sample: Sample
+    sketch: Sketch
 
-    def scope(self, gate: Gate, k: int, find: Find, backed: Callable[[Rows], Rows]) -> Scope:
-        """The candidates, of which k may leave, or all that may.
+    def scope(self, gate: Gate, k: int, search: Search) -> Scope:
+        """The candidates, of which k may leave, or all that may."""
+        found = search.find(self.config.count)
+        # What is found and must not leave stays: channels are measured by it.
+        scope = self._around(distinct(found, self._meeting(gate, found, search)), search)
+        if gate.met is None and _short(gate, scope, k):
+            scope = self._around(search.find(self.config.count * self.config.wider), search)
+        if _short(gate, scope, k):
+            scope = self._around(gate.allowed(), search)
+        return scope
 
-        `backed` adds the rows by which those given are judged.
-        """
-        if gate.left <= self.config.narrow:
-            # What is found beside it is not answered with, but channels are measured by it.
-            found = distinct(gate.meeting(), find(self.config.count))
-            return self.sample.around(backed(found))
-        for wider in (self._wider(gate), self.config.wider):
-            scope = self.sample.around(backed(find(self.config.count * wider)))
-            if not _short(gate, scope, k):
-                return scope
-        return self.sample.around(backed(gate.allowed()))
+    def _meeting(self, gate: Gate, found: Rows, search: Search) -> Rows:
+        """What meets the conditions of a filter: all of it, or where that is much, the likely ones."""
+        if gate.met is None:
+            return found
+        rows = np.flatnonzero(gate.met)
+        if len(rows) <= self.config.narrow:
+            return rows
+        scope = self._around(found, search)
+        return self.sketch.likely(scope, search.score(scope)[0], rows, self.config.likely)
 
-    def _wider(self, gate: Gate) -> int:
-        """How many times as many to look for, so that enough of them meet the conditions."""
-        return min(math.ceil(_AMPLE * len(gate.catalogue) / gate.left), self.config.wider)
+    def _around(self, found: Rows, search: Search) -> Part:
+        return self.sample.around(search.backed(found))
 
 
 def _short(gate: Gate, scope: Scope, k: int) -> bool:

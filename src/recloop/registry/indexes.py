@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from recloop.models.newcomers import IndexedNeighbourhood, Nearest
+from recloop.models.sketch import Sketch
 from recloop.models.titles import TitleIndex
 from recloop.models.vector_index import COSINE, PRODUCT, VectorIndex
 from recloop.registry.mapped import mapped
@@ -16,6 +17,7 @@ from recloop.registry.mapped import mapped
 _VECTORS, _FACTORS = "vectors.usearch", "factors.usearch"
 _TEXT, _SEARCH, _LOOKUP = "text.usearch", "search.usearch", "lookup.safetensors"
 _NEAREST, _WEIGHTS, _TITLES = "nearest.rows", "nearest.weights", "titles."
+_SKETCH = "sketch"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Indexes:
     search: VectorIndex
     titles: TitleIndex
     nearest: Nearest
+    sketch: Sketch
 
     def save(self, folder: Path) -> None:
         """Write the files into a folder of their own, which must not be there."""
@@ -43,6 +46,7 @@ class Indexes:
         lookup: dict[str, NDArray[Any]] = {
             _NEAREST: self.nearest.rows,
             _WEIGHTS: self.nearest.weights,
+            _SKETCH: self.sketch.numbers,
         }
         words = self.titles.packed()
         save_file(lookup | {f"{_TITLES}{name}": words[name] for name in words}, folder / _LOOKUP)
@@ -61,6 +65,7 @@ class Indexes:
                 {name.removeprefix(_TITLES): lookup[name] for name in lookup if _TITLES in name}
             ),
             Nearest(lookup[_NEAREST], lookup[_WEIGHTS]),
+            Sketch(lookup[_SKETCH]),
         )
 
 
@@ -86,4 +91,5 @@ def build(
         texts if search is None else VectorIndex.build(search, COSINE),
         titles,
         neighbourhood.nearest(text[~known].astype(np.float32)),
+        Sketch.draw([vectors, factors, text], sample),
     )

@@ -160,7 +160,7 @@ class Payload:
             ),
             repeats=self.card.repeats,
             reranker=self._reranker(),
-            retrieval=Retrieval(self.card.retrieval, self._sample()) if self.indexes else None,
+            retrieval=self._retrieval(),
         )
 
     def _query(self) -> QuerySide:
@@ -174,6 +174,11 @@ class Payload:
             texts if self.search is None else passages,
             indexes.search if indexes else None,
         )
+
+    def _retrieval(self) -> Retrieval | None:
+        if self.indexes is None:
+            return None
+        return Retrieval(self.card.retrieval, self._sample(), self.indexes.sketch)
 
     def _sample(self) -> Sample:
         retrieval = self.card.retrieval
