@@ -21,6 +21,7 @@ from recloop.models.blend import POPULARITY, trend
 from recloop.models.query import QueryCard, QueryMix
 from recloop.models.scope import EVERYTHING, Part, Sample
 from recloop.models.scorer import standardise, widened
+from recloop.models.sketch import Sketch
 from recloop.models.titles import TitleIndex
 from recloop.recommender.filters import Where
 from recloop.recommender.live import Overlay
@@ -255,6 +256,41 @@ def test_the_found_count_once_and_the_sample_stands_for_the_rest() -> None:
     drawn = Sample.draw(known, 4, seed=0)
     assert known[drawn.rows].all()
     assert len(np.unique(drawn.rows)) == 4
+
+
+def test_a_sketch_guesses_what_a_mix_says_of_others() -> None:
+    """Two tastes seen through two matrices; a mix wants the first taste and not the second.
+
+    One scored item stands out for another reason, and counts for itself alone.
+    """
+    rng = np.random.default_rng(0)
+    tastes = rng.normal(size=(2_000, 2)).astype(np.float32)
+    seen = [tastes @ rng.normal(size=(2, width)).astype(np.float32) for width in (6, 9)]
+    sketch = Sketch.draw([seen[0], 100 * seen[1].astype(np.float16)], np.arange(300))
+    mix = tastes @ np.array([1, -1], np.float32)
+    scope = Part(np.arange(200), np.where(np.arange(200) == 7, 1, 10).astype(np.float32))
+    scores = mix[:200] + 5 * (np.arange(200) == 7)
+    others = np.arange(200, 2_100)  # the last hundred are live, and have no numbers
+    found = sketch.likely(scope, scores, others, 20)
+    assert recall(found.tolist(), (200 + np.argsort(-mix[200:])[:10]).tolist()) == 1
+    assert len(sketch.likely(scope, scores, others, 5_000)) == 1_800
+
+
+@pytest.mark.parametrize("query", [None, "anything"])
+def test_a_filter_that_leaves_many_is_not_what_people_like_and_yet_served(
+    large, exact, query
+) -> None:
+    """Of four departments of forty, some 400 items, the sixty likeliest are scored."""
+    config = large.retrieval.config.model_copy(update={"narrow": 50, "likely": 60, "count": 50})
+    narrow = large.over(offer=large.offer)
+    narrow.retrieval = replace(large.retrieval, config=config)
+    shares = []
+    for user in range(20):
+        categories = frozenset(f"d{(user + n) % 40}" for n in range(4))
+        request = Request(large.states.of(f"u{user}"), k=10, categories=categories, query=query)
+        found = ids(narrow.recommend(request))
+        shares.append(recall(found, ids(exact.recommend(request))))
+    assert np.mean(shares) >= 0.9
 
 
 def test_weights_count_items_as_often_as_they_say() -> None:

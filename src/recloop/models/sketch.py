@@ -2,6 +2,7 @@
 
 A mix is nearly linear in the items' vectors. So once a few thousand items have been scored, least squares
 say what the others would get, from the directions in which the vectors of all channels together vary most.
+Each counts as often as it stands for others: those that stand out for what is not linear would mislead.
 """
 
 from collections.abc import Sequence
@@ -48,14 +49,17 @@ class Sketch:
 
         `scores` `(items in scope,)` are what they are guessed from.
         """
-        own = scope.below(len(self.numbers)).rows
+        own = scope.below(len(self.numbers))
         rows = rows[rows < len(self.numbers)]
-        told = np.pad(widened(self.numbers.take(own, axis=0)), ((0, 0), (0, 1)), constant_values=1)
-        gram = told.T @ told
+        told = np.pad(
+            widened(self.numbers.take(own.rows, axis=0)), ((0, 0), (0, 1)), constant_values=1
+        )
+        weighed = told.T * own.counted
+        gram = weighed @ told
         ridge = np.float32(_RIDGE * np.trace(gram) / len(gram)) * np.eye(
             len(gram), dtype=np.float32
         )
-        weights = np.linalg.solve(gram + ridge, told.T @ scores[: len(own)])
+        weights = np.linalg.solve(gram + ridge, weighed @ scores[: len(own.rows)])
         among = Part(rows, np.ones(len(rows), np.float32))
         guessed = products(weights[None, :-1], self.numbers, among)[0]
         if len(rows) <= count:

@@ -41,7 +41,7 @@ class RetrievalConfig(Settings):
     count: Annotated[int, Field(ge=1)] = 300
     wider: Annotated[int, Field(ge=1)] = 8
     narrow: Annotated[int, Field(ge=0)] = 8_192
-    likely: Annotated[int, Field(ge=1)] = 4_096
+    likely: Annotated[int, Field(ge=1)] = 2_048
     sample: Annotated[int, Field(ge=1)] = 2_048
     seed: int = 42
 
