@@ -58,21 +58,21 @@ class Retrieval:
         """The candidates, of which k may leave, or all that may."""
         found = search.find(self.config.count)
         # What is found and must not leave stays: channels are measured by it.
-        scope = self._around(distinct(found, self._meeting(gate, found, search)), search)
+        scope = self._around(distinct(found, self._meeting(gate, search)), search)
         if gate.met is None and _short(gate, scope, k):
             scope = self._around(search.find(self.config.count * self.config.wider), search)
         if _short(gate, scope, k):
             scope = self._around(gate.allowed(), search)
         return scope
 
-    def _meeting(self, gate: Gate, found: Rows, search: Search) -> Rows:
+    def _meeting(self, gate: Gate, search: Search) -> Rows:
         """What meets the conditions of a filter: all of it, or where that is much, the likely ones."""
         if gate.met is None:
-            return found
+            return distinct()
         rows = np.flatnonzero(gate.met)
         if len(rows) <= self.config.narrow:
             return rows
-        scope = self._around(found, search)
+        scope = self._around(distinct(), search)
         return self.sketch.likely(scope, search.score(scope)[0], rows, self.config.likely)
 
     def _around(self, found: Rows, search: Search) -> Part:
