@@ -62,5 +62,6 @@ def _weighed(weights: Dense, matrix: Dense | Sparse, rows: History) -> Dense:
     ends = np.cumsum(sizes)
     places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
     each = np.repeat(weights, sizes) * matrix.data[places]
-    summed = np.bincount(matrix.indices[places], each, matrix.shape[1])
-    return summed.astype(np.float32)
+    summed = np.zeros(matrix.shape[1], np.float32)
+    np.add.at(summed, matrix.indices[places], each)
+    return summed

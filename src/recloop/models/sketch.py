@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from recloop.models.finders import best
 from recloop.models.scope import Part, Rows
 from recloop.models.scorer import Scores, products, widened
 
@@ -49,8 +50,10 @@ class Sketch:
 
         `scores` `(items in scope,)` are what they are guessed from.
         """
-        own = scope.below(len(self.numbers))
         rows = rows[rows < len(self.numbers)]
+        if len(rows) <= count:
+            return rows
+        own = scope.below(len(self.numbers))
         told = np.pad(
             widened(self.numbers.take(own.rows, axis=0)), ((0, 0), (0, 1)), constant_values=1
         )
@@ -62,9 +65,7 @@ class Sketch:
         weights = np.linalg.solve(gram + ridge, weighed @ scores[: len(own.rows)])
         among = Part(rows, np.ones(len(rows), np.float32))
         guessed = products(weights[None, :-1], self.numbers, among)[0]
-        if len(rows) <= count:
-            return rows
-        return rows[np.argpartition(-guessed, count)[:count]]
+        return rows[best(guessed, count)]
 
 
 def _norm(vectors: NDArray[np.floating]) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recloop.models.finders import best
 from recloop.models.scope import EVERYTHING, Rows, Scope
 
 _NOWHERE = np.empty(0, np.int64)
@@ -73,10 +74,8 @@ class TitleIndex:
         """Rows of those that match best, in any order."""
         asked = words(query) & self._places.keys()
         met = np.unique(np.concatenate([_NOWHERE, *(self._places[word] for word in asked)]))
-        if len(met) <= count:
-            return met
         shared = self._common(asked)[met] ** 2 / self._sizes[met]
-        return met[np.argpartition(-shared, count)[:count]]
+        return met[best(shared, count)]
 
     def _common(self, asked: set[str]) -> NDArray[np.float32]:
         common = np.zeros(self._count, np.float32)

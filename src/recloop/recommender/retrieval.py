@@ -81,4 +81,4 @@ class Retrieval:
 
 def _short(gate: Gate, scope: Scope, k: int) -> bool:
     rows = scope.size(len(gate.catalogue))
-    return rows - len(set(gate.forbidden(scope).tolist())) < k
+    return rows - len(distinct(gate.forbidden(scope))) < k

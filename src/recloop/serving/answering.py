@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from recloop.serving.breaker import Breaker, BreakerConfig
@@ -35,7 +36,7 @@ class Answering:
         """
         course, workers = Course(deadline, self._ranker, self._breaker), self._first
         while True:
-            future = workers.submit(lambda course=course: work(course))  # type: ignore[misc]
+            future = workers.submit(partial(work, course))
             late = await _late(course, asyncio.wrap_future(future))
             if late is None:
                 return future.result(), course

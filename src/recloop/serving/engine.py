@@ -1,12 +1,10 @@
 """What stands behind the API: the serving model, swapped while it runs, and the event store."""
 
-import gc
 import threading
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from math import nan
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -21,7 +19,8 @@ from recloop.registry.store import Registry
 from recloop.serving.answering import Answering
 from recloop.serving.answers import AnswerLog
 from recloop.serving.api import RecommendRequest
-from recloop.serving.course import Course, judge_of
+from recloop.serving.asking import request_of
+from recloop.serving.course import Course
 from recloop.serving.deadline import Deadline, DeadlineConfig
 from recloop.serving.erasures import KnownErasures
 from recloop.serving.live import LiveModel, Serving
@@ -140,7 +139,6 @@ class Engine:
             log.error("model refused", error=blame(error), still_serving=self.version)
             return
         self._champion = champion
-        _rest()
         log.info("model loaded", version=champion.version)
 
     async def recommend(self, asked: RecommendRequest) -> Answer:
@@ -151,11 +149,11 @@ class Engine:
             UnknownArmError: the request asks for an arm that the experiment does not have.
         """
         request_id = uuid.uuid4().hex
-        shape = self._shaping.of(asked, request_id)
+        arm, shape = self._shaping.of(asked, request_id)
         with watch(Stage.TOTAL):
             made, course = await self._answering.in_time(
                 Deadline.starts(self.deadlines),
-                lambda course: self._answer(course, asked, request_id, shape),
+                lambda course: self._answer(course, asked, request_id, arm, shape),
             )
         self._answers.add(made[0])
         return Answer(*made, course.degraded)
@@ -189,29 +187,11 @@ class Engine:
         return self._store.append_new(events)
 
     def _answer(
-        self, course: Course, asked: RecommendRequest, request_id: str, shape: tuple[str, Shape]
+        self, course: Course, asked: RecommendRequest, request_id: str, arm: str, shape: Shape
     ) -> tuple[ServedList, list[RankedItem]]:
         serving, erased, state = self._situations.of(course, asked.user_id)
         recommender = serving.recommender
-        session = [
-            (did.item_id, did.event.value, did.timestamp.timestamp() if did.timestamp else nan)
-            for did in asked.history
-        ]
-        arm, form = shape
-        now = asked.context.timestamp or datetime.now(UTC)
-        request = Request(
-            state=state.after(session, recommender.catalogue),
-            k=asked.k,
-            query=asked.query,
-            exclude=(*asked.exclude, *asked.filters.deny),
-            categories=frozenset(asked.filters.categories),
-            where=asked.filters.where(),
-            shape=form,
-            explain=asked.explain,
-            at=now,
-            judge=judge_of(course, wanted=asked.ranker),
-            watch=watch,
-        )
+        request = request_of(asked, state, shape, course, recommender.catalogue)
         ranked = course.run(
             Stage.SCORE,
             lambda: recommender.recommend(request),
@@ -220,7 +200,7 @@ class Engine:
         served = ServedList(
             request_id=request_id,
             user_id=asked.user_id,
-            timestamp=now,
+            timestamp=request.at or datetime.now(UTC),
             model_version=serving.version,
             arm=arm,
             items=[item.item_id for item in ranked],
@@ -240,9 +220,3 @@ class Engine:
                 log.error("champion pointer unreadable", error=blame(error))
             except SQLAlchemyError as error:
                 log.error("store unreadable, nothing followed", error=blame(error))
-
-
-def _rest() -> None:
-    """Leave what was loaded out of garbage collection: going through it all stops every answer."""
-    gc.collect()
-    gc.freeze()

@@ -1,5 +1,6 @@
 """What is done to a loaded model before it answers, so that no request waits for it."""
 
+import gc
 from datetime import UTC, datetime
 
 from recloop.models.cached import CachedEncoder
@@ -29,6 +30,16 @@ def prepared(recommender: Recommender) -> Recommender:
     ready.recommend(Request(nobody, at=now))
     ready.recommend(Request(state, query=_WARMING, at=now))
     return ready
+
+
+def leave_uncollected() -> None:
+    """Garbage collection passes over what is there now: going through a whole model stops every answer.
+
+    What the last model left behind is collected first.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def tell_age(registry: Registry, version: str) -> None:

@@ -1,6 +1,7 @@
 """The Bento: the API over the champion of this home, which is followed while it serves."""
 
 import os
+from functools import partial
 from typing import Any, cast
 
 import bentoml
@@ -17,7 +18,7 @@ from recloop.serving.feedback import tell_newest
 from recloop.serving.metrics import metrics
 from recloop.serving.paths import PlainPaths
 from recloop.serving.policy import ServingPolicy
-from recloop.serving.prepare import tell_age
+from recloop.serving.prepare import leave_uncollected, tell_age
 from recloop.serving.security import SecurityConfig
 from recloop.serving.tracing import tracer
 from recloop.store.events import EventStore
@@ -26,6 +27,11 @@ from recloop.store.naming import claim
 _engines: list[Engine] = []
 pseudonyms = Pseudonyms.from_environment()
 app = create_app(lambda: _engines[-1], SecurityConfig.from_environment(), pseudonyms)
+
+
+def _loaded(registry: Registry, version: str) -> None:
+    tell_age(registry, version)
+    leave_uncollected()
 
 
 async def everything(scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +67,7 @@ class RecloopService:
             poll,
             ServingPolicy.from_environment(),
             DeadlineConfig.from_environment(),
-            lambda version: tell_age(registry, version),
+            partial(_loaded, registry),
         )
         metrics()
         tracer()
