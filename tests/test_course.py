@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -81,3 +82,43 @@ def test_what_is_raised_beyond_the_stages_is_raised() -> None:
 
     with pytest.raises(LookupError, match="no model"):
         answer(work)
+
+
+def test_answers_are_computed_one_after_another_and_wait_together() -> None:
+    waiting, computing, most = threading.Barrier(4), [], []
+
+    def compute() -> None:
+        computing.append(1)
+        most.append(len(computing))
+        time.sleep(0.001)  # lets the others in, if they may
+        computing.pop()
+
+    def work(course):
+        course.elsewhere(lambda: waiting.wait(60))
+        compute()
+
+    async def four() -> None:
+        answering, config = Answering(), DeadlineConfig(seconds=60)
+        await asyncio.gather(*(answering.in_time(Deadline.starts(config), work) for _ in range(4)))
+
+    asyncio.run(four())
+    assert most == [1, 1, 1, 1]
+
+
+def test_who_hangs_does_not_keep_the_others_from_their_turn() -> None:
+    hanging, going_on = threading.Event(), threading.Event()
+
+    def hang(_course):
+        hanging.set()
+        return going_on.wait(60)
+
+    async def one_beside_another() -> str:
+        answering, config = Answering(), DeadlineConfig(seconds=60)
+        first = asyncio.ensure_future(answering.in_time(Deadline.starts(config), hang))
+        await asyncio.to_thread(hanging.wait, 60)
+        made, _ = await answering.in_time(Deadline.starts(config), lambda _course: "made")
+        going_on.set()
+        await first
+        return made
+
+    assert asyncio.run(one_beside_another()) == "made"

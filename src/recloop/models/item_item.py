@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recloop.models.scope import EVERYTHING, Scope
-from recloop.models.scorer import History, Scores, last_places, recency_weights
+from recloop.models.scorer import History, Scores, fading
 
 Dense = NDArray[np.float32]
 Sparse = sparse.csr_matrix
@@ -38,8 +38,8 @@ class ItemItem(Generic[Weights]):
 
     def said(self, history: History) -> Dense:
         """Of the items that the weights cover, `(len(rows),)`."""
-        steps = last_places(history)
-        places, weights = self._place[steps], recency_weights(len(steps), self.decay)
+        steps, weights = fading(history, self.decay)
+        places = self._place[steps]
         met = places >= 0
         return _weighed(weights[met], self.weights, places[met])
 

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from recloop.config import Settings
 from recloop.models.scope import EVERYTHING, Scope
-from recloop.models.scorer import History, Scores, last_places, products, recency_weights
+from recloop.models.scorer import History, Scores, fading, products
 
 Factors = NDArray[np.float32]
 
@@ -49,11 +49,10 @@ class LowRank:
         """`(requests, dim)`: what each looks for, zeros for an empty history."""
         users = np.zeros((len(histories), self.factors.shape[1]), np.float32)
         for row, history in enumerate(histories):
-            steps = last_places(history)
+            steps, weights = fading(history, self.decay)
             if len(steps):
-                weights = recency_weights(len(steps), self.decay)[None]
                 users[row] = _explained(
-                    steps[None], weights, self.factors, self._everything, self.config
+                    steps[None], weights[None], self.factors, self._everything, self.config
                 )
         return users
 
@@ -107,7 +106,8 @@ def _explained(
     weighted = chosen * weights[:, :, None]
     gram = weighted.transpose(0, 2, 1) @ chosen + everything
     ridge = config.l2 * (weights.sum(1) + config.unobserved * len(fixed))
-    gram[:, range(gram.shape[1]), range(gram.shape[1])] += ridge[:, None]
+    diagonals = gram.reshape(len(gram), -1)[:, :: gram.shape[1] + 1]
+    diagonals += ridge[:, None]
     found: Factors = np.linalg.solve(gram, weighted.sum(1)[:, :, None])[:, :, 0]
     return found
 

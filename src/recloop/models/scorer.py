@@ -1,5 +1,6 @@
 """What every model is to the rest of the system: histories in, a score for each item out."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,8 @@ Scores = NDArray[np.float32]
 
 # A spread below this is rounding, not preference.
 _FLAT = 1e-6
+# What single precision cannot tell from nothing beside 1.
+_ROUNDING = 2.0**-24
 # Rows of item vectors that are widened at once: what a cache holds.
 _CHUNK = 1 << 9
 # From half to single precision: bits of the fraction more, the bits that stay, the exponents' difference.
@@ -80,15 +83,28 @@ def last_places(rows: History) -> History:
 
 def last_steps(rows: History) -> History:
     """The places where each item occurs last, in order."""
-    _, last = np.unique(rows[::-1], return_index=True)
-    places: History = np.sort(len(rows) - 1 - last)
-    return places
+    # Histories are short: a dictionary has them before NumPy has sorted.
+    last = {row: place for place, row in enumerate(rows.tolist())}
+    if len(last) == len(rows):
+        return np.arange(len(rows))
+    return np.sort(np.fromiter(last.values(), np.int64, len(last)))
 
 
 def recency_weights(length: int, decay: float) -> NDArray[np.float32]:
     """`(length,)`, oldest first: 1 for the newest, `decay` for the one before it, and so on."""
     weights: NDArray[np.float32] = decay ** np.arange(length - 1, -1, -1, dtype=np.float32)
     return weights
+
+
+def fading(rows: History, decay: float) -> tuple[History, NDArray[np.float32]]:
+    """Each item once, where it occurs last, oldest first, and its recency weight.
+
+    The old ones are left out that weigh so little that rounding loses them beside the newest.
+    """
+    met = last_places(rows)
+    if 0 < decay < 1:
+        met = met[-math.ceil(math.log(_ROUNDING) / math.log(decay)) :]
+    return met, recency_weights(len(met), decay)
 
 
 def products(users: Scores, items: NDArray[np.floating], scope: Scope) -> Scores:

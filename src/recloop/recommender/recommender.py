@@ -194,15 +194,13 @@ class Recommender:
         """The first list, of which the rest is -1. The only way out: no forbidden place takes it."""
         barred = np.zeros(scored.scores.shape[1], np.bool_)
         barred[scored.forbidden[0]] = True
-        rows = scored.scope.rows_at(ranked[0])
+        kept = (ranked[0] >= 0) & ~barred[ranked[0]]
+        places, values = ranked[0, kept], scores[0, kept].tolist()
+        added = zip(*(part[0, places].tolist() for part in scored.parts.values()), strict=True)
+        rows = scored.scope.rows_at(places).tolist()
         return [
-            RankedItem(
-                self.catalogue.ids[row],
-                float(score),
-                {name: float(part[0, place]) for name, part in scored.parts.items()},
-            )
-            for place, row, score in zip(ranked[0], rows, scores[0], strict=True)
-            if place >= 0 and not barred[place]
+            RankedItem(self.catalogue.ids[row], score, dict(zip(scored.parts, own, strict=True)))
+            for row, score, own in zip(rows, values, added, strict=True)
         ]
 
     def rank(self, requests: Sequence[Request]) -> tuple[Ranked, Scores]:

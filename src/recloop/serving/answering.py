@@ -1,6 +1,7 @@
 """Answers in time: the event loop watches the thread in which an answer is made."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +11,7 @@ from recloop.serving.breaker import Breaker, BreakerConfig
 from recloop.serving.course import Course
 from recloop.serving.deadline import Deadline
 from recloop.serving.stages import Stage
+from recloop.serving.turn import Turn
 from recloop.serving.workers import Workers
 
 Found = TypeVar("Found")
@@ -25,6 +27,7 @@ class Answering:
         self._first = Workers("answer", _THREADS)
         self._again = Workers("answer-without", _THREADS_WITHOUT)
         self._ranker = Workers("ranker", _RANKER_THREADS)
+        self._computing = threading.Lock()
         self._breaker = Breaker(BreakerConfig(), time.monotonic)
 
     async def in_time(
@@ -34,9 +37,10 @@ class Answering:
 
         Raises what `work` raises beyond its stages.
         """
-        course, workers = Course(deadline, self._ranker, self._breaker), self._first
+        course = Course(deadline, self._ranker, self._breaker, Turn(self._computing))
+        workers = self._first
         while True:
-            future = workers.submit(partial(work, course))
+            future = workers.submit(partial(course.through, work))
             late = await _late(course, asyncio.wrap_future(future))
             if late is None:
                 return future.result(), course

@@ -9,7 +9,7 @@ from recloop.logs import blame, get_log
 from recloop.store.events import EventStore, ServedList
 
 # How long answers are gathered before they are logged together.
-_GATHER_SECONDS = 0.1
+_GATHER_SECONDS = 0.25
 
 log = get_log("serving")
 

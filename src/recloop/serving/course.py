@@ -10,6 +10,7 @@ from recloop.serving.breaker import Breaker
 from recloop.serving.deadline import Deadline
 from recloop.serving.metrics import metrics
 from recloop.serving.stages import Stage, watch
+from recloop.serving.turn import Turn
 from recloop.serving.workers import Workers
 
 Found = TypeVar("Found")
@@ -24,10 +25,11 @@ class Course:
     goes on from what was found before. The one that was left stops at its next stage.
     """
 
-    def __init__(self, deadline: Deadline, ranker: Workers, breaker: Breaker) -> None:
+    def __init__(self, deadline: Deadline, ranker: Workers, breaker: Breaker, turn: Turn) -> None:
         self._deadline = deadline
         self._ranker = ranker
         self._breaker = breaker
+        self._turn = turn
         self._at = Stage.STATE
         self._found: dict[Stage, Any] = {}
         self._degraded: dict[Stage, None] = {}
@@ -51,12 +53,23 @@ class Course:
     def without(self, stage: Stage) -> "Course":
         """The same from here on, but for a stage that is not waited for any more."""
         self._left = True
-        course = Course(self._deadline, self._ranker, self._breaker)
+        self._turn.end()
+        course = Course(self._deadline, self._ranker, self._breaker, self._turn.another())
         course._found = dict(self._found)
         course._degraded = dict(self._degraded)
         if stage not in course._found:
             course._without(stage, "late")
         return course
+
+    def through(self, work: Callable[["Course"], Found]) -> Found:
+        """What `work` makes of this course, in its turn."""
+        with self._turn.taken():
+            return work(self)
+
+    def elsewhere(self, work: Callable[[], Found]) -> Found:
+        """What `work` returns that waits for another server, while others have their turn."""
+        with self._turn.lent():
+            return work()
 
     def run(self, stage: Stage, work: Callable[[], Found], otherwise: Callable[[], Found]) -> Found:
         """What a stage finds, or what there is without it. Raises CancelledError once it was left."""
@@ -76,7 +89,7 @@ class Course:
             if self._breaker.allows():
                 try:
                     with watch(Stage.RANKER):
-                        logits = self._ranker.run(ask, left)
+                        logits = self.elsewhere(lambda: self._ranker.run(ask, left))
                 except Exception as error:  # noqa: BLE001 - whatever it is, the list is there without it
                     why = blame(error)
                     self._breaker.failed()

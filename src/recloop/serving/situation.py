@@ -1,5 +1,6 @@
 """What an answer starts from: the model that serves now, and what the user did until now."""
 
+from functools import partial
 from typing import NamedTuple
 
 from recloop.recommender.state import UserState
@@ -38,9 +39,10 @@ class Situations:
         known = self._live.known
         if known is None:
             raise NoModelError("no model has been promoted yet; run a retrain first")
+        read = partial(self._read, user_id, known)
         return course.run(
             Stage.STATE,
-            lambda: self._read(user_id, known),
+            partial(course.elsewhere, read) if self._store.remote else read,
             lambda: self._remembered(user_id, known),
         )
 

@@ -43,6 +43,11 @@ def connect(url: str, *, pooled: bool = True) -> sa.Engine:
     return sa.create_engine(plain, connect_args=_POSTGRES, **pool)
 
 
+def is_remote(engine: sa.Engine) -> bool:
+    """Whether a server answers, and not a file of this process."""
+    return not _is_sqlite(engine)
+
+
 def insert(connection: sa.Connection, table: sa.Table) -> Insert:
     """An INSERT that may say what happens where the row is there already."""
     return sqlite.insert(table) if _is_sqlite(connection) else postgresql.insert(table)
@@ -88,8 +93,8 @@ def forget(engine: sa.Engine, *tables: sa.Table) -> None:
             connection.exec_driver_sql(f"VACUUM {', '.join(table.name for table in tables)}")
 
 
-def _is_sqlite(connection: sa.Connection) -> bool:
-    return connection.dialect.name == "sqlite"
+def _is_sqlite(database: sa.Connection | sa.Engine) -> bool:
+    return database.dialect.name == "sqlite"
 
 
 def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

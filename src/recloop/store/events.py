@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from recloop import columns as c
 from recloop.config import Home
 from recloop.store import tables
-from recloop.store.connect import connect, create, insert, lock, read_as_one
+from recloop.store.connect import connect, create, insert, is_remote, lock, read_as_one
 from recloop.store.erasure import PersonalData, all_erased, drop_late
 from recloop.store.tables import micros
 
@@ -88,6 +88,11 @@ class EventStore:
     def engine(self) -> sa.Engine:
         """The connections, for what is stored beside events too."""
         return self._engine
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is asked over a connection, for which one waits."""
+        return is_remote(self._engine)
 
     def append(self, events: Iterable[StoredEvent]) -> int:
         """Store what is new; returns how many were. All are on disk when this returns."""
