@@ -35,12 +35,17 @@ class Sequential:
 
     def users(self, histories: Sequence[History], told: Sequence[Signals]) -> NDArray[np.float32]:
         """`(requests, dim)`: what each looks for, zeros for an empty history."""
-        lengths = np.array([min(len(history), self._window) for history in histories])
-        items, signals = padded(histories, told, max(1, int(lengths.max())))
-        inputs = {"history": self._vectors[items], "signals": signals}
-        (states,) = self._session.run(None, inputs)
-        users: NDArray[np.float32] = states[np.arange(len(histories)), np.maximum(lengths - 1, 0)]
-        users[lengths == 0] = 0.0
+        users = np.zeros((len(histories), self._vectors.shape[1]), np.float32)
+        lengths = [min(len(history), self._window) for history in histories]
+        # The tower tells the last position alone, so those of one length go together.
+        for length in set(lengths) - {0}:
+            rows = [row for row, own in enumerate(lengths) if own == length]
+            items, signals = padded(
+                [histories[row] for row in rows], [told[row] for row in rows], length
+            )
+            inputs = {"history": self._vectors[items], "signals": signals}
+            (states,) = self._session.run(None, inputs)
+            users[rows] = states[:, -1]
         return users
 
 

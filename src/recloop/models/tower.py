@@ -114,12 +114,15 @@ class Block(nn.Module):
         )
         self.drop = PooledDropout(config.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, last_only: bool = False) -> Tensor:
+        """`(batch, length, dim)` → the same, or `(batch, 1, dim)`: the last position alone."""
         batch, length, dim = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.heads, dim // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.drop(self.out(attended.transpose(1, 2).reshape(batch, length, dim)))
+        if last_only:
+            x, query = x[:, -1:], query[:, :, -1:]
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=not last_only)
+        x = x + self.drop(self.out(attended.transpose(1, 2).flatten(2)))
         mixed: Tensor = x + self.drop(self.mlp(x))
         return mixed
 
@@ -167,9 +170,10 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
 
-    def forward(self, history: Tensor, signals: Tensor) -> Tensor:
+    def forward(self, history: Tensor, signals: Tensor, *, last_only: bool = False) -> Tensor:
+        """With `last_only`, `(batch, 1, dim)`: what serves has no use for the positions before."""
         x = self.drop(history + self.positions[: history.shape[1]] + self.told(signals))
-        for block in self.blocks:
-            x = block(x)
+        for place, block in enumerate(self.blocks, start=1):
+            x = block(x, last_only=last_only and place == len(self.blocks))
         users: Tensor = self.norm(x)
         return users

@@ -22,13 +22,24 @@ _OPSET = 18
 def export_tower(tower: UserTower, dim: int, window: int) -> bytes:
     """ONNX, any batch and length.
 
-    `history (batch, length, dim)`, `signals (batch, length, WIDTH)` → `users (batch, length, dim)`.
+    `history (batch, length, dim)`, `signals (batch, length, WIDTH)` → `users (batch, 1, dim)`, after the
+    last step.
     """
-    tower = copy.deepcopy(tower).cpu().eval()
+    last = _LastStep(copy.deepcopy(tower).cpu().eval())
     steps = (2, min(4, window))
     example = (torch.zeros(*steps, dim), torch.zeros(*steps, WIDTH, dtype=torch.long))
     both = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=window)}
-    return to_onnx(tower, example, ["history", "signals"], ["users"], (both, both))
+    return to_onnx(last, example, ["history", "signals"], ["users"], (both, both))
+
+
+class _LastStep(nn.Module):
+    def __init__(self, tower: UserTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, history: torch.Tensor, signals: torch.Tensor) -> torch.Tensor:
+        users: torch.Tensor = self.tower(history, signals, last_only=True)
+        return users
 
 
 def export_encoder(encoder: TextEncoder) -> bytes:
