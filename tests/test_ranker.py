@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tiny_lm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,13 +177,9 @@ def test_an_encoder_reads_one_candidate_as_it_reads_one_text(bases, rankers) -> 
     assert read.places.tolist()[0] == list(range(read.tokens.shape[1]))
 
 
-def test_a_decoder_is_no_classifier(bases, tmp_path) -> None:
-    words = AutoTokenizer.from_pretrained(bases["yes-no"])
-    words.backend_tokenizer.post_processor = None
-    LlamaForCausalLM.from_pretrained(bases["yes-no"]).save_pretrained(tmp_path)
-    words.save_pretrained(tmp_path)
+def test_a_decoder_is_no_classifier(tmp_path) -> None:
     with pytest.raises(ValueError, match="yes-no"):
-        Ranker(RankerConfig(base=str(tmp_path)), CPU)
+        Ranker(RankerConfig(base=str(tiny_lm.decoder_type(tmp_path))), CPU)
 
 
 def test_a_long_behaviour_leaves_candidate_and_question_whole(bases) -> None:

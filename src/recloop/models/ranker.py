@@ -95,8 +95,7 @@ class CrossEncoder(nn.Module):
             self._head: nn.Module = _Odds(backbone, *_answers(self.words, question, config))
         else:
             self._reader = Reader(self.words, config.max_tokens)
-            size = body.config.hidden_size
-            self._head = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
+            self._head = nn.Linear(body.config.hidden_size, 1)
 
     def tuned(self) -> dict[str, Tensor]:
         """The weights that training changes; they are the model's own, not copies."""
