@@ -80,7 +80,9 @@ def pair_frame(words: Tokenizer) -> Frame:
     whose: list[int | None] = pair.sequence_ids
     start, end = whose.index(0), len(whose) - whose[::-1].index(1)
     if end == len(whose):
-        raise ValueError("the tokenizer ends no pair of texts: a decoder is asked in the form yes-no")
+        raise ValueError(
+            "the tokenizer ends no pair of texts: a decoder is asked in the form yes-no"
+        )
     between = [place for place in range(start, end) if whose[place] is None]
     return Frame(pair.ids[:start], [pair.ids[place] for place in between], pair.ids[end:])
 

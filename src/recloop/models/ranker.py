@@ -40,10 +40,11 @@ _PADDING = -1  # the segment of what fills a batch up
 class RankerConfig(Settings):
     """Base model, what it reads, and how it is tuned.
 
-    `shown`: items of the history that are read; `max_tokens`: of the behaviour with one candidate, of
-    which the candidate gets a third; `batch`: candidates in a step. `hard_negatives` and `random_negatives` are per
-    positive. Training ends after `epochs`, after `max_seconds`, or when `patience` looks at the
-    share `held_out` of the requests (one every `judge_every` steps) found nothing better.
+    `shown`: items of the history that are read. `max_tokens`: of the behaviour with one candidate,
+    which gets a third of them. `batch`: candidates in a step. `hard_negatives` and
+    `random_negatives` are per positive. Training ends after `epochs`, after `max_seconds`, or when
+    `patience` looks at the share `held_out` of the requests (one every `judge_every` steps) found
+    nothing better.
     """
 
     base: str = "minilm"
@@ -92,7 +93,7 @@ class CrossEncoder(nn.Module):
             framed = partial(question_frame, before=start)
             self._reader = Reader(self.words, config.max_tokens, framed)
             question = len(self._reader.frame.after)
-            self._head: nn.Module = _Odds(backbone, *_answers(self.words, question, config))
+            self._head: nn.Module = _Odds(_plain(backbone), *_answers(self.words, question, config))
         else:
             self._reader = Reader(self.words, config.max_tokens)
             self._head = nn.Linear(body.config.hidden_size, 1)
@@ -132,7 +133,9 @@ class CrossEncoder(nn.Module):
             segments[row, :length] = sheet.segments
             places[row, :length] = sheet.places
         ends = np.concatenate([row * shape[1] + sheet.ends for row, sheet in enumerate(sheets)])
-        return Batch(*(torch.from_numpy(each).to(device) for each in (tokens, segments, places, ends)))
+        return Batch(
+            *(torch.from_numpy(each).to(device) for each in (tokens, segments, places, ends))
+        )
 
     def forward(self, tokens: Tensor, segments: Tensor, places: Tensor, ends: Tensor) -> Tensor:
         """`(pairs,)` logits of engagement, in float32, of what stands in a `Batch`."""
@@ -148,22 +151,28 @@ class CrossEncoder(nn.Module):
 class _Odds(nn.Module):
     """What a decoder's output layer says of one word against another."""
 
-    def __init__(self, decoder: nn.Module, yes: int, no: int) -> None:
+    def __init__(self, decoder: PreTrainedModel, yes: int, no: int) -> None:
         super().__init__()
         self._words = decoder.get_output_embeddings()
         self._yes, self._no = yes, no
 
     def forward(self, states: Tensor) -> Tensor:
-        weight = self._words.weight
+        weight: Tensor = self._words.get_parameter("weight")
         odds: Tensor = states @ (weight[self._yes] - weight[self._no])[:, None]
         return odds
 
 
 def body_of(backbone: nn.Module) -> PreTrainedModel:
     """What reads tokens, without a head, and with whatever is tuned in it."""
-    plain = backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
-    body: PreTrainedModel = plain.base_model
+    body: PreTrainedModel = _plain(backbone).base_model
     return body
+
+
+def _plain(backbone: nn.Module) -> PreTrainedModel:
+    plain: PreTrainedModel = (
+        backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
+    )
+    return plain
 
 
 def load_cross_encoder(folder: Path | str, config: RankerConfig) -> CrossEncoder:
