@@ -3,8 +3,8 @@
 `python benchmarks/serving/run.py --out benchmarks/results/serving.json` copies a home with a packaged
 model to a temporary folder, builds this checkout's Bento there, starts it as `make serve` does, and
 prints latencies, errors, memory and seconds until ready as JSON. Then once more with a ranker (see
-`with_ranker`), for whom every answer waits. Give it a quiet machine. The first seconds of load, before every
-step alike, are warm-up and not counted.
+`with_ranker`), which every answer waits for. Give it a quiet machine. The first seconds of load, before
+every step alike, are warm-up and not counted.
 """
 
 import json

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, TaskType, get_peft_model
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import (
@@ -31,6 +31,7 @@ from transformers.utils import logging
 
 from recloop.config import Settings
 from recloop.models.pairs import Reader, question_frame
+from recloop.models.sight import Odds, body_of, first_place, plain, sight
 
 Form = Literal["classification", "yes-no"]
 _BASES = {"classification": AutoModel, "yes-no": AutoModelForCausalLM}
@@ -86,14 +87,14 @@ class CrossEncoder(nn.Module):
         self.config = config
         self.words = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         body = body_of(backbone)
-        self._first_place = _first_place(body)
+        self._first_place = first_place(body)
         self._typed = getattr(body.config, "type_vocab_size", 0) > 1
         if config.form == "yes-no":
             start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
             framed = partial(question_frame, before=start)
             self._reader = Reader(self.words, config.max_tokens, framed)
             question = len(self._reader.frame.after)
-            self._head: nn.Module = _Odds(_plain(backbone), *_answers(self.words, question, config))
+            self._head: nn.Module = Odds(plain(backbone), *_answers(self.words, question, config))
         else:
             self._reader = Reader(self.words, config.max_tokens)
             self._head = nn.Linear(body.config.hidden_size, 1)
@@ -139,40 +140,13 @@ class CrossEncoder(nn.Module):
 
     def forward(self, tokens: Tensor, segments: Tensor, places: Tensor, ends: Tensor) -> Tensor:
         """`(pairs,)` logits of engagement, in float32, of what stands in a `Batch`."""
-        sight = _sight(segments, causal=self.config.form == "yes-no")
+        seen = sight(segments, causal=self.config.form == "yes-no")
         types = {"token_type_ids": (segments > 0).long()} if self._typed else {}
         read = body_of(self.backbone)(
-            input_ids=tokens, attention_mask=sight, position_ids=places + self._first_place, **types
+            input_ids=tokens, attention_mask=seen, position_ids=places + self._first_place, **types
         )
         logits: Tensor = self._head(read.last_hidden_state.flatten(0, 1)[ends])
         return logits[:, 0].float()
-
-
-class _Odds(nn.Module):
-    """What a decoder's output layer says of one word against another."""
-
-    def __init__(self, decoder: PreTrainedModel, yes: int, no: int) -> None:
-        super().__init__()
-        self._words = decoder.get_output_embeddings()
-        self._yes, self._no = yes, no
-
-    def forward(self, states: Tensor) -> Tensor:
-        weight: Tensor = self._words.get_parameter("weight")
-        odds: Tensor = states @ (weight[self._yes] - weight[self._no])[:, None]
-        return odds
-
-
-def body_of(backbone: nn.Module) -> PreTrainedModel:
-    """What reads tokens, without a head, and with whatever is tuned in it."""
-    body: PreTrainedModel = _plain(backbone).base_model
-    return body
-
-
-def _plain(backbone: nn.Module) -> PreTrainedModel:
-    plain: PreTrainedModel = (
-        backbone.get_base_model() if isinstance(backbone, PeftModel) else backbone
-    )
-    return plain
 
 
 def load_cross_encoder(folder: Path | str, config: RankerConfig) -> CrossEncoder:
@@ -198,24 +172,6 @@ def load_cross_encoder(folder: Path | str, config: RankerConfig) -> CrossEncoder
     )
     backbone.config.use_cache = False
     return CrossEncoder(_tunable(backbone, config), tokenizer, config)
-
-
-def _sight(segments: Tensor, *, causal: bool) -> Tensor:
-    """Additive mask `(sheets, 1, length, length)`: 0 where a token (row) reads another, else -inf."""
-    reader, read = segments[:, :, None], segments[:, None, :]
-    seen = (read == 0) | (read == reader)
-    if causal:
-        seen = seen & torch.ones_like(seen).tril()
-    nothing = torch.zeros(seen.shape, device=segments.device)
-    return nothing.masked_fill(~seen, -torch.inf)[:, None]
-
-
-def _first_place(body: PreTrainedModel) -> int:
-    """The number of the first position: RoBERTa and its like begin behind that of the padding."""
-    for name, module in body.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            return 0 if module.padding_idx is None else module.padding_idx + 1
-    return 0
 
 
 def _tunable(backbone: PreTrainedModel, config: RankerConfig) -> nn.Module:

@@ -5,7 +5,8 @@ import copy
 import torch
 from torch.export import Dim
 
-from recloop.models.ranker import Batch, CrossEncoder, body_of
+from recloop.models.ranker import Batch, CrossEncoder
+from recloop.models.sight import body_of
 from recloop.models.tuning import merged
 from recloop.training.export import quantised, to_onnx
 
