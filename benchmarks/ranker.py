@@ -201,7 +201,7 @@ def _train(
 
 
 def _latency(session: ort.InferenceSession, words: Tokenizer, world: World) -> dict[str, float]:
-    """Milliseconds for 20 candidates of 64 tokens, tokenisation included, one thread."""
+    """Milliseconds for 20 candidates beside a long behaviour, tokenisation included, one thread."""
     ranker, taken = OnnxRanker(session, words, 50, 64), []
     for _ in range(15):
         started = time.perf_counter()

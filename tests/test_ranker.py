@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tiny_lm
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from transformers import (
 from recloop.data.trail import no_signals, padded, trails
 from recloop.evaluation.offline import Requests
 from recloop.models.bases import resolve_base
-from recloop.models.pairs import behaviour_text
+from recloop.models.pairs import QUESTION, behaviour_text
 from recloop.models.ranker import RankerConfig
 from recloop.models.ranker_onnx import OnnxRanker
 from recloop.models.rerank import mix, rerank, tune_weight
@@ -37,8 +38,9 @@ from recloop.training.ranker import Ranker
 from recloop.training.sequence import FrozenText, TrainConfig
 
 CPU = Compute(torch.device("cpu"), bf16=False)
-KINDS = ("horror", "comedy")
+KINDS, ANSWERS = ("horror", "comedy"), ("Yes", "No")
 TITLES = [f"{kind} {n}" for n in range(8) for kind in KINDS]
+LONG = "horror " * 99
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,10 @@ def config(bases, form, **changes) -> RankerConfig:
     settings = {"max_tokens": 64 if form == "yes-no" else 24, "learning_rate": 1e-2}
     settings |= {"shown": 2, "epochs": 12, "batch": 16, "judge_every": 20, "held_out": 0.2}
     return RankerConfig(base=bases[form], form=form, **(settings | changes))
+
+
+def words_of(text: str) -> str:
+    return "".join(text.lower().split())
 
 
 def examples() -> Examples:
@@ -129,12 +135,64 @@ def test_padding_changes_no_logit(bases) -> None:
         assert together[0] == pytest.approx(alone[0], abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def rankers(bases) -> dict[str, Ranker]:
+    return {form: Ranker(config(bases, form), CPU) for form in bases}
+
+
+@given(st.sampled_from(["classification", "yes-no"]), st.lists(st.sampled_from(TITLES), min_size=1))
+def test_a_logit_does_not_know_the_other_candidates(rankers, form, candidates) -> None:
+    ranker = rankers[form]
+    together = ranker.logits([LONG] * len(candidates), candidates)
+    for candidate, logit in zip(candidates, together, strict=True):
+        assert ranker.logits([LONG], [candidate])[0] == pytest.approx(logit, abs=1e-5)
+
+
+def test_the_behaviour_is_read_once(rankers) -> None:
+    for ranker in rankers.values():
+        alone, both = (ranker.model.batch(["horror"] * n, TITLES[:n], CPU.device) for n in (1, 2))
+        added = both.tokens.shape[1] - alone.tokens.shape[1]
+        assert both.tokens.shape[0] == 1
+        assert added == (both.segments == 2).sum() < alone.tokens.shape[1]
+
+
+def test_a_decoder_answers_as_if_it_were_asked_in_plain_text(bases, rankers) -> None:
+    """It reads from left to right, so what is told once means what it means in each prompt."""
+    plain = LlamaForCausalLM.from_pretrained(bases["yes-no"]).eval()
+    model = rankers["yes-no"].model
+    yes, no = (model.words.encode(f" {word}", add_special_tokens=False).ids[0] for word in ANSWERS)
+    prompt = f"Behaviour, newest first: horror 1\nCandidate: comedy{QUESTION}"
+    asked = model.words.encode(prompt, add_special_tokens=False).ids
+    with torch.inference_mode():
+        said = plain(torch.tensor([asked])).logits[0, -1]
+    logit = rankers["yes-no"].logits(["horror 1"] * 2, ["horror", "comedy"])[1]
+    assert logit == pytest.approx((said[yes] - said[no]).item(), abs=1e-5)
+
+
+def test_an_encoder_reads_one_candidate_as_it_reads_one_text(bases, rankers) -> None:
+    """But for the behaviour, which sees no candidate: without one there is nothing to miss."""
+    ranker = rankers["classification"]
+    read = ranker.model.batch([""], ["comedy 1"], CPU.device)
+    assert read.tokens.tolist()[0] == ranker.model.words.encode("", "comedy 1").ids
+    assert read.places.tolist()[0] == list(range(read.tokens.shape[1]))
+
+
+def test_a_decoder_is_no_classifier(tmp_path) -> None:
+    with pytest.raises(ValueError, match="yes-no"):
+        Ranker(RankerConfig(base=str(tiny_lm.decoder_type(tmp_path))), CPU)
+
+
 def test_a_long_behaviour_leaves_candidate_and_question_whole(bases) -> None:
     for form in bases:
         model = Ranker(config(bases, form), CPU).model
-        first, second = model.tokens(["horror " * 99] * 2, ["one", "two"])
-        assert len(first["input_ids"]) == model.config.max_tokens
-        assert first["input_ids"] != second["input_ids"]
+        offered = ["funny " * 99, "one", "two"]
+        wordy, brief = (model.batch([text] * 3, offered, CPU.device) for text in (LONG, "horror"))
+        assert wordy.places[0, wordy.ends[0]] == model.config.max_tokens - 1
+        candidates = [wordy.tokens[wordy.segments == n].tolist() for n in (1, 2, 3)]
+        assert candidates == [brief.tokens[brief.segments == n].tolist() for n in (1, 2, 3)]
+        question = QUESTION if form == "yes-no" else ""
+        for text, tokens in zip(offered[1:], candidates[1:], strict=True):
+            assert words_of(model.words.decode(tokens)).endswith(words_of(text + question))
     with pytest.raises(ValueError, match="max_tokens"):
         Ranker(config(bases, "yes-no", max_tokens=16), CPU)
 

@@ -62,10 +62,14 @@ class Calls:
         return self._random.sample(values, min(count, len(values)))
 
 
-def served_payload(home: Home) -> Payload:
-    """Of the champion."""
-    registry = Registry(home)
-    champion = registry.champion()
+def champion_version(home: Home) -> str:
+    """Raises LookupError where there is none."""
+    champion = Registry(home).champion()
     if champion is None:
         raise LookupError("the copy has no champion")
-    return Payload.load(registry.path(champion.version) / "model")
+    return champion.version
+
+
+def served_payload(home: Home) -> Payload:
+    """Of the champion."""
+    return Payload.load(Registry(home).path(champion_version(home)) / "model")

@@ -2,8 +2,9 @@
 
 `python benchmarks/serving/run.py --out benchmarks/results/serving.json` copies a home with a packaged
 model to a temporary folder, builds this checkout's Bento there, starts it as `make serve` does, and
-prints latencies, errors, memory and seconds until ready as JSON. Give it a quiet machine. The first
-seconds of load, before every step alike, are warm-up and not counted.
+prints latencies, errors, memory and seconds until ready as JSON. Then once more with a ranker (see
+`with_ranker`), which every answer waits for. Give it a quiet machine. The first seconds of load, before
+every step alike, are warm-up and not counted.
 """
 
 import json
@@ -19,6 +20,7 @@ import psutil
 import typer
 from calls import Calls, served_payload
 from steps import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
+from with_ranker import add_ranker, check
 
 from flows.shell import CHECKOUT, run
 from flows.system import System
@@ -46,6 +48,7 @@ def main(
             ready = time.monotonic() - started
             steps = _steps(system.at.service, served_payload(copied), seconds)
             held = memory(system.children.running["service"].pid)
+        ranked = _ranked(copied, seconds)
     machine = {"cpus": sorted(os.sched_getaffinity(0)), "machine": platform.machine()}
     document = {
         "machine": machine,
@@ -55,6 +58,7 @@ def main(
         "seconds_until_ready": round(ready, 2),
         "steps": steps,
         "memory_mb": held,
+        "ranked": ranked,
     }
     text = json.dumps(document, indent=2)
     if out:
@@ -91,6 +95,19 @@ def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
         "mixed": step(url, "a fifth events", calls.mixed(), 100, seconds),
         "peak": peak(url, calls, seconds, known),
     }
+
+
+def _ranked(home: Home, seconds: float) -> dict[str, Any]:
+    """Known users, one after another, without a deadline that a late ranker could miss."""
+    card = add_ranker(home)
+    os.environ["RECLOOP_DEADLINE_MS"] = "0"
+    with System.running(home, "bench") as system:
+        system.start_service()
+        url, calls = system.at.service, Calls(served_payload(home))
+        check(url, calls)
+        calm = step(url, "known users, ranked", calls.known(), CALM_RATE, seconds)
+        held = memory(system.children.running["service"].pid)
+    return {"ranker": card, "calm": calm, "memory_mb": held}
 
 
 def memory(pid: int) -> list[dict[str, Any]]:

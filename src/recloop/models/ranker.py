@@ -1,22 +1,28 @@
-"""The LLM ranker: a cross-encoder that reads behaviour and candidate together.
+"""The LLM ranker: a cross-encoder that reads a person's behaviour once, and each candidate beside it.
 
-`classification`: a sequence-classification head with one logit on text A = behaviour and text B =
-candidate (after Nogueira & Cho 2019, monoBERT). `yes-no`: a decoder is asked, and its logit is
-`logit(Yes) - logit(No)` of the next token (after Nogueira et al. 2020, monoT5).
+Behaviour and candidates are one sequence: a trunk whose branches see it and themselves, and never one
+another (tree attention, Miao et al. 2024, SpecInfer), so that a logit is that of its pair alone.
+`classification`: an encoder with a head of one logit, at the last token of each candidate (after Nogueira
+& Cho 2019, monoBERT). `yes-no`: a decoder is asked, and its logit is `logit(Yes) - logit(No)` of the
+next token (after Nogueira et al. 2020, monoT5).
 Knows texts and logits, nothing of requests, losses or the fast path.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import (
+    AutoModel,
     AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -24,23 +30,22 @@ from transformers import (
 from transformers.utils import logging
 
 from recloop.config import Settings
-from recloop.models.pairs import QUESTION, prompt_parts
+from recloop.models.pairs import Reader, question_frame
+from recloop.models.sight import Odds, body_of, first_place, plain, sight
 
 Form = Literal["classification", "yes-no"]
-Batch = dict[str, Tensor]
-_HEADS = {"classification": AutoModelForSequenceClassification, "yes-no": AutoModelForCausalLM}
-
-
-# A head for another number of classes gives way to a new one.
-_ONE_LOGIT = {"num_labels": 1, "ignore_mismatched_sizes": True}
+_BASES = {"classification": AutoModel, "yes-no": AutoModelForCausalLM}
+_PADDING = -1  # the segment of what fills a batch up
 
 
 class RankerConfig(Settings):
     """Base model, what it reads, and how it is tuned.
 
-    `shown`: items of the history that are read. `hard_negatives` and `random_negatives` are per
-    positive. Training ends after `epochs`, after `max_seconds`, or when `patience` looks at the
-    share `held_out` of the requests (one every `judge_every` steps) found nothing better.
+    `shown`: items of the history that are read. `max_tokens`: of the behaviour with one candidate,
+    which gets a third of them. `batch`: candidates in a step. `hard_negatives` and
+    `random_negatives` are per positive. Training ends after `epochs`, after `max_seconds`, or when
+    `patience` looks at the share `held_out` of the requests (one every `judge_every` steps) found
+    nothing better.
     """
 
     base: str = "minilm"
@@ -62,6 +67,15 @@ class RankerConfig(Settings):
     seed: int = 42
 
 
+class Batch(NamedTuple):
+    """Sheets of several behaviours: `(sheets, length)`, padded, and `ends` `(pairs,)` into all of them."""
+
+    tokens: Tensor
+    segments: Tensor
+    places: Tensor
+    ends: Tensor
+
+
 class CrossEncoder(nn.Module):
     """A base model and its tokenizer: pairs of texts to logits."""
 
@@ -70,13 +84,24 @@ class CrossEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self._tokenizer = tokenizer
         self.config = config
-        self._answers = _answers(tokenizer, config) if config.form == "yes-no" else None
+        self.words = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        body = body_of(backbone)
+        self._first_place = first_place(body)
+        self._typed = getattr(body.config, "type_vocab_size", 0) > 1
+        if config.form == "yes-no":
+            start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+            framed = partial(question_frame, before=start)
+            self._reader = Reader(self.words, config.max_tokens, framed)
+            question = len(self._reader.frame.after)
+            self._head: nn.Module = Odds(plain(backbone), *_answers(self.words, question, config))
+        else:
+            self._reader = Reader(self.words, config.max_tokens)
+            self._head = nn.Linear(body.config.hidden_size, 1)
 
     def tuned(self) -> dict[str, Tensor]:
         """The weights that training changes; they are the model's own, not copies."""
-        return {name: p for name, p in self.backbone.named_parameters() if p.requires_grad}
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def restore(self, tuned: dict[str, Tensor]) -> None:
         """Put back what `tuned` gave.
@@ -86,52 +111,42 @@ class CrossEncoder(nn.Module):
         """
         if tuned.keys() != self.tuned().keys():
             raise ValueError(f"these weights do not fit {self.config.base}")
-        self.backbone.load_state_dict(tuned, strict=False)
+        self.load_state_dict(tuned, strict=False)
 
     def tokenizer_json(self) -> str:
         """The tokenizer as it serves, without padding and truncation."""
-        words: Tokenizer = Tokenizer.from_str(self._tokenizer.backend_tokenizer.to_str())
-        words.no_padding()
-        words.no_truncation()
-        return words.to_str()
+        return self.words.to_str()
 
-    def tokens(self, behaviours: Sequence[str], candidates: Sequence[str]) -> list[dict[str, Any]]:
-        """Token ids of each pair, cut to `max_tokens`: of the longer text first, from its end."""
-        if self.config.form == "yes-no":
-            return [self._prompt(*pair) for pair in zip(behaviours, candidates, strict=True)]
-        read = self._tokenizer(
-            list(behaviours), list(candidates), truncation=True, max_length=self.config.max_tokens
-        )
-        return [
-            {name: values[row] for name, values in read.items()} for row in range(len(behaviours))
+    def batch(
+        self, behaviours: Sequence[str], candidates: Sequence[str], device: torch.device
+    ) -> Batch:
+        """Pairs of texts, in order; a behaviour that follows itself is read once."""
+        pairs = zip(behaviours, candidates, strict=True)
+        sheets = [
+            self._reader.sheet(behaviour, [candidate for _, candidate in run])
+            for behaviour, run in groupby(pairs, key=itemgetter(0))
         ]
-
-    def pad(self, tokens: Sequence[dict[str, Any]], device: torch.device) -> Batch:
-        """One batch of what `tokens` gave."""
-        padded = self._tokenizer.pad(list(tokens), return_tensors="pt")
-        return {name: values.to(device) for name, values in padded.items()}
-
-    def forward(self, batch: Batch) -> Tensor:
-        """`(batch,)` logits of engagement, in float32."""
-        if self._answers is None:
-            logits: Tensor = self.backbone(**batch).logits[:, 0].float()
-            return logits
-        places = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)
-        answer = self.backbone(**batch, position_ids=places, logits_to_keep=1, use_cache=False)
-        yes, no = self._answers
-        odds: Tensor = (answer.logits[:, -1, yes] - answer.logits[:, -1, no]).float()
-        return odds
-
-    def _prompt(self, behaviour: str, candidate: str) -> dict[str, Any]:
-        before, offer, question = (
-            self._tokenizer(part, add_special_tokens=False)["input_ids"]
-            for part in prompt_parts(behaviour, candidate)
+        shape = (len(sheets), max(len(sheet.tokens) for sheet in sheets))
+        tokens, segments, places = (np.full(shape, fill) for fill in (0, _PADDING, 0))
+        for row, sheet in enumerate(sheets):
+            length = len(sheet.tokens)
+            tokens[row, :length] = sheet.tokens
+            segments[row, :length] = sheet.segments
+            places[row, :length] = sheet.places
+        ends = np.concatenate([row * shape[1] + sheet.ends for row, sheet in enumerate(sheets)])
+        return Batch(
+            *(torch.from_numpy(each).to(device) for each in (tokens, segments, places, ends))
         )
-        start = [] if self._tokenizer.bos_token_id is None else [self._tokenizer.bos_token_id]
-        room = self.config.max_tokens - len(start) - len(question)
-        offer = offer[: room // 2]
-        ids = start + before[: room - len(offer)] + offer + question
-        return {"input_ids": ids, "attention_mask": [1] * len(ids)}
+
+    def forward(self, tokens: Tensor, segments: Tensor, places: Tensor, ends: Tensor) -> Tensor:
+        """`(pairs,)` logits of engagement, in float32, of what stands in a `Batch`."""
+        seen = sight(segments, causal=self.config.form == "yes-no")
+        types = {"token_type_ids": (segments > 0).long()} if self._typed else {}
+        read = body_of(self.backbone)(
+            input_ids=tokens, attention_mask=seen, position_ids=places + self._first_place, **types
+        )
+        logits: Tensor = self._head(read.last_hidden_state.flatten(0, 1)[ends])
+        return logits[:, 0].float()
 
 
 def load_cross_encoder(folder: Path | str, config: RankerConfig) -> CrossEncoder:
@@ -140,50 +155,44 @@ def load_cross_encoder(folder: Path | str, config: RankerConfig) -> CrossEncoder
     Only safetensors weights are read: nothing is unpickled and no remote code runs.
 
     Raises:
-        ValueError: the form is `yes-no`, and `max_tokens` leaves too little room beside the question,
-            or the tokenizer does not tell Yes from No.
+        ValueError: the form is `classification` and the base a decoder; or it is `yes-no`, and
+            `max_tokens` leaves too little room beside the question, or the tokenizer does not tell Yes
+            from No.
     """
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     local = Path(folder).is_dir()  # then the hub is not asked for anything
-    # A decoder answers at the last place, so its padding is in front.
-    side = "left" if config.form == "yes-no" else "right"
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local, padding_side=side)
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    backbone: PreTrainedModel = _HEADS[config.form].from_pretrained(
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
+    backbone: PreTrainedModel = _BASES[config.form].from_pretrained(
         folder,
         local_files_only=local,
         use_safetensors=True,
         dtype=torch.float32,
         attn_implementation="sdpa",
-        **(_ONE_LOGIT if config.form == "classification" else {}),
     )
-    backbone.config.pad_token_id = tokenizer.pad_token_id
+    backbone.config.use_cache = False
     return CrossEncoder(_tunable(backbone, config), tokenizer, config)
 
 
 def _tunable(backbone: PreTrainedModel, config: RankerConfig) -> nn.Module:
     if config.tuning == "full":
         return backbone
-    task = TaskType.SEQ_CLS if config.form == "classification" else TaskType.CAUSAL_LM
+    forms = {"classification": TaskType.FEATURE_EXTRACTION, "yes-no": TaskType.CAUSAL_LM}
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         target_modules="all-linear",
-        task_type=task,
+        task_type=forms[config.form],
     )
     tuned: nn.Module = get_peft_model(backbone, lora)
     return tuned
 
 
-def _answers(tokenizer: PreTrainedTokenizerBase, config: RankerConfig) -> tuple[int, int]:
-    """The first tokens at which " Yes" and " No" differ."""
-    question, yes, no = (
-        tokenizer(text, add_special_tokens=False)["input_ids"] for text in (QUESTION, " Yes", " No")
-    )
-    if len(question) > config.max_tokens // 2:
-        raise ValueError(f"max_tokens must be at least {2 * len(question)}: the question is long")
+def _answers(words: Tokenizer, question: int, config: RankerConfig) -> tuple[int, int]:
+    """The first tokens at which " Yes" and " No" differ; the question is `question` tokens long."""
+    if question > config.max_tokens // 2:
+        raise ValueError(f"max_tokens must be at least {2 * question}: the question is long")
+    yes, no = (words.encode(text, add_special_tokens=False).ids for text in (" Yes", " No"))
     for first, second in zip(yes, no, strict=False):
         if first != second:
             return first, second

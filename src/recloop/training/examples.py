@@ -34,6 +34,11 @@ class Examples:
             self.requests[rows],
         )
 
+    def shuffled(self, rng: np.random.Generator) -> Rows:
+        """Rows in a random order of the requests, those of one request together."""
+        numbers, of = np.unique(self.requests, return_inverse=True)
+        return np.argsort(rng.permutation(len(numbers))[of], kind="stable")
+
     def hold_out(self, share: float, rng: np.random.Generator) -> tuple["Examples", "Examples"]:
         """Training and held-out part; a request is in one of them as a whole."""
         numbers = rng.permutation(np.unique(self.requests))
