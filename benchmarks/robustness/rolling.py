@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.robustness.servers import Postgres, Replica, missing, nginx, packaged, postgres
 from benchmarks.robustness.traffic import Traffic, failures
 from recloop.store.events import EventStore
@@ -25,17 +27,14 @@ def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
     """Traffic through nginx while one replica after the other is replaced."""
     home = packaged(folder)
     replicas = [Replica(home, name, database.environment, workers=1) for name in ("one", "two")]
+    took: list[float] = []
     try:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(Replica.start, replicas))
         with nginx(folder / "nginx", replicas) as address:
-            took: list[float] = []
             traffic = Traffic(address, rate, lambda _path, _outcome, each: took.append(each))
             with traffic.flowing():
-                for replica in replicas:
-                    time.sleep(_BETWEEN_SECONDS)
-                    replica.drain()
-                    replica.start()
+                ended = [_replaced(replica) for replica in replicas]
                 time.sleep(_BETWEEN_SECONDS)
     finally:
         for replica in replicas:
@@ -43,16 +42,29 @@ def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
     outcomes, stored = traffic.reset(), EventStore(database.url)
     lost = traffic.acknowledged - set(stored.events()["event_id"])
     stored.close()
+    p50, p99 = np.percentile(took, [50, 99]) * 1e3
     return {
         "rate": rate,
-        "replaced": len(replicas),
+        "seconds_until_ended": ended,
         "requests": sum(outcomes.values()),
         "failed": failures(outcomes),
         "outcomes": dict(outcomes),
         "acknowledged": len(traffic.acknowledged),
         "lost": len(lost),
-        "slowest_seconds": max(took),
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        "slowest_ms": max(took) * 1e3,
     }
+
+
+def _replaced(replica: Replica) -> float:
+    """Seconds that it took to end."""
+    time.sleep(_BETWEEN_SECONDS)
+    asked = time.monotonic()
+    replica.drain()
+    ended = time.monotonic() - asked
+    replica.start()
+    return ended
 
 
 def main() -> int:
