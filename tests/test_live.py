@@ -139,6 +139,22 @@ def test_a_reading_that_was_overtaken_is_not_used(base) -> None:
     assert settled(overtaken).recommender.query.searched.vector(5).tolist() == [0, 1]
 
 
+def test_what_is_read_one_by_one_is_what_is_read_at_once(base) -> None:
+    new = [film(f"{way}{number}") for way in ("east", "north") for number in (3, 4)]
+    waiting = told(Overlay.over(base), *new, film("east1", title="Up north"))
+    at_once, one_by_one = settled(waiting), waiting
+    for left in (4, 3, 2, 1, 0):
+        one_by_one = one_by_one.with_readings(one_by_one.read(lambda: True))
+        assert len(one_by_one.pending) == left
+    again = film("east3", title="North by east", categories=("else",), attributes='{"year": 1}')
+    for asked in ({}, {"query": "north"}, {"query": "film east4"}, {"categories": {"east"}}):
+        for later in ([], [again]):
+            one, other = (settled(told(each, *later)) for each in (one_by_one, at_once))
+            assert scores(one.recommender, "both", **asked) == pytest.approx(
+                scores(other.recommender, "both", **asked), abs=1e-6
+            )
+
+
 def test_a_text_is_read_once(base) -> None:
     served = recommender()
     overlay = settled(told(Overlay.over(served), film("east3")))

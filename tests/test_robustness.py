@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.robustness import servers
 from benchmarks.robustness.hostile import run
+from benchmarks.robustness.soak import growth
 
 pytestmark = pytest.mark.system
 
@@ -26,3 +27,8 @@ def test_hostile_requests_are_answered_cleanly_and_lose_nothing(tmp_path, databa
     assert found["acknowledged"] == 200  # every ninth request is a sound event
     assert found["statuses"]["large 413"] == 5
     assert found["memory_bytes"][-1] < found["memory_bytes"][0] + 100_000_000
+
+
+def test_growth_is_that_of_all_parts_once_the_first_quarter_has_passed() -> None:
+    assert growth([10, 100, 101, 102]) == pytest.approx(4)  # one each of four parts, from 100 on
+    assert growth([1, 1, 50, 50, 50, 50, 50, 50]) == pytest.approx(0)

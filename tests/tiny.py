@@ -20,7 +20,7 @@ from recloop.data.trail import EVENT_NUMBERS, WIDTH
 from recloop.models.blend import COLLABORATIVE, CONTENT, POPULARITY, SEQUENTIAL, BlendWeights
 from recloop.models.low_rank import IalsConfig
 from recloop.models.query import QueryCard, QueryMix
-from recloop.registry.card import Card
+from recloop.registry.card import Card, RankerCard
 from recloop.registry.payload import Payload
 
 IDS = ["east1", "east2", "north1", "north2", "both"]
@@ -96,6 +96,16 @@ def payload() -> Payload:
         encoder=constant_encoder([0, 1]),
         tokenizer=tokenizer(),
     )
+
+
+def with_ranker() -> Payload:
+    """The same model with a ranker that finds all candidates alike."""
+    tokens = ["batch", "tokens"]
+    read = helper.make_tensor_value_info("input_ids", TensorProto.INT64, tokens)
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, tokens)
+    first = helper.make_node("Cast", ["input_ids"], ["logits"], to=TensorProto.FLOAT)
+    card = RankerCard(weight=100.0, depth=3, shown=2, max_tokens=24)
+    return payload().with_ranker(card, _model(first, [read], [logits], []), tokenizer())
 
 
 def _model(node: onnx.NodeProto, inputs: list, outputs: list, constants: list) -> bytes:

@@ -21,11 +21,13 @@ import psutil
 
 from benchmarks.robustness.servers import Postgres, Replica, missing, packaged, postgres
 from benchmarks.robustness.traffic import Traffic, failures
+from flows.shell import CHECKOUT
 from recloop.config import Home
 from recloop.registry.champion import write_champion
 from recloop.registry.manifest import PAYLOAD
 from recloop.registry.store import Registry
 from recloop.store.events import EventStore
+from tests import tiny
 
 _RATE = 40
 _FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
@@ -94,22 +96,40 @@ def clock_back(file: Path) -> Strike:
     return strike
 
 
+def hanging(file: Path) -> Strike:
+    """The ranker does not come back from any call, until the file is gone."""
+
+    @contextmanager
+    def strike(_: Replica) -> Iterator[None]:
+        file.touch()
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    return strike
+
+
 def suffer(replica: Replica, strike: Strike, seconds: float, url: str) -> dict[str, Any]:
     """Traffic before, during and after; then what is stored is compared with what was acknowledged."""
     replica.start()
     traffic = Traffic(replica.address, _RATE)
-    phases = {}
+    phases, notes = {}, {}
+
+    def ends(phase: str) -> None:
+        phases[phase], notes[phase] = traffic.reset(), dict(traffic.notes())
+
     try:
         with traffic.flowing():
             time.sleep(seconds / 2)
-            phases["before"] = traffic.reset()
+            ends("before")
             with strike(replica):
                 time.sleep(seconds)
-                phases["during"] = traffic.reset()
+                ends("during")
             time.sleep(seconds / 2)
-            phases["just after"] = traffic.reset()
+            ends("just after")
             time.sleep(seconds / 2)
-        phases["after"] = traffic.reset()
+        ends("after")
     finally:
         replica.stop()
     store = EventStore(url)
@@ -121,6 +141,7 @@ def suffer(replica: Replica, strike: Strike, seconds: float, url: str) -> dict[s
         "lost": len(traffic.acknowledged - stored),
         "error_rate": rates,
         "outcomes": {name: dict(found) for name, found in phases.items()},
+        "lists": notes,
     }
 
 
@@ -129,6 +150,8 @@ def faults(root: Path, seconds: float) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, strike in (("worker killed", killed), ("disk full", full), ("model", corrupted)):
         home = packaged(root / name, ("v1", "v2"))
         yield name, suffer(Replica(home), strike, seconds, home.database)
+    home = packaged(root / "ranker", payload=tiny.with_ranker())
+    yield "ranker hangs", suffer(*_with_hanging(home), seconds, home.database)
     if missing("initdb"):
         yield "database away", {"not run": "PostgreSQL is not installed"}
     else:
@@ -154,6 +177,12 @@ def _with_clock(home: Home) -> tuple[Replica, Strike]:
         "FAKETIME_DONT_RESET": "1",
     }
     return Replica(home, extra=faked), clock_back(file)
+
+
+def _with_hanging(home: Home) -> tuple[Replica, Strike]:
+    file = home.root / "hang"
+    path = os.pathsep.join(map(str, [Path(__file__).with_name("hang"), CHECKOUT / "src"]))
+    return Replica(home, extra={"PYTHONPATH": path, "RECLOOP_HANG": str(file)}), hanging(file)
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from flows.processes import Children, answers
 from flows.shell import CHECKOUT
 from recloop.config import DATABASE, Home
 from recloop.registry.manifest import Lineage
+from recloop.registry.payload import Payload
 from recloop.registry.store import Registry
 from tests import tiny
 
@@ -40,13 +41,13 @@ def missing(*programs: str) -> list[str]:
     return [program for program in programs if _program(program) is None]
 
 
-def packaged(root: Path, versions: Sequence[str] = ("v1",)) -> Home:
-    """A home with models of five films, the first of which serves."""
+def packaged(root: Path, versions: Sequence[str] = ("v1",), payload: Payload | None = None) -> Home:
+    """A home with models of five films, or of a payload, the first of which serves."""
     home = Home(root / "home")
     model, reference = root / "model", root / "reference"
     reference.mkdir(parents=True)
     model.mkdir()
-    tiny.payload().save(model)
+    (payload or tiny.payload()).save(model)
     registry = Registry(home)
     for version in versions:
         registry.register(version, model, reference, _NOTHING)

@@ -1,7 +1,8 @@
 """A service under steady load: `python -m benchmarks.robustness.soak --minutes 20 --rate 50`.
 
-JSON on standard output: p50 and p99 of each minute, what the workers hold at its end, and the slope of
-that, in bytes a minute, once the first quarter has filled what is filled once.
+JSON on standard output: p99 in each third of the time, by how much what the workers hold grows in all of
+it, in percent, from the straight line through all but the first quarter, which fills what is filled once;
+and the same part by part, six of them or one a minute.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from benchmarks.robustness.traffic import Traffic, failures
 from recloop.config import Home
 from recloop.store.events import EventStore
 
+_PARTS = 6
+
 
 def soak(
     home: Home, *, seconds: float, parts: int, rate: float, database: Postgres | None = None
@@ -30,14 +33,14 @@ def soak(
     replica.start()
     took: list[float] = []
     traffic = Traffic(replica.address, rate, lambda _path, _outcome, each: took.append(each))
-    memory, rows = [replica.memory()], []
+    memory, rows, seen = [replica.memory()], [], 0
     outcomes: Counter[str] = Counter()
     try:
         with traffic.flowing():
             for _ in range(parts):
                 time.sleep(seconds / parts)
-                times = np.array(took[:])
-                del took[: len(times)]
+                times = np.array(took[seen:])
+                seen += len(times)
                 memory.append(replica.memory())
                 outcomes += traffic.reset()
                 rows.append(_row(times, memory[-1]))
@@ -47,8 +50,6 @@ def soak(
     store = EventStore(database.url if database else home.database)
     stored = set(store.events()["event_id"])
     store.close()
-    settled = memory[1 + parts // 4 :]
-    slope = float(np.polyfit(range(len(settled)), settled, 1)[0]) if len(settled) > 1 else 0.0
     return {
         "store": "postgresql" if database else "sqlite",
         "seconds": seconds,
@@ -58,16 +59,27 @@ def soak(
         "outcomes": dict(outcomes),
         "acknowledged": len(traffic.acknowledged),
         "lost": len(traffic.acknowledged - stored),
-        "memory_bytes_a_part": slope,
+        "memory_growth_percent": growth(memory[1:]),
+        "p99_ms_of_thirds": [_p99(third) for third in np.array_split(took, 3)],
         "parts": rows,
     }
+
+
+def growth(memory: list[int]) -> float:
+    """Percent by which it grows in all, by a straight line through all but the first quarter."""
+    settled = memory[len(memory) // 4 :]
+    slope, start = np.polyfit(range(len(settled)), settled, 1)
+    return float(100 * slope * len(memory) / start)
+
+
+def _p99(seconds: np.ndarray) -> float:
+    return float(np.percentile(seconds, 99) * 1e3)
 
 
 def _row(times: np.ndarray, memory: int) -> dict[str, float]:
     found = {"requests": len(times), "memory_bytes": memory}
     if len(times):
-        p50, p99 = np.percentile(times, [50, 99]) * 1e3
-        found |= {"p50_ms": float(p50), "p99_ms": float(p99)}
+        found |= {"p50_ms": float(np.median(times) * 1e3), "p99_ms": _p99(times)}
     return found
 
 
@@ -84,7 +96,7 @@ def main() -> int:
         postgres() if told.postgres else nullcontext() as database,
     ):
         home = Home(told.home.resolve()) if told.home else packaged(Path(folder))
-        parts = max(1, round(told.minutes))
+        parts = max(_PARTS, round(told.minutes))
         found = soak(
             home, seconds=told.minutes * 60, parts=parts, rate=told.rate, database=database
         )

@@ -1,5 +1,6 @@
 """A steady stream of people: each does something, and then asks what is next."""
 
+import json
 import threading
 import time
 import uuid
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -33,8 +35,9 @@ def failures(outcomes: Counter[str]) -> int:
 class Traffic:
     """At `rate` requests a second, half of them events; `answered` is told path, outcome and seconds.
 
-    `acknowledged` are the ids of the events that were answered with 2xx. Requests are due at fixed
-    moments and timed from them: waiting for a free caller is part of what a request takes.
+    `acknowledged` are the ids of the events that were answered with 2xx; `noted` counts the versions that
+    lists came from and the stages that they had to do without. Requests are due at fixed moments and timed
+    from them: waiting for a free caller is part of what a request takes.
     """
 
     address: str
@@ -42,6 +45,7 @@ class Traffic:
     answered: Answered = lambda _path, _outcome, _seconds: None
     acknowledged: set[str] = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,6 +66,12 @@ class Traffic:
             found, self.outcomes = self.outcomes, Counter()
         return found
 
+    def notes(self) -> Counter[str]:
+        """What was noted since the last call."""
+        with self._lock:
+            found, self.noted = self.noted, Counter()
+        return found
+
     def _run(self) -> None:
         start, number = time.perf_counter(), 0
         client = httpx.Client(base_url=self.address, timeout=30, limits=_LIMITS)
@@ -80,6 +90,8 @@ class Traffic:
         if taken:
             self.acknowledged.add(event["event_id"])
         listed = self._ask(client, RECOMMEND, {"user_id": user}, time.perf_counter())
+        if listed:
+            self._note(json.loads(listed))
         if taken and listed and f'"{film}"' in listed:
             self._count(RECOMMEND, STALE)
 
@@ -98,6 +110,11 @@ class Traffic:
         self._count(path, outcome)
         self.answered(path, outcome, time.perf_counter() - due)
         return found
+
+    def _note(self, answer: dict[str, Any]) -> None:
+        with self._lock:
+            self.noted[f"model {answer['model_version']}"] += 1
+            self.noted.update(f"without {stage}" for stage in answer["degraded"])
 
     def _count(self, path: str, outcome: str) -> None:
         with self._lock:

@@ -43,6 +43,11 @@ class Calls:
             body = {"user_id": call.body["user_id"], "k": 10, "query": query}
             yield Call(call.path, body)
 
+    def texts(self) -> Iterator[str]:
+        """Texts of new items, of some twenty words."""
+        while True:
+            yield " ".join(self._some(self._words, 20))
+
     def mixed(self) -> Iterator[Call]:
         """One call in five reports a click, the others are those of `known`."""
         for call in self.known():

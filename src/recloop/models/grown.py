@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recloop.models.blend import NEWCOMER, Blend, combine
-from recloop.models.newcomers import Alike, Nearest
+from recloop.models.neighbourhood import Nearest
+from recloop.models.newcomers import Alike
 from recloop.models.scope import EVERYTHING, Rows, Scope, distinct
 from recloop.models.scorer import Asked, Histories, Scores, signals_of
 

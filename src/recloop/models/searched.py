@@ -1,12 +1,15 @@
 """Items as queries meet them: vectors of their texts, and words of their titles."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recloop.models.finders import best
+from recloop.models.layers import layered
 from recloop.models.scope import EVERYTHING, Rows, Scope, distinct
 from recloop.models.scorer import Scores, products
 from recloop.models.titles import TitleIndex
@@ -28,6 +31,10 @@ class Searched:
         self.vectors = vectors
         self.titles = titles
         self.index = index
+
+    def anew(self, count: int, changes: "Changes") -> "Searched":
+        """After changes, among `count` items; what words weigh stays as it is."""
+        return SearchedAnew(self, count, (changes,))
 
     def vector(self, row: int) -> NDArray[np.float32]:
         """Of one item, `(width,)`."""
@@ -55,57 +62,83 @@ class Searched:
 
 @dataclass(frozen=True)
 class Changes:
-    """Items told anew, or for the first time: their `rows` in a catalogue of `count`.
+    """Items told anew, or for the first time, each of another row of the catalogue.
 
-    `vectors` are `(rows, width)`.
+    `vectors` are `(rows, width)`, `titles` the words of each; `weigh` says what a word weighs.
     """
 
-    count: int
     rows: Rows
     vectors: NDArray[np.float32]
-    titles: Sequence[str | None]
+    titles: Sequence[set[str]]
+    weigh: Callable[[str], np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def then(self, later: "Changes") -> "Changes":
+        """Both; of the same row, `later` is true."""
+        kept = ~np.isin(self.rows, later.rows)
+        return Changes(
+            np.concatenate([self.rows[kept], later.rows]),
+            np.concatenate([self.vectors[kept], later.vectors]),
+            [*compress(self.titles, kept), *later.titles],
+            self.weigh,
+        )
+
+    @cached_property
+    def searched(self) -> Searched:
+        """To be looked through, by their places here."""
+        return Searched(self.vectors, TitleIndex.of(self.titles, self.weigh))
 
 
 class SearchedAnew(Searched):
-    """Packaged items with changes, among which are all rows after the packaged ones.
+    """Packaged items with layers of changes, among which are all rows after the packaged ones.
 
-    What words weigh stays as packaged.
+    `count`: of all rows. What words weigh stays as packaged.
     """
 
-    def __init__(self, packaged: Searched, changes: Changes) -> None:
-        super().__init__(packaged.vectors, packaged.titles)
-        index = TitleIndex(changes.titles, packaged.titles.weigh)
-        self._anew = Searched(changes.vectors, index)
-        self._count, self._rows = changes.count, changes.rows
-        self._place = {int(row): place for place, row in enumerate(changes.rows)}
+    def __init__(self, packaged: Searched, count: int, layers: Sequence[Changes]) -> None:
+        super().__init__(packaged.vectors, packaged.titles, packaged.index)
+        self._packaged, self._count, self._layers = packaged, count, layers
+        self._anew = [(layer.rows, layer.searched) for layer in layers]
+
+    def anew(self, count: int, changes: Changes) -> "SearchedAnew":
+        """After changes, among `count` items."""
+        return SearchedAnew(self._packaged, count, layered(self._layers, changes))
 
     def vector(self, row: int) -> NDArray[np.float32]:
         """Of one item, as it is now, `(width,)`."""
-        place = self._place.get(row)
-        return super().vector(row) if place is None else self._anew.vector(place)
+        for rows, searched in reversed(self._anew):
+            places = np.flatnonzero(rows == row)
+            if len(places):
+                return searched.vector(places[0])
+        return super().vector(row)
 
     def similarity(self, vectors: NDArray[np.float32], scope: Scope = EVERYTHING) -> Scores:
         """Products of `(requests, width)` with items, `(requests, items in scope)`."""
         packaged = super().similarity(vectors, scope.below(len(self.vectors)))
-        return self._put(packaged, self._anew.similarity(vectors), scope)
+        return self._put(packaged, lambda searched: searched.similarity(vectors), scope)
 
     def match(self, queries: Sequence[str], scope: Scope = EVERYTHING) -> Scores:
         """How much of their titles queries share, `(requests, items in scope)` in 0…1."""
         packaged = super().match(queries, scope.below(len(self.vectors)))
-        return self._put(packaged, self._anew.match(queries), scope)
+        return self._put(packaged, lambda searched: searched.match(queries), scope)
 
     def near(self, vector: NDArray[np.float32], count: int) -> Rows:
-        """Rows of the most similar items, packaged and told anew."""
-        return distinct(super().near(vector, count), self._rows[self._anew.near(vector, count)])
+        """Rows of the most similar items, packaged and told anew; some as they were before."""
+        anew = [rows[searched.near(vector, count)] for rows, searched in self._anew]
+        return distinct(super().near(vector, count), *anew)
 
     def titled(self, query: str, count: int) -> Rows:
-        """Rows of the items whose titles match best, packaged and told anew."""
-        return distinct(super().titled(query, count), self._rows[self._anew.titled(query, count)])
+        """Rows of the items whose titles match best, packaged and told anew; some as they were before."""
+        anew = [rows[searched.titled(query, count)] for rows, searched in self._anew]
+        return distinct(super().titled(query, count), *anew)
 
-    def _put(self, packaged: Scores, anew: Scores, scope: Scope) -> Scores:
+    def _put(self, packaged: Scores, score: Callable[[Searched], Scores], scope: Scope) -> Scores:
         scores = np.zeros((len(packaged), scope.size(self._count)), np.float32)
         scores[:, : packaged.shape[1]] = packaged
-        places = scope.places(self._rows)
-        there = places >= 0
-        scores[:, places[there]] = anew[:, there]
+        for rows, searched in self._anew:
+            places = scope.places(rows)
+            there = places >= 0
+            scores[:, places[there]] = score(searched)[:, there]
         return scores

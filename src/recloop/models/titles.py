@@ -28,15 +28,14 @@ class TitleIndex:
         self, titles: Sequence[str | None], weigh: Callable[[str], np.float32] | None = None
     ) -> None:
         self.weigh = weigh or self._weight
-        places: dict[str, list[int]] = defaultdict(list)
-        for row, title in enumerate(titles):
-            for word in words(title or ""):
-                places[word].append(row)
-        self._places: Mapping[str, Rows] = {word: np.array(rows) for word, rows in places.items()}
-        self._count = len(titles)
-        self._sizes = np.zeros(self._count, np.float32)
-        for word, rows in self._places.items():
-            self._sizes[rows] += self.weigh(word)
+        self._fill([words(title or "") for title in titles])
+
+    @classmethod
+    def of(cls, told: Sequence[set[str]], weigh: Callable[[str], np.float32]) -> "TitleIndex":
+        """Of titles whose `words` are known."""
+        index = cls([], weigh)
+        index._fill(told)
+        return index
 
     def packed(self) -> dict[str, NDArray[Any]]:
         """As arrays."""
@@ -61,6 +60,17 @@ class TitleIndex:
         index._sizes = arrays["sizes"]
         index._count = len(index._sizes)
         return index
+
+    def _fill(self, told: Sequence[set[str]]) -> None:
+        places: dict[str, list[int]] = defaultdict(list)
+        for row, title in enumerate(told):
+            for word in title:
+                places[word].append(row)
+        self._places: Mapping[str, Rows] = {word: np.array(rows) for word, rows in places.items()}
+        self._count = len(told)
+        self._sizes = np.zeros(self._count, np.float32)
+        for word, rows in self._places.items():
+            self._sizes[rows] += self.weigh(word)
 
     def match(self, query: str, scope: Scope = EVERYTHING) -> NDArray[np.float32]:
         """`(items in scope,)` in 0…1: the share of the query times that of the title that they share."""

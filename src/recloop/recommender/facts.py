@@ -1,14 +1,8 @@
-"""What is said of items, as an index: which rows have a category, a value, a number within bounds.
+"""What is said of items now: packaged ones, indexed at load, and what was told since over them."""
 
-Packaged items are indexed once, at load; items told of since stand beside them in an index of their own.
-"""
-
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, isfinite
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -16,118 +10,41 @@ from numpy.typing import NDArray
 
 from recloop import columns as c
 from recloop.data.catalogue import Rows
+from recloop.models.layers import layered
+from recloop.recommender.postings import Bounds, Facts, Index, Postings, Value, readable
 
-Value = str | bool | int | float
 Mask = NDArray[np.bool_]
-# Both ends belong to it; None is open.
-Bounds = tuple[float | None, float | None]
-
-_NOWHERE = np.empty(0, np.int64)
-
-
-class Facts(NamedTuple):
-    """What is said of one item."""
-
-    categories: tuple[str, ...]
-    attributes: Mapping[str, Sequence[Value]]
 
 
 @dataclass(frozen=True)
-class Postings:
-    """An inverted index: the rows of value `v` are `rows[starts[place[v]] : starts[place[v] + 1]]`."""
+class Told:
+    """What was said anew of some items, by row."""
 
-    place: Mapping[str | bool, int]
-    starts: NDArray[np.int64]
-    rows: Rows
+    facts: Mapping[int, Facts]
 
-    @classmethod
-    def of(cls, values: Collection[str | bool], rows: Rows) -> "Postings":
-        """Of pairs of a value and a row."""
-        place: dict[str | bool, int] = {}
-        numbers = (place.setdefault(value, len(place)) for value in values)
-        codes = np.fromiter(numbers, np.int64, len(values))
-        starts = np.cumsum([0, *np.bincount(codes, minlength=len(place))])
-        return cls(place, starts, rows[np.argsort(codes, kind="stable")])
+    def __len__(self) -> int:
+        return len(self.facts)
 
-    def find(self, values: Iterable[str | bool]) -> Rows:
-        """Rows that have one of the values."""
-        places = [self.place[value] for value in values if value in self.place]
-        found = [self.rows[self.starts[place] : self.starts[place + 1]] for place in places]
-        return np.concatenate(found) if found else _NOWHERE
+    def then(self, later: "Told") -> "Told":
+        """Both; of the same row, `later` is true."""
+        return Told({**self.facts, **later.facts})
 
+    @cached_property
+    def rows(self) -> Rows:
+        """In their order, `(len,)`."""
+        return np.fromiter(self.facts, np.int64, len(self.facts))
 
-@dataclass(frozen=True)
-class Numbers:
-    """Numbers in their order, each with its row."""
-
-    values: NDArray[np.float64]
-    rows: Rows
-
-    @classmethod
-    def of(cls, values: Sequence[float], rows: Rows) -> "Numbers":
-        """Of pairs of a number and a row."""
-        order = np.argsort(values, kind="stable")
-        return cls(np.array(values, np.float64)[order], rows[order])
-
-    def between(self, least: float, most: float) -> Rows:
-        """Rows whose number lies there, ends included."""
-        first = np.searchsorted(self.values, least, "left")
-        last = np.searchsorted(self.values, most, "right")
-        return self.rows[first:last]
-
-
-@dataclass(frozen=True)
-class Index:
-    """Categories, and attributes by their name: words and truth values in one, numbers in another."""
-
-    categories: Postings
-    words: Mapping[str, Postings]
-    numbers: Mapping[str, Numbers]
-
-    @classmethod
-    def of(cls, categories: Postings, attributes: Iterable[tuple[int, Facts]]) -> "Index":
-        """`attributes` are read from the facts of each row."""
-        words: dict[str, tuple[list[str | bool], list[int]]] = {}
-        numbers: dict[str, tuple[list[float], list[int]]] = {}
-        for row, facts in attributes:
-            for name, values in facts.attributes.items():
-                for value in values:
-                    if isinstance(value, str | bool):
-                        told, rows = words.setdefault(name, ([], []))
-                        told.append(value)
-                    else:
-                        counted, rows = numbers.setdefault(name, ([], []))
-                        counted.append(float(value))
-                    rows.append(row)
-        return cls(
-            categories,
-            {name: Postings.of(told, np.array(rows)) for name, (told, rows) in words.items()},
-            {name: Numbers.of(told, np.array(rows)) for name, (told, rows) in numbers.items()},
-        )
-
-    def having(self, name: str, values: Sequence[Value]) -> Rows:
-        """Rows whose attribute has one of the values; `1` and `1.0` are one number, and not `true`."""
-        found = [_NOWHERE]
-        if name in self.words:
-            found.append(self.words[name].find(v for v in values if isinstance(v, str | bool)))
-        if name in self.numbers:
-            wanted = [float(v) for v in values if not isinstance(v, str | bool)]
-            found.extend(self.numbers[name].between(number, number) for number in wanted)
-        return np.concatenate(found)
-
-    def within(self, name: str, bounds: Bounds) -> Rows:
-        """Rows whose attribute is a number within bounds."""
-        if name not in self.numbers:
-            return _NOWHERE
-        least, most = bounds
-        return self.numbers[name].between(
-            -inf if least is None else least, inf if most is None else most
-        )
+    @cached_property
+    def index(self) -> Index:
+        """To find rows by what is said of them."""
+        pairs = [(row, own) for row, facts in self.facts.items() for own in facts.categories]
+        rows = np.array([row for row, _ in pairs], np.int64)
+        return Index.of(Postings.of([own for _, own in pairs], rows), self.facts.items())
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is said of `size` items: the packaged ones, but for those told anew, by row.
+    """What is said of `size` items: the packaged ones, but for those told anew, newest last.
 
     `listed` are the packaged categories, a list for each row.
     """
@@ -135,7 +52,7 @@ class Known:
     size: int
     listed: pl.Series
     packaged: Index
-    told: Mapping[int, Facts]
+    told: Sequence[Told] = ()
 
     @classmethod
     def of(cls, items: pl.DataFrame) -> "Known":
@@ -148,25 +65,29 @@ class Known:
         )
         attributes = enumerate(items[c.ATTRIBUTES].to_list())
         read = ((row, Facts((), readable(told))) for row, told in attributes if told is not None)
-        return cls(len(items), listed, Index.of(postings, read), {})
+        return cls(len(items), listed, Index.of(postings, read))
 
-    def changed(self, told: Mapping[int, Facts], size: int) -> "Known":
+    def changed(self, facts: Mapping[int, Facts], size: int) -> "Known":
         """The same, but for these rows, of `size` items."""
-        return Known(size, self.listed, self.packaged, {**self.told, **told})
+        told = layered(self.told, Told(facts))
+        told[-1].index  # noqa: B018 - made here, so that no request has to
+        return Known(size, self.listed, self.packaged, told)
 
     def categories(self, row: int) -> Sequence[str]:
         """Of one item."""
-        told = self.told.get(row)
-        own: Sequence[str] = self.listed[row].to_list() if told is None else told.categories
+        for told in reversed(self.told):
+            if row in told.facts:
+                return told.facts[row].categories
+        own: Sequence[str] = self.listed[row].to_list()
         return own
 
     def mask(self, find: Callable[[Index], Rows]) -> Mask:
         """`(items,)`: where `find` says so, in what is said now."""
         found = np.zeros(self.size, np.bool_)
         found[find(self.packaged)] = True
-        if self.told:
-            found[self._rows] = False
-            found[find(self._anew)] = True
+        for told in self.told:
+            found[told.rows] = False
+            found[find(told.index)] = True
         return found
 
     def in_categories(self, categories: Iterable[str]) -> Mask:
@@ -181,31 +102,3 @@ class Known:
     def within(self, name: str, bounds: Bounds) -> Mask:
         """`(items,)`: an attribute that is a number within bounds."""
         return self.mask(lambda index: index.within(name, bounds))
-
-    @cached_property
-    def _rows(self) -> Rows:
-        return np.fromiter(self.told, np.int64, len(self.told))
-
-    @cached_property
-    def _anew(self) -> Index:
-        pairs = [(row, own) for row, facts in self.told.items() for own in facts.categories]
-        rows = np.array([row for row, _ in pairs], np.int64)
-        return Index.of(Postings.of([own for _, own in pairs], rows), self.told.items())
-
-
-def readable(attributes: str | None) -> dict[str, list[Value]]:
-    """The values of each attribute in a JSON object; empty where it is none. Nested objects say nothing."""
-    try:
-        told = json.loads(attributes or "{}")
-    except ValueError:
-        return {}
-    if not isinstance(told, dict):
-        return {}
-    lists = {name: told if isinstance(told, list) else [told] for name, told in told.items()}
-    return {name: [value for value in values if _plain(value)] for name, values in lists.items()}
-
-
-def _plain(value: object) -> bool:
-    if isinstance(value, str | bool):
-        return True
-    return isinstance(value, int | float) and abs(value) < 2**1000 and isfinite(value)

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from recloop.data.catalogue import Catalogue
-from recloop.recommender.facts import Bounds, Mask, Value
+from recloop.recommender.facts import Mask
 from recloop.recommender.offer import Offer, utc
+from recloop.recommender.postings import Bounds, Value
 
 Dates = tuple[datetime | None, datetime | None]
 

@@ -5,7 +5,7 @@ encoder, which takes milliseconds each and is left to whoever calls `read`; a ne
 been read, and a known one whose text has changed keeps its old text until then.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -13,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recloop import columns as c
-from recloop.data.catalogue import texts
+from recloop.data.catalogue import Rows, texts
 from recloop.data.live import LiveItem, frame
 from recloop.models.grown import GrownBlend
-from recloop.models.newcomers import IndexedNeighbourhood, Nearest, Neighbourhood
-from recloop.models.searched import Changes, SearchedAnew
+from recloop.models.neighbourhood import IndexedNeighbourhood, Nearest, Neighbourhood, joined
+from recloop.models.searched import Changes
+from recloop.models.titles import words
 from recloop.recommender.recommender import Recommender
+
+# A title, and the text that the encoder reads: all that reading an item depends on.
+Words = tuple[str | None, str]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Told:
     text: str
 
     @property
-    def words(self) -> tuple[str | None, str]:
+    def words(self) -> Words:
         """All that reading it depends on."""
         return self.item.title, self.text
 
@@ -38,7 +42,7 @@ class Told:
 class Reading:
     """A text that was read: its vector `(width,)`, and the known items nearest to it, one row of them."""
 
-    words: tuple[str | None, str]
+    words: Words
     vector: NDArray[np.float32]
     nearest: Nearest
 
@@ -47,8 +51,8 @@ class Reading:
 class Overlay:
     """`recommender` answers; `pending` waits to be read. Immutable: every change makes another one.
 
-    `sequence` is that of the last change taken. `base` is the model as packaged, `readings` are by item id,
-    those of items that it does not have among them.
+    `sequence` is that of the last change taken. `base` is the model as packaged, `read_words` is what was
+    read, by item id; `nearest` are those of the items that the package does not have.
     """
 
     base: Recommender
@@ -56,7 +60,8 @@ class Overlay:
     neighbourhood: Callable[[], Neighbourhood | IndexedNeighbourhood]
     sequence: int
     pending: Mapping[str, Told]
-    readings: Mapping[str, Reading]
+    read_words: Mapping[str, Words]
+    nearest: Nearest | None = None
 
     @classmethod
     def over(cls, base: Recommender) -> "Overlay":
@@ -75,27 +80,34 @@ class Overlay:
         changed = _ids(items)
         pending = {key: told for key, told in self.pending.items() if key not in changed}
         present = [item for item in items if not item.deleted]
-        words = self._words(present)
+        known = self._words(present)
         texts = self.base.query.describe(frame(present))
         for told in map(Told, present, texts):
-            if words.get(told.item.item_id) != told.words:
+            if known.get(told.item.item_id) != told.words:
                 pending[told.item.item_id] = told
         return replace(self, recommender=recommender, sequence=sequence, pending=pending)
 
-    def read(self) -> Iterator[tuple[str, Reading]]:
-        """Read what is pending, one by one as they are asked for. Slow, and changes nothing."""
+    def read(self, enough: Callable[[], bool] = lambda: False) -> dict[str, Reading]:
+        """Read what is pending until it is `enough`, one at least. Slow, and changes nothing.
+
+        One text after the other: in int8, what else is in a batch changes how a text is rounded.
+        """
+        vectors: dict[str, NDArray[np.float32]] = {}
         for key, told in self.pending.items():
-            vector = self.base.query.encoder.passage(told.text)
-            nearest = self.neighbourhood().nearest(vector[None])
-            yield key, Reading(told.words, vector, nearest)
+            vectors[key] = self.base.query.encoder.passage(told.text)
+            if enough():
+                break
+        if not vectors:
+            return {}
+        nearest = self.neighbourhood().nearest(np.stack(list(vectors.values())))
+        return {
+            key: Reading(self.pending[key].words, vector, nearest.of(number))
+            for number, (key, vector) in enumerate(vectors.items())
+        }
 
     def with_readings(self, readings: Mapping[str, Reading]) -> "Overlay":
         """Once these have been read; what has changed in between waits to be read again."""
-        fresh = {
-            key: reading
-            for key, reading in readings.items()
-            if key in self.pending and self.pending[key].words == reading.words
-        }
+        fresh = {key: each for key, each in readings.items() if self._awaits(key, each.words)}
         if not fresh:
             return self
         items = [self.pending[key].item for key in fresh]
@@ -103,35 +115,55 @@ class Overlay:
         new = [item for item in items if item.item_id not in catalogue]
         if new:
             catalogue = catalogue.grown(frame(new))
-        read = {**self.readings, **fresh}
-        rows = catalogue.rows(read)
-        changes = Changes(
-            len(catalogue),
-            rows,
-            np.stack([reading.vector for reading in read.values()]),
-            [reading.words[0] for reading in read.values()],
-        )
-        added = [read[key].nearest for key in catalogue.ids[len(self.base.catalogue) :]]
-        told, reranker = frame(items), self.recommender.reranker
-        rows_told = catalogue.rows(_ids(items))
+        rows, told = catalogue.rows(fresh), frame(items)
+        nearest, reranker = self._nearest(rows, fresh.values()), self.recommender.reranker
+        searched = self.recommender.query.searched.anew(len(catalogue), self._changes(rows, fresh))
         recommender = self.recommender.over(
             catalogue=catalogue,
-            blend=GrownBlend(self.base.blend, _joined(added)) if added else self.base.blend,
-            query=self.base.query.over(SearchedAnew(self.base.query.searched, changes)),
-            offer=self.recommender.offer.changed(rows_told, items),
-            reranker=reranker and reranker.over(rows_told, told[c.TITLE].to_list(), texts(told)),
+            blend=GrownBlend(self.base.blend, nearest) if nearest else self.base.blend,
+            query=self.base.query.over(searched),
+            offer=self.recommender.offer.changed(rows, items),
+            reranker=reranker and reranker.over(rows, told[c.TITLE].to_list(), texts(told)),
         )
-        pending = {key: told for key, told in self.pending.items() if key not in fresh}
-        return replace(self, recommender=recommender, pending=pending, readings=read)
+        return replace(
+            self,
+            recommender=recommender,
+            pending={key: told for key, told in self.pending.items() if key not in fresh},
+            read_words={**self.read_words, **{key: each.words for key, each in fresh.items()}},
+            nearest=nearest,
+        )
 
-    def _words(self, items: Sequence[LiveItem]) -> dict[str, tuple[str | None, str]]:
+    def _awaits(self, key: str, words: Words) -> bool:
+        return key in self.pending and self.pending[key].words == words
+
+    def _changes(self, rows: Rows, fresh: Mapping[str, Reading]) -> Changes:
+        """What queries meet in these rows from now on."""
+        return Changes(
+            rows,
+            np.stack([reading.vector for reading in fresh.values()]),
+            [words(reading.words[0] or "") for reading in fresh.values()],
+            self.base.query.searched.titles.weigh,
+        )
+
+    def _nearest(self, rows: Rows, fresh: Iterable[Reading]) -> Nearest | None:
+        """Of all items that the package does not have, with what was read in these rows."""
+        numbers = rows - len(self.base.catalogue)
+        added = [
+            reading.nearest for reading, number in zip(fresh, numbers, strict=True) if number >= 0
+        ]
+        if not added:
+            return self.nearest
+        told = joined(added)
+        return self.nearest.told(numbers[numbers >= 0], told) if self.nearest else told
+
+    def _words(self, items: Sequence[LiveItem]) -> dict[str, Words]:
         """What is served of those items that are there: their titles, and their texts as they were read."""
         base = self.base
         packaged = base.catalogue.items[base.catalogue.rows(_ids(items))]
         described = zip(packaged[c.TITLE], base.query.describe(packaged), strict=True)
-        words = dict(zip(packaged[c.ITEM], described, strict=True))
-        read = {key: self.readings[key].words for key in _ids(items) if key in self.readings}
-        return words | read
+        served = dict(zip(packaged[c.ITEM], described, strict=True))
+        read = {key: self.read_words[key] for key in _ids(items) if key in self.read_words}
+        return served | read
 
 
 def _neighbourhood(base: Recommender) -> Neighbourhood | IndexedNeighbourhood:
@@ -145,10 +177,3 @@ def _neighbourhood(base: Recommender) -> Neighbourhood | IndexedNeighbourhood:
 def _ids(items: Iterable[LiveItem]) -> dict[str, None]:
     """As a set in their order."""
     return dict.fromkeys(item.item_id for item in items)
-
-
-def _joined(nearest: Sequence[Nearest]) -> Nearest:
-    return Nearest(
-        np.concatenate([each.rows for each in nearest]),
-        np.concatenate([each.weights for each in nearest]),
-    )

@@ -13,7 +13,8 @@ from recloop import columns as c
 from recloop.data.catalogue import Rows
 from recloop.data.live import LiveItem, frame
 from recloop.models.scope import EVERYTHING, Scope
-from recloop.recommender.facts import Facts, Known, Mask, readable
+from recloop.recommender.facts import Known, Mask
+from recloop.recommender.postings import Facts, readable
 
 _ALWAYS = np.datetime64("0001-01-01", "us")
 _NEVER = np.datetime64("9999-12-31", "us")

@@ -14,8 +14,9 @@ from recloop.config import Settings
 from recloop.data.catalogue import Catalogue
 from recloop.models.scope import EVERYTHING, Scope
 from recloop.models.scorer import Scores
-from recloop.recommender.facts import Mask, Value
+from recloop.recommender.facts import Mask
 from recloop.recommender.offer import Offer
+from recloop.recommender.postings import Value
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 

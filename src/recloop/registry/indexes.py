@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from recloop.models.newcomers import IndexedNeighbourhood, Nearest
+from recloop.models.neighbourhood import IndexedNeighbourhood, Nearest
 from recloop.models.sketch import Sketch
 from recloop.models.titles import TitleIndex
 from recloop.models.vector_index import COSINE, PRODUCT, VectorIndex

@@ -124,9 +124,5 @@ class LiveModel:
 
 def _some(overlay: Overlay) -> dict[str, Reading]:
     """As many as can be read in a moment, one at least."""
-    end, readings = time.monotonic() + _READ_SECONDS, {}
-    for key, reading in overlay.read():
-        readings[key] = reading
-        if time.monotonic() >= end:
-            break
-    return readings
+    end = time.monotonic() + _READ_SECONDS
+    return overlay.read(lambda: time.monotonic() >= end)
