@@ -14,6 +14,7 @@ from flows.processes import Children, answers, free_port
 from flows.server import PrefectServer
 from flows.shell import CHECKOUT
 from recloop.config import Home
+from recloop.serving.security import SecurityConfig
 from recloop.store.events import EventStore
 from recloop.store.naming import open_door
 
@@ -65,9 +66,10 @@ class System:
         """The one system of this name in a home, nothing of it started yet.
 
         Raises:
-            SystemRunningError, PortTakenError, ConfigError, NamingError: the key for pseudonyms.
+            SystemRunningError, PortTakenError, NamingError: the key for pseudonyms.
+            ConfigError: who may ask the service, or that key.
         """
-        _check_key(home)
+        _check_protection(home)
         home.root.mkdir(parents=True, exist_ok=True)
         with home.root.joinpath(f"{name}.lock").open("w") as lock:
             try:
@@ -134,8 +136,9 @@ class System:
         }
 
 
-def _check_key(home: Home) -> None:
+def _check_protection(home: Home) -> None:
     """Told at once, and not by a service that does not come up."""
+    SecurityConfig.from_environment()
     store = EventStore.of(home)
     try:
         open_door(store)

@@ -15,11 +15,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from recloop.serving.api import (
-    ErrorResponse,
     EventIn,
     EventsRequest,
     EventsResponse,
-    Problem,
     RecommendRequest,
     RecommendResponse,
 )
@@ -33,6 +31,7 @@ from recloop.serving.catalogue_api import (
     SimilarResponse,
 )
 from recloop.serving.privacy_api import Export, Receipt
+from recloop.serving.problems import ErrorResponse, Problem
 
 Answer = TypeVar("Answer", bound=BaseModel)
 

@@ -18,7 +18,6 @@ from recloop.logs import blame, get_log
 from recloop.recommender.arms import UnknownArmError
 from recloop.recommender.recommender import UnknownItemError
 from recloop.serving.api import (
-    ErrorResponse,
     EventsRequest,
     EventsResponse,
     RecommendedItem,
@@ -32,6 +31,7 @@ from recloop.serving.items import routes
 from recloop.serving.metrics import exposition, metrics
 from recloop.serving.page import docs_page
 from recloop.serving.privacy import privacy_routes
+from recloop.serving.problems import ErrorResponse
 from recloop.serving.problems import error_answer as _error
 from recloop.serving.security import GuardedApi, SecurityConfig
 from recloop.serving.situation import NoModelError

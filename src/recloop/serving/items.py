@@ -9,7 +9,6 @@ from recloop.data.pseudonyms import IDS, Pseudonyms
 from recloop.models.blend import trend
 from recloop.recommender.request import RankedItem, Request
 from recloop.recommender.state import UserState
-from recloop.serving.api import ErrorResponse
 from recloop.serving.catalogue_api import (
     DeletedResponse,
     ItemsRequest,
@@ -23,6 +22,7 @@ from recloop.serving.door import known
 from recloop.serving.engine import Engine
 from recloop.serving.live import Serving
 from recloop.serving.metrics import metrics
+from recloop.serving.problems import ErrorResponse
 from recloop.serving.wishes import Id
 
 ItemId = Annotated[Id, Path()]

@@ -2,10 +2,28 @@
 
 from collections.abc import Mapping
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from recloop.serving.api import ErrorResponse, Problem
 from recloop.serving.envelope import current_request_id
+
+
+class Problem(BaseModel):
+    """One error: a code for machines, a sentence for people, and where in the request it lies.
+
+    `request_id`: what the answer's X-Request-ID says, by which the service's logs find it.
+    """
+
+    code: str
+    message: str
+    details: list[str] = []
+    request_id: str | None = None
+
+
+class ErrorResponse(BaseModel):
+    """The body of every answer with a status of 400 and above."""
+
+    error: Problem
 
 
 def error_answer(
