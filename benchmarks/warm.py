@@ -3,7 +3,8 @@
 `python benchmarks/warm.py DIR --seed 1 --seed 2` takes a folder of `recloop evaluate`. The champion is
 trained on everything before its validation part, which is the last tenth of what the challengers know.
 Both answer the test requests; the forgetting check asks, of users who were not there in that tenth,
-for the last item that the champion had learned from them, with what came before as history.
+for the last item that the champion had learned from them, with what came before as history. Seconds
+are those of the processor: what else runs on the machine does not count.
 """
 
 import time
