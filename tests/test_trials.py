@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from recloop.cli import app
 from recloop.data.trail import flat_signals
 from recloop.models.logit import Choices, fit_logit
-from recloop.models.low_rank import IalsConfig, fit_ials
+from recloop.models.low_rank import Fixed, IalsConfig, fit_ials
 from recloop.models.repeat import Repeat
 from recloop.models.trend import Trend
 from recloop.trials.folder import FolderError, read_folder
@@ -241,6 +241,21 @@ def test_ials_finds_the_two_tastes() -> None:
     assert scores[0, 2] > scores[0, 3:].max()
     assert scores[1, [3, 5]].min() > scores[1, :3].max()
     assert (scores[2] == 0).all()
+
+
+@pytest.mark.parametrize("met", [1, 4, 5, 30], ids=lambda met: f"{met} of 40")
+def test_who_met_few_is_solved_for_as_who_met_many(met: int) -> None:
+    """The vector is where the gradient of the weighted squares is zero, whichever way it was found."""
+    rng = np.random.default_rng(met)
+    config, factors = IalsConfig(dim=8), rng.normal(size=(40, 8)).astype(np.float32)
+    weights = np.zeros(40, np.float32)
+    weights[rng.choice(40, met, replace=False)] = rng.uniform(0.5, 2, met)
+    fixed = Fixed(factors, config)
+    (found,) = fixed.explain(sparse.csr_matrix(weights[None]))
+    every = config.unobserved * factors.T @ (factors @ found)
+    ridge = config.l2 * (weights.sum() + config.unobserved * 40) * found
+    pulled = factors.T @ (weights * (factors @ found - 1)) + every + ridge
+    assert pulled == pytest.approx(np.zeros(8), abs=1e-4)
 
 
 def test_a_trend_knows_nothing_of_later() -> None:

@@ -5,6 +5,7 @@ iALS (Hu, Koren & Volinsky 2008) with regularisation that grows with the number 
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,64 @@ class IalsConfig(Settings):
     seed: int = 42
 
 
+class Fixed:
+    """Factors `(columns, dim)` that are held, while vectors are solved for that explain weights of them."""
+
+    def __init__(self, factors: Factors, config: IalsConfig) -> None:
+        self.factors = factors
+        self.config = config
+        # What all columns, met or not, ask of a vector.
+        self._everything: Factors = config.unobserved * (factors.T @ factors)
+
+    def explain(self, matrix: sparse.csr_matrix) -> Factors:
+        """`(rows, dim)`: the vector of each row that explains it best, zeros for an empty row."""
+        dim, sizes = self.factors.shape[1], np.diff(matrix.indptr)
+        solved = np.zeros((matrix.shape[0], dim), np.float32)
+        order = np.argsort(sizes, kind="stable")
+        order = order[sizes[order] > 0]
+        start = 0
+        while start < len(order):
+            at_most = max(1, _CELLS // (dim * int(sizes[order[min(start + 1023, len(order) - 1)]])))
+            rows = order[start : start + min(1024, at_most)]
+            columns, weights = _padded(matrix, rows, sizes[rows])
+            few = 2 * columns.shape[1] <= dim
+            solved[rows] = (self._by_few if few else self.explained)(columns, weights)
+            start += len(rows)
+        return solved
+
+    def explained(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> Factors:
+        """`(rows, dim)`, of columns and their weights `(rows, longest)`; a weight of 0 says nothing."""
+        chosen = self.factors[columns]
+        weighted = chosen * weights[:, :, None]
+        gram: Factors = weighted.transpose(0, 2, 1) @ chosen + self._everything
+        _add_to_diagonals(gram, self._ridge(weights))
+        found: Factors = np.linalg.solve(gram, weighted.sum(1)[:, :, None])[:, :, 0]
+        return found
+
+    def _by_few(self, columns: NDArray[np.int64], weights: NDArray[np.float32]) -> Factors:
+        """The same, by a system as large as the columns are many (Woodbury 1950)."""
+        turn, asked, factors = self._axes
+        chosen = factors[columns]
+        scaled = chosen / (asked + self._ridge(weights))[:, None, :]
+        system: Factors = weights[:, :, None] * (scaled @ chosen.transpose(0, 2, 1))
+        _add_to_diagonals(system, np.ones((1, 1), np.float32))
+        shares = np.linalg.solve(system, weights[:, :, None])
+        found: Factors = (scaled.transpose(0, 2, 1) @ shares)[:, :, 0] @ turn.T
+        return found
+
+    @cached_property
+    def _axes(self) -> tuple[Factors, Factors, Factors]:
+        """The axes of what all columns ask `(dim, dim)`, how much along each, the factors along them."""
+        asked, turn = np.linalg.eigh(self._everything)
+        return turn, np.maximum(asked, 0), self.factors @ turn
+
+    def _ridge(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`(rows, 1)`: how strongly each vector is pulled to zero."""
+        unmet = self.config.unobserved * len(self.factors)
+        ridge: NDArray[np.float32] = self.config.l2 * (weights.sum(1, keepdims=True) + unmet)
+        return ridge
+
+
 class LowRank:
     """`score = solved user vector · item factors`; items outside training have a zero vector.
 
@@ -40,7 +99,7 @@ class LowRank:
         self.factors = factors
         self.config = config
         self.decay = decay
-        self._everything = _weigh_all(factors, config)
+        self._fixed = Fixed(factors, config)
 
     def score(self, histories: Sequence[History], scope: Scope = EVERYTHING) -> Scores:
         return products(self.users(histories), self.factors, scope)
@@ -51,9 +110,7 @@ class LowRank:
         for row, history in enumerate(histories):
             steps, weights = fading(history, self.decay)
             if len(steps):
-                users[row] = _explained(
-                    steps[None], weights[None], self.factors, self._everything, self.config
-                )
+                users[row] = self._fixed.explained(steps[None], weights[None])
         return users
 
 
@@ -64,52 +121,15 @@ def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig, decay: float) -> Low
     items = rng.normal(0, scale, (matrix.shape[1], config.dim)).astype(np.float32)
     rows, columns = matrix.tocsr(), matrix.T.tocsr()
     for _ in range(config.rounds):
-        users = _solve(rows, items, _weigh_all(items, config), config)
-        items = _solve(columns, users, _weigh_all(users, config), config)
+        users = Fixed(items, config).explain(rows)
+        items = Fixed(users, config).explain(columns)
     return LowRank(items, config, decay)
 
 
-def _weigh_all(fixed: Factors, config: IalsConfig) -> Factors:
-    """`(dim, dim)`: what all columns, met or not, ask of a vector."""
-    everything: Factors = config.unobserved * (fixed.T @ fixed)
-    return everything
-
-
-def _solve(
-    matrix: sparse.csr_matrix, fixed: Factors, everything: Factors, config: IalsConfig
-) -> Factors:
-    """The vector of each row that explains it best, given the `fixed` factors of its columns."""
-    count, dim = matrix.shape[0], fixed.shape[1]
-    solved = np.zeros((count, dim), np.float32)
-    sizes = np.diff(matrix.indptr)
-    order = np.argsort(sizes, kind="stable")
-    order = order[sizes[order] > 0]
-    start = 0
-    while start < len(order):
-        at_most = max(1, _CELLS // (dim * int(sizes[order[min(start + 1023, len(order) - 1)]])))
-        rows = order[start : start + min(1024, at_most)]
-        columns, weights = _padded(matrix, rows, sizes[rows])
-        solved[rows] = _explained(columns, weights, fixed, everything, config)
-        start += len(rows)
-    return solved
-
-
-def _explained(
-    columns: NDArray[np.int64],
-    weights: NDArray[np.float32],
-    fixed: Factors,
-    everything: Factors,
-    config: IalsConfig,
-) -> Factors:
-    """`(rows, dim)`, of columns and their weights `(rows, longest)`; a weight of 0 says nothing."""
-    chosen = fixed[columns]
-    weighted = chosen * weights[:, :, None]
-    gram = weighted.transpose(0, 2, 1) @ chosen + everything
-    ridge = config.l2 * (weights.sum(1) + config.unobserved * len(fixed))
-    diagonals = gram.reshape(len(gram), -1)[:, :: gram.shape[1] + 1]
-    diagonals += ridge[:, None]
-    found: Factors = np.linalg.solve(gram, weighted.sum(1)[:, :, None])[:, :, 0]
-    return found
+def _add_to_diagonals(matrices: Factors, added: NDArray[np.float32]) -> None:
+    """In place, to each of `(rows, n, n)`; `added` is `(rows, 1)`, or `(1, 1)` for all."""
+    diagonals = matrices.reshape(len(matrices), -1)[:, :: matrices.shape[1] + 1]
+    diagonals += added
 
 
 def _padded(
