@@ -60,7 +60,7 @@ class Fixed:
         """`(rows, dim)`, of columns and their weights `(rows, longest)`; a weight of 0 says nothing."""
         chosen = self.factors[columns]
         weighted = chosen * weights[:, :, None]
-        gram: Factors = weighted.transpose(0, 2, 1) @ chosen + self._everything
+        gram = weighted.transpose(0, 2, 1) @ chosen + self._everything
         _add_to_diagonals(gram, self._ridge(weights))
         found: Factors = np.linalg.solve(gram, weighted.sum(1)[:, :, None])[:, :, 0]
         return found
@@ -70,7 +70,7 @@ class Fixed:
         turn, asked, factors = self._axes
         chosen = factors[columns]
         scaled = chosen / (asked + self._ridge(weights))[:, None, :]
-        system: Factors = weights[:, :, None] * (scaled @ chosen.transpose(0, 2, 1))
+        system = weights[:, :, None] * (scaled @ chosen.transpose(0, 2, 1))
         _add_to_diagonals(system, np.ones((1, 1), np.float32))
         shares = np.linalg.solve(system, weights[:, :, None])
         found: Factors = (scaled.transpose(0, 2, 1) @ shares)[:, :, 0] @ turn.T
@@ -126,7 +126,7 @@ def fit_ials(matrix: sparse.csr_matrix, config: IalsConfig, decay: float) -> Low
     return LowRank(items, config, decay)
 
 
-def _add_to_diagonals(matrices: Factors, added: NDArray[np.float32]) -> None:
+def _add_to_diagonals(matrices: NDArray[np.floating], added: NDArray[np.floating]) -> None:
     """In place, to each of `(rows, n, n)`; `added` is `(rows, 1)`, or `(1, 1)` for all."""
     diagonals = matrices.reshape(len(matrices), -1)[:, :: matrices.shape[1] + 1]
     diagonals += added
