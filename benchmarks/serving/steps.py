@@ -9,7 +9,7 @@ from load import Call, offer, summary
 
 # One after another, so that nobody waits for somebody else; and what a small shop has at its busiest.
 CALM_RATE, KNOWN_RATE = 5, 100
-RATES = (250, 500, 750, 1000, 1500, 2000)
+RATES = (250, 400, 500, 750, 1000, 1500, 2000)
 P99_MS = 25.0
 WARM_UP_SECONDS = 5.0
 # Fewer than that many of a thousand may fail at a rate that is held.
