@@ -50,6 +50,20 @@ def test_no_figure_is_there_that_was_not_measured() -> None:
     assert claimed <= measured
 
 
+def test_every_latency_comes_from_the_results() -> None:
+    served = json.loads(RESULTS.joinpath("serving.json").read_text(encoding="utf-8"))
+    steps, peak = served["steps"], served["steps"]["peak"]
+    held = next(tried for tried in peak["tried"] if tried["rate"] == peak["held"])
+    told = [steps["known"], steps["queries"], steps["mixed"], held, served["ranked"]["calm"]]
+    rows = [f"| {each['rate']:g} | {each['p50_ms']} | {each['p99_ms']} |" for each in told]
+    table = README.split("`make bench-serving`")[1].split("\n\n")[0]
+    assert [row for row in rows if row not in table] == []
+    assert sum(each["errors"] for each in [*told, *peak["tried"]]) == 0
+    assert f"500/s was too much (p99 {peak['tried'][-1]['p99_ms']} ms)" in README
+    assert f"{max(each['rss'] for each in served['memory_mb'])} MB" in README
+    assert f"{served['seconds_until_ready']:.1f} s" in README
+
+
 def test_the_commands_and_files_that_it_names_exist() -> None:
     targets = re.findall(r"^([a-z]+):", Path("Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert set(re.findall(r"`make ([a-z]+)`", README)) <= set(targets)
