@@ -15,6 +15,7 @@ from recloop.registry.manifest import PAYLOAD, Lineage
 from recloop.registry.store import Registry
 from recloop.serving.app import MAX_BODY_BYTES, create_app
 from recloop.serving.engine import Engine
+from recloop.serving.paths import PAGES
 from recloop.store.events import EventStore
 
 LINEAGE = Lineage(
@@ -269,3 +270,8 @@ def test_a_refused_model_is_tried_again_when_it_is_promoted_again(
     registry.promote("v2", [])
     engine.refresh()
     assert recommend(client)["model_version"] == "v2"
+
+
+def test_the_service_lets_through_every_page_of_the_api(engine) -> None:
+    paths = {getattr(route, "path", "") for route in create_app(lambda: engine).routes}
+    assert {path for path in paths if not path.startswith("/v1/")} == set(PAGES)

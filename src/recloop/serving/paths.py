@@ -1,4 +1,4 @@
-"""Refuses paths that no router would match, before one is asked."""
+"""Paths: the pages of the API, and those refused that no router would match."""
 
 import re
 
@@ -6,6 +6,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop.serving.problems import error_answer
 
+# What the API has beside all that is below /v1.
+PAGES = ("/", "/docs", "/openapi.json", "/metrics")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 

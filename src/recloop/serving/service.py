@@ -8,10 +8,12 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 import bentoml
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from recloop.serving.envelope import Envelope
-from recloop.serving.paths import PlainPaths
+from recloop.serving.paths import PAGES, PlainPaths
 
 if TYPE_CHECKING:
     from recloop.serving.running import Running
@@ -19,14 +21,20 @@ if TYPE_CHECKING:
 _running: list["Running"] = []
 
 
-async def api(scope: Scope, receive: Receive, send: Send) -> None:
+class Api:
     """The API of this worker."""
-    await _running[-1].app(scope, receive, send)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _running[-1].app(scope, receive, send)
 
 
 async def everything(scope: Scope, receive: Receive, send: Send) -> None:
     """The API also where it has no route, so that its own answer says so and not BentoML's."""
-    await api({**scope, "root_path": ""}, receive, send)
+    await Api()({**scope, "root_path": ""}, receive, send)
+
+
+# Whatever else is not below /v1 is BentoML's.
+pages = Starlette(routes=[Route(path, Api()) for path in PAGES])
 
 
 # BentoML's own access log, metrics and traces name paths, in which ids stand; ours name routes. They
@@ -41,7 +49,7 @@ async def everything(scope: Scope, receive: Receive, send: Send) -> None:
     tracing={"excluded_urls": ".*"},
 )
 @bentoml.asgi_app(everything, path="/v1", name="v1")
-@bentoml.asgi_app(api, path="/", name="api")
+@bentoml.asgi_app(pages, path="/", name="api")
 class RecloopService:
     """Recommendations over HTTP."""
 
