@@ -273,5 +273,5 @@ def test_a_refused_model_is_tried_again_when_it_is_promoted_again(
 
 
 def test_the_service_lets_through_every_page_of_the_api(engine) -> None:
-    paths = {getattr(route, "path", "") for route in create_app(lambda: engine).routes}
+    paths = {route.path for route in create_app(lambda: engine).routes if hasattr(route, "path")}
     assert {path for path in paths if not path.startswith("/v1/")} == set(PAGES)
