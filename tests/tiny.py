@@ -100,16 +100,25 @@ def payload() -> Payload:
 
 def with_ranker() -> Payload:
     """The same model with a ranker that finds all candidates alike."""
-    tokens = ["batch", "tokens"]
-    read = helper.make_tensor_value_info("input_ids", TensorProto.INT64, tokens)
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, tokens)
-    first = helper.make_node("Cast", ["input_ids"], ["logits"], to=TensorProto.FLOAT)
+    shapes = {
+        **{key: ["sheets", "length"] for key in ("tokens", "segments", "places")},
+        "ends": ["pairs"],
+    }
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, shape)
+        for name, shape in shapes.items()
+    ]
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["pairs"])
+    nodes = [
+        helper.make_node("Cast", ["ends"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["numbers", "numbers"], ["logits"]),
+    ]
     card = RankerCard(weight=100.0, depth=3, shown=2, max_tokens=24)
-    return payload().with_ranker(card, _model(first, [read], [logits], []), tokenizer())
+    return payload().with_ranker(card, _model(nodes, inputs, [logits], []), tokenizer())
 
 
-def _model(node: onnx.NodeProto, inputs: list, outputs: list, constants: list) -> bytes:
-    graph = helper.make_graph([node], "tiny", inputs, outputs, constants)
+def _model(nodes: list[onnx.NodeProto], inputs: list, outputs: list, constants: list) -> bytes:
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
     opset = helper.make_opsetid("", 18)
     return helper.make_model(graph, opset_imports=[opset], ir_version=10).SerializeToString()
 
@@ -121,7 +130,7 @@ def identity_tower(dim: int) -> bytes:
     shape = ["batch", "length", WIDTH]
     signals = helper.make_tensor_value_info("signals", TensorProto.INT64, shape)
     node = helper.make_node("Identity", ["history"], ["users"])
-    return _model(node, [history, signals], [users], [])
+    return _model([node], [history, signals], [users], [])
 
 
 def constant_encoder(direction: list[float]) -> bytes:
@@ -134,7 +143,8 @@ def constant_encoder(direction: list[float]) -> bytes:
     shape = [1, len(direction)]
     vectors = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, shape)
     there = helper.make_tensor("there", TensorProto.FLOAT, shape, direction)
-    return _model(helper.make_node("Identity", ["there"], ["vectors"]), inputs, [vectors], [there])
+    node = helper.make_node("Identity", ["there"], ["vectors"])
+    return _model([node], inputs, [vectors], [there])
 
 
 @cache
