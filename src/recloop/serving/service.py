@@ -28,13 +28,16 @@ class Api:
         await _running[-1].app(scope, receive, send)
 
 
+_api = Api()
+
+
 async def everything(scope: Scope, receive: Receive, send: Send) -> None:
     """The API also where it has no route, so that its own answer says so and not BentoML's."""
-    await Api()({**scope, "root_path": ""}, receive, send)
+    await _api({**scope, "root_path": ""}, receive, send)
 
 
 # Whatever else is not below /v1 is BentoML's.
-pages = Starlette(routes=[Route(path, Api()) for path in PAGES])
+pages = Starlette(routes=[Route(path, _api) for path in PAGES])
 
 
 # BentoML's own access log, metrics and traces name paths, in which ids stand; ours name routes. They
