@@ -1,6 +1,7 @@
 """The blend: standardised channels, weighted; new items after them, by what is said of their like."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,21 @@ class BlendWeights(BaseModel):
     activity: dict[int, dict[str, float]] = {}
     newcomers: NewcomerTerms = NewcomerTerms()
 
-    def of(self, name: str, lengths: NDArray[np.int64]) -> Scores:
-        """A channel's weight for histories of these lengths, `(requests, 1)`."""
-        column = np.full((len(lengths), 1), self.channels[name], np.float32)
-        for least, weights in sorted(self.activity.items()):
-            column[lengths >= least] = weights[name]
-        return column
+    def counted(self, lengths: NDArray[np.int64]) -> dict[str, Scores]:
+        """Weights `(requests, 1)` of the channels that count for a history of one of these lengths."""
+        least, table = self._table
+        each = table[:, np.searchsorted(least, lengths, side="right")]
+        weighty = each.any(1).tolist()
+        named = zip(self.channels, each[:, :, None], weighty, strict=True)
+        return {name: weights for name, weights, counts in named if counts}
+
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.int64], Scores]:
+        """Lengths from which weights are others, and `(channels, 1 + lengths)` the weights around them."""
+        least = sorted(self.activity)
+        each = [self.channels, *(self.activity[length] for length in least)]
+        table = [[weights[name] for weights in each] for name in self.channels]
+        return np.array(least, np.int64), np.array(table, np.float32)
 
 
 class Blend:
@@ -71,8 +81,7 @@ class Blend:
 
     def find(self, asked: Asked, count: int) -> Rows:
         """Rows, ascending, of what may be best: `count` by each channel, and new items like these."""
-        lengths = _lengths(asked)
-        counted = [name for name in self.weights.channels if self.weights.of(name, lengths).any()]
+        counted = self.weights.counted(_lengths(asked))
         return self._with_new(
             distinct(*(self.finders[name](asked, count) for name in counted)), count
         )
@@ -134,8 +143,7 @@ def weighed(
 
     `lengths` `(requests,)` are those of the histories.
     """
-    every = {name: weights.of(name, lengths) for name in weights.channels}
-    counted = {name: weight for name, weight in every.items() if weight.any()}
+    counted = weights.counted(lengths)
     if not counted:
         return {}
     # All at once: at a single request, a channel costs less than the calls that standardise it.

@@ -78,15 +78,17 @@ def by_product(users: Channel, items: NDArray[np.floating]) -> Channel:
 
 def last_places(rows: History) -> History:
     """Each item once, where it occurs last."""
-    return rows[last_steps(rows)]
+    steps = last_steps(rows)
+    return rows if len(steps) == len(rows) else rows[steps]
 
 
 def last_steps(rows: History) -> History:
     """The places where each item occurs last, in order."""
-    # Histories are short: a dictionary has them before NumPy has sorted.
-    last = {row: place for place, row in enumerate(rows.tolist())}
-    if len(last) == len(rows):
-        return np.arange(len(rows))
+    # Histories are short: a set has them before NumPy has sorted.
+    each = rows.tolist()
+    if len(set(each)) == len(each):
+        return np.arange(len(each))
+    last = {row: place for place, row in enumerate(each)}
     return np.sort(np.fromiter(last.values(), np.int64, len(last)))
 
 

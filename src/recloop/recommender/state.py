@@ -75,6 +75,8 @@ class UserState:
             for happened in events
             if happened[1] != c.Event.IMPRESSION and happened[0] in catalogue
         ]
+        if not met:
+            return self
         liked = [happened for happened in met if happened[1] in c.POSITIVE_EVENTS]
         rows = catalogue.rows(item for item, _, _ in met)
         hidden = catalogue.rows(item for item, event, _ in met if event == c.Event.HIDE)

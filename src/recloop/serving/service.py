@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from recloop.serving.envelope import Envelope
 from recloop.serving.paths import PAGES, PlainPaths
+from recloop.serving.renewal import Renewal
 
 if TYPE_CHECKING:
     from recloop.serving.running import Running
@@ -75,3 +76,4 @@ class RecloopService:
 # Around BentoML's own pages too; the decorators have made a service of the class.
 cast("Any", RecloopService).add_asgi_middleware(Envelope)
 cast("Any", RecloopService).add_asgi_middleware(PlainPaths)
+cast("Any", RecloopService).add_asgi_middleware(Renewal)
