@@ -42,9 +42,8 @@ class BlendWeights(BaseModel):
         """Weights `(requests, 1)` of the channels that count for a history of one of these lengths."""
         least, table = self._table
         each = table[:, np.searchsorted(least, lengths, side="right")]
-        weighty = each.any(1).tolist()
-        named = zip(self.channels, each[:, :, None], weighty, strict=True)
-        return {name: weights for name, weights, counts in named if counts}
+        named = zip(self.channels, each[:, :, None], np.abs(each).sum(1).tolist(), strict=True)
+        return {name: weights for name, weights, weight in named if weight}
 
     @cached_property
     def _table(self) -> tuple[NDArray[np.int64], Scores]:

@@ -6,9 +6,7 @@ import torch
 from torch.export import Dim
 
 from recloop.models.ranker import Batch, CrossEncoder
-from recloop.models.sight import body_of
-from recloop.models.tuning import merged
-from recloop.training.export import quantised, to_onnx
+from recloop.training.export import backbone_in_full, quantised, to_onnx
 
 _LONGEST = 1 << 16
 
@@ -22,9 +20,7 @@ def export_ranker(model: CrossEncoder) -> bytes:
     if model.config.form != "classification":
         raise ValueError("only the classification form is exported")
     served = copy.deepcopy(model).cpu().eval()
-    served.backbone = merged(served.backbone)
-    # Written out, attention is a third faster in ONNX Runtime than what PyTorch's own is exported as.
-    body_of(served.backbone).set_attn_implementation("eager")
+    served.backbone = backbone_in_full(served.backbone)
     example = served.batch(["a", "b", "b"], ["a", "b", "c"], torch.device("cpu"))
     sheets = {0: Dim("sheets"), 1: Dim("tokens", max=_LONGEST)}
     shapes = (sheets, sheets, sheets, {0: Dim("pairs", max=_LONGEST)})
