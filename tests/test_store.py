@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,16 @@ def test_the_same_event_counts_once(store) -> None:
 def test_twice_in_one_batch_counts_once(store) -> None:
     assert store.append([event("a"), event("a")]) == 1
     assert store.append([]) == 0
+
+
+def test_batches_of_any_size_share_a_few_statements(store) -> None:
+    told = set()
+    sa.event.listen(store.engine, "before_cursor_execute", lambda *args: told.add(args[2]))
+    for size in range(1, 64):
+        assert store.append(event(f"{size}-{number}") for number in range(size)) == size
+    assert len(told) == 6  # of 1, 2, 4, 8, 16 and 32 rows
+    numbers = store.events()["event_id"].to_list()
+    assert numbers[-63:] == [f"63-{number}" for number in range(63)]
 
 
 def test_recent_is_the_newest_by_event_time_oldest_first(store) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from recloop import columns as c
 from recloop.config import Home
 from recloop.store import tables
-from recloop.store.connect import connect, create, insert, is_remote, lock, read_as_one
+from recloop.store.connect import Row, connect, create, insert_new, is_remote, lock, read_as_one
 from recloop.store.erasure import PersonalData, all_erased, drop_late
 from recloop.store.tables import micros
 
@@ -101,7 +101,7 @@ class EventStore:
     def append_new(self, events: Iterable[StoredEvent]) -> set[str]:
         """The same; returns the ids of those that were new."""
         now = micros(datetime.now(UTC))
-        rows: list[dict[str, object]] = [
+        rows: list[Row] = [
             {
                 "event_id": event.event_id,
                 c.USER: event.user_id,
@@ -117,7 +117,7 @@ class EventStore:
             for event in events
         ]
         with self._engine.begin() as connection:
-            return set(_insert(connection, _events, "event_id", rows))
+            return set(insert_new(connection, _events, "event_id", rows))
 
     def newest(self) -> datetime | None:
         """When the event that arrived last happened."""
@@ -129,7 +129,7 @@ class EventStore:
     def append_served(self, lists: Iterable[ServedList]) -> int:
         """Log answers; the same request id twice counts once, one from before an erasure not at all."""
         answers = list(lists)
-        rows: list[dict[str, object]] = [
+        rows: list[Row] = [
             {
                 c.REQUEST: served.request_id,
                 c.USER: served.user_id,
@@ -143,7 +143,7 @@ class EventStore:
             for served in answers
         ]
         with self._engine.begin() as connection:
-            added = len(_insert(connection, _served, c.REQUEST, rows))
+            added = len(insert_new(connection, _served, c.REQUEST, rows))
             return added - drop_late(
                 connection,
                 ((served.request_id, served.user_id, served.erasure) for served in answers),
@@ -208,16 +208,6 @@ class EventStore:
     def close(self) -> None:
         """Close every connection of the pool."""
         self._engine.dispose()
-
-
-def _insert(
-    connection: sa.Connection, table: sa.Table, key: str, rows: list[dict[str, object]]
-) -> list[str]:
-    """The keys of what was new."""
-    if not rows:
-        return []
-    statement = insert(connection, table).on_conflict_do_nothing(index_elements=[key])
-    return list(connection.execute(statement.returning(table.c[key]), rows).scalars())
 
 
 def _all_events(connection: sa.Connection) -> pl.DataFrame:
