@@ -1,7 +1,8 @@
 """A peer as the plainest service of its own: fitted when it starts, FastAPI and uvicorn around it.
 
-`python peer_service.py FOLDER MODEL PORT` runs in the peer's environment, nothing of recloop, with
-`benchmarks/peers` on the path. It answers the requests of `calls.known`: histories as fitted, no events.
+`python peer_service.py FOLDER MODEL PORT WORKERS` runs in the peer's environment, nothing of recloop,
+with `benchmarks/peers` on the path; every worker fits its own. It answers the requests of `calls.known`:
+histories as fitted, no events.
 """
 
 import sys
@@ -133,11 +134,17 @@ def create_app(folder: Path, model: str) -> FastAPI:
     return app
 
 
+def served() -> FastAPI:
+    """Of one worker, as the command line says."""
+    return create_app(Path(sys.argv[1]), sys.argv[2])
+
+
 if __name__ == "__main__":
-    name = sys.argv[2]
     uvicorn.run(
-        create_app(Path(sys.argv[1]), name),
+        "peer_service:served",
+        factory=True,
         port=int(sys.argv[3]),
+        workers=int(sys.argv[4]),
         access_log=False,
         log_level="warning",
     )

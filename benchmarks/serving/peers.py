@@ -1,10 +1,10 @@
 """What peers take as services, under the load that the service was put under.
 
 `python benchmarks/serving/peers.py --out benchmarks/results/serving.json` fits each peer on the
-histories of the packaged model, puts FastAPI and uvicorn around it (peer_service.py, one process), asks
-what `run.py` asks for known users, and adds `peers` to that document: latencies, and ratios to ours
-(above 1 is slower, and for `held` above 1 holds more). They keep no log, read no events and drop no
-expired item: that is what theirs lack, not what they are charged for.
+histories of the packaged model, puts FastAPI and uvicorn around it (peer_service.py, as many workers as
+that document says of ours), asks what `run.py` asks for known users, and adds `peers` to the document:
+latencies, and ratios to ours (above 1 is slower, and for `held` above 1 holds more). They keep no log,
+read no events and drop no expired item: that is what theirs lack, not what they are charged for.
 """
 
 import json
@@ -43,7 +43,7 @@ def main(
     found: dict[str, Any] = document.setdefault("peers", {})
     for name in peer or PEERS:
         python = _environment(name.partition("-")[0], envs or source.root / "peers" / "envs")
-        steps = _measured(name, python, payload, seconds)
+        steps = _measured(name, python, payload, document["workers"], seconds)
         found[name] = {**steps, "ratios": ratios(steps, document["steps"])}
         out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=2))
@@ -56,14 +56,17 @@ def ratios(theirs: dict[str, Any], ours: dict[str, Any]) -> dict[str, float | No
     return {name: round(a / b, 2) if b else None for name, (a, b) in named.items()}
 
 
-def _measured(name: str, python: Path, payload: Payload, seconds: float) -> dict[str, Any]:
+def _measured(
+    name: str, python: Path, payload: Payload, workers: int, seconds: float
+) -> dict[str, Any]:
     calls, port = Calls(payload), free_port(3100, "RECLOOP_PEER_PORT")
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         _write(payload, work)
         children = Children(work / "children.json", work)
-        command = [str(python), str(HERE / "peer_service.py"), folder, name, str(port)]
+        told = [folder, name, str(port), str(workers)]
+        command = [str(python), str(HERE / "peer_service.py"), *told]
         try:
             children.start(name, command, {"PYTHONPATH": str(CHECKOUT / "benchmarks" / "peers")})
             children.wait_until(name, lambda: answers(f"{url}/readyz"), _FIT_SECONDS)
