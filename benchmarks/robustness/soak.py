@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.robustness.servers import Postgres, Replica, packaged, postgres
 from benchmarks.robustness.traffic import Traffic, failures
 from recloop.config import Home
+from recloop.registry.store import Registry
 from recloop.store.events import EventStore
 
 _PARTS = 6
@@ -32,7 +33,9 @@ def soak(
     replica = Replica(home, extra=database.environment if database else {})
     replica.start()
     took: list[float] = []
-    traffic = Traffic(replica.address, rate, lambda _path, _outcome, each: took.append(each))
+    traffic = Traffic(
+        replica.address, rate, lambda _path, _outcome, each: took.append(each), _films(home)
+    )
     memory, rows, seen = [replica.memory()], [], 0
     outcomes: Counter[str] = Counter()
     try:
@@ -63,6 +66,14 @@ def soak(
         "p99_ms_of_thirds": [_p99(third) for third in np.array_split(took, 3)],
         "parts": rows,
     }
+
+
+def _films(home: Home) -> list[str]:
+    registry = Registry(home)
+    champion = registry.champion()
+    if champion is None:
+        raise LookupError(f"no champion in {home.root}")
+    return registry.load(champion.version).catalogue.ids
 
 
 def growth(memory: list[int]) -> float:

@@ -5,7 +5,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _LIMITS = httpx.Limits(keepalive_expiry=2)
 EVENTS, RECOMMEND = "/v1/events", "/v1/recommend"
 # A list that does not know what was taken in just before.
 STALE = "stale"
-# Each of whom takes the same film again and again: a multiple of the number of films.
+# About so many, each of whom takes the same film again and again.
 _PEOPLE = 5_000
 Answered = Callable[[str, str, float], None]
 
@@ -35,14 +35,16 @@ def failures(outcomes: Counter[str]) -> int:
 class Traffic:
     """At `rate` requests a second, half of them events; `answered` is told path, outcome and seconds.
 
-    `acknowledged` are the ids of the events that were answered with 2xx; `noted` counts the versions that
-    lists came from and the stages that they had to do without. Requests are due at fixed moments and timed
-    from them: waiting for a free caller is part of what a request takes.
+    The events are with `films`, which the model that serves has. `acknowledged` are the ids of the events
+    that were answered with 2xx; `noted` counts the versions that lists came from and the stages that they
+    had to do without. Requests are due at fixed moments and timed from them: waiting for a free caller is
+    part of what a request takes.
     """
 
     address: str
     rate: float
     answered: Answered = lambda _path, _outcome, _seconds: None
+    films: Sequence[str] = tuple(IDS)
     acknowledged: set[str] = field(default_factory=set)
     outcomes: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
@@ -83,7 +85,8 @@ class Traffic:
                 number += 1
 
     def _person(self, client: httpx.Client, number: int, due: float) -> None:
-        user, film = f"person-{number % _PEOPLE}", IDS[number % len(IDS)]
+        people = len(self.films) * max(1, _PEOPLE // len(self.films))
+        user, film = f"person-{number % people}", self.films[number % len(self.films)]
         event = {"event_id": uuid.uuid4().hex, "user_id": user, "item_id": film}
         event |= {"event": "click", "timestamp": "2024-01-01T00:00:00Z"}
         taken = self._ask(client, EVENTS, {"events": [event]}, due)
