@@ -1,36 +1,39 @@
 """What may be best by one channel, without scoring all that there is."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from recloop.models.item_item import Dense, ItemItem, Sparse
+from recloop.models.item_item import Links
 from recloop.models.scope import Rows
-from recloop.models.scorer import Asked, History, Scores
+from recloop.models.scorer import Asked, Scores
 from recloop.models.vector_index import VectorIndex
 
 # Rows that may be among the best of these requests: at most so many by each, in any order.
 Finder = Callable[[Asked, int], Rows]
 
+Found = TypeVar("Found")
+
 _NOTHING = np.empty(0, np.int64)
 
 
-class Once:
+class Once(Generic[Found]):
     """A function of what is asked, worked out once for those who ask the same one after the other.
 
     Each thread remembers its own last one.
     """
 
-    def __init__(self, work: Callable[[Asked], Scores]) -> None:
+    def __init__(self, work: Callable[[Asked], Found]) -> None:
         self._work = work
         self._last = threading.local()
 
-    def __call__(self, asked: Asked) -> Scores:
+    def __call__(self, asked: Asked) -> Found:
         """As the function has it."""
         if getattr(self._last, "histories", None) is not asked.histories:
             self._last.found, self._last.histories = self._work(asked), asked.histories
-        found: Scores = self._last.found
+        found: Found = self._last.found
         return found
 
 
@@ -39,17 +42,14 @@ def by_vector(index: VectorIndex, users: Callable[[Asked], Scores]) -> Finder:
     return lambda asked, count: index.nearest(users(asked), count)
 
 
-def by_links(model: ItemItem[Dense] | ItemItem[Sparse]) -> Finder:
-    """Of an item-item model: the best of what has any link to the history."""
+def linked(links: Callable[[Asked], Sequence[Links]]) -> Finder:
+    """Of an item-item model: the best of what speaks for the history."""
 
-    def find(history: History, count: int) -> Rows:
-        said = model.said(history)
-        linked = np.flatnonzero(said > 0)
-        return model.rows[linked[best(said[linked], count)]]
+    def find(own: Links, count: int) -> Rows:
+        likely = np.flatnonzero(own.said > 0)
+        return own.rows[likely[best(own.said[likely], count)]]
 
-    return lambda asked, count: np.concatenate(
-        [_NOTHING, *(find(history, count) for history in asked.histories if len(history))]
-    )
+    return lambda asked, count: np.concatenate([_NOTHING, *(find(own, count) for own in links(asked))])
 
 
 def by_counts(counts: Scores, at_most: int) -> Finder:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import sparse
 
+from recloop.models.finders import best
 from recloop.models.neighbourhood import Nearest, Neighbourhood
 from recloop.models.scope import Part, Rows, Scope, distinct
 from recloop.models.scorer import Scores, deviation
@@ -70,8 +71,8 @@ class Alike:
         """The new items of which the items found say most."""
         said = self._speaks[found[found < self._speaks.shape[0]]]
         support = np.bincount(said.indices, said.data, len(self.rows))
-        best = np.argsort(-support, kind="stable")[:at_most]
-        return self.rows[best[support[best] > 0]]
+        there = np.flatnonzero(support)
+        return self.rows[there[best(support[there], at_most)]]
 
     def _among(self, found: Rows) -> Rows:
         """Numbers of the new items that are there."""

@@ -1,6 +1,7 @@
 """Which items are scored: all of them, or the few of a large catalogue that can be best."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,18 @@ def distinct(*found: Rows) -> Rows:
     rows = np.sort(np.concatenate([np.empty(0, np.int64), *found]))
     kept: Rows = rows[np.diff(rows, prepend=-1) != 0]
     return kept
+
+
+def meeting(rows: Rows, others: Rows) -> Rows:
+    """Places in `rows` of those that are among `others`; both ascend, each once.
+
+    The fewer are looked up among the more.
+    """
+    if len(others) < len(rows):
+        places = np.searchsorted(rows, others)
+        return places[rows.take(places, mode="clip") == others]
+    places = np.searchsorted(others, rows)
+    return np.flatnonzero(others.take(places, mode="clip") == rows)
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,11 @@ class Sample:
     rows: Rows
     known: NDArray[np.bool_]
 
+    @cached_property
+    def _count(self) -> int:
+        """How many are known."""
+        return int(self.known.sum())
+
     @classmethod
     def draw(cls, known: NDArray[np.bool_], size: int, seed: int) -> "Sample":
         """At most `size` of the known ones."""
@@ -100,6 +118,6 @@ class Sample:
         among = np.zeros(len(rows), np.bool_)
         among[np.searchsorted(rows, found)] = True
         inside = found[found < len(self.known)]
-        others = self.known.sum() - self.known[inside].sum()
+        others = self._count - self.known[inside].sum()
         each = others / max(len(rows) - among.sum(), 1)
         return Part(rows, np.where(among, 1, each).astype(np.float32))

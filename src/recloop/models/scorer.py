@@ -18,8 +18,8 @@ Scores = NDArray[np.float32]
 _FLAT = 1e-6
 # What single precision cannot tell from nothing beside 1.
 _ROUNDING = 2.0**-24
-# Rows of item vectors that are widened at once: what a cache holds.
-_CHUNK = 1 << 9
+# Numbers of item vectors that are widened at once: what a cache holds.
+_CHUNK = 1 << 17
 # From half to single precision: bits of the fraction more, the bits that stay, the exponents' difference.
 _SHIFT, _SIGN_AND_SIZE, _ZEROS = 13, np.int32(-0x70002000), np.float32(2.0**112)
 
@@ -109,22 +109,23 @@ def fading(rows: History, decay: float) -> tuple[History, NDArray[np.float32]]:
     return met, recency_weights(len(met), decay)
 
 
-def products(users: Scores, items: NDArray[np.floating], scope: Scope) -> Scores:
+def products(users: Scores, items: NDArray[np.number], scope: Scope) -> Scores:
     """Of `users` `(requests, dim)` with the rows in scope of `items` `(all items, dim)`.
 
-    Items in half precision are widened here, a part of them at a time.
+    Items in less than single precision are widened here, a part of them at a time.
     """
     if isinstance(scope.rows, slice):
         return np.asarray(users @ items[scope.rows].T, np.float32)
-    chunks = (scope.rows[start : start + _CHUNK] for start in range(0, len(scope.rows), _CHUNK))
+    size = max(_CHUNK // max(items.shape[1], 1), 1)
+    chunks = (scope.rows[start : start + size] for start in range(0, len(scope.rows), size))
     found = [users @ widened(items.take(rows, axis=0)).T for rows in chunks]
     return np.concatenate([np.empty((len(users), 0), np.float32), *found], axis=1)
 
 
-def widened(halves: NDArray[np.floating]) -> Scores:
-    """Finite numbers of half precision in single precision; those of single precision as they are.
+def widened(halves: NDArray[np.number]) -> Scores:
+    """Finite numbers of half precision in single precision, as others are; single ones are left alone.
 
-    NumPy converts them one by one. Here the bits are moved to where single precision has them, and the
+    NumPy converts halves one by one. Here the bits are moved to where single precision has them, and the
     exponents' different zeros made good by a factor (Giesen 2012).
     """
     if halves.dtype != np.float16:

@@ -16,21 +16,23 @@ from recloop.models.scorer import Scores, products, widened
 
 _DIRECTIONS = 64
 _RIDGE = 1e-3
+_LARGEST = np.float32(127)
 # Items that are projected at once.
 _BATCH = 1 << 15
 
 
 class Sketch:
-    """`numbers` `(items, directions)`, in the order of the catalogue."""
+    """`numbers` `(items, directions)`, in the order of the catalogue, each column in a unit of its own."""
 
-    def __init__(self, numbers: NDArray[np.floating]) -> None:
+    def __init__(self, numbers: NDArray[np.number]) -> None:
         self.numbers = numbers
 
     @classmethod
     def draw(cls, matrices: Sequence[NDArray[np.floating]], sample: Rows) -> "Sketch":
         """Principal components, as those in `sample` have them, of matrices `(items, …)` side by side.
 
-        Each matrix counts alike, however many columns it has and however large its numbers are.
+        Each matrix counts alike, however many columns it has and however large its numbers are. Eight bits
+        of a number are enough to guess by, and those of an item are what memory hands out at once.
         """
         scales = [np.float32(_norm(matrix[sample])) for matrix in matrices]
 
@@ -42,8 +44,9 @@ class Sketch:
         _, directions = np.linalg.eigh(told.T @ told)
         chosen = directions[:, ::-1][:, :_DIRECTIONS]
         starts = range(0, len(matrices[0]), _BATCH)
-        found = [(beside(slice(s, s + _BATCH)) @ chosen).astype(np.float16) for s in starts]
-        return cls(np.concatenate(found))
+        found = np.concatenate([beside(slice(s, s + _BATCH)) @ chosen for s in starts])
+        found *= _LARGEST / np.maximum(np.abs(found).max(0, initial=0), np.float32(1e-9))
+        return cls(found.round().astype(np.int8))
 
     def likely(self, scope: Part, scores: Scores, rows: Rows, count: int) -> Rows:
         """Of `rows`, as many as that: those that would have the best scores, in any order.

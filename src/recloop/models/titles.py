@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recloop.models.finders import best
-from recloop.models.scope import EVERYTHING, Rows, Scope
+from recloop.models.scope import EVERYTHING, Rows, Scope, distinct, meeting
 
-_NOWHERE = np.empty(0, np.int64)
+_NOWHERE, _NOTHING = np.empty(0, np.int64), np.empty(0, np.float32)
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -74,23 +74,43 @@ class TitleIndex:
 
     def match(self, query: str, scope: Scope = EVERYTHING) -> NDArray[np.float32]:
         """`(items in scope,)` in 0…1: the share of the query times that of the title that they share."""
-        asked = words(query)
-        common, sizes = self._common(asked)[scope.rows], self._sizes[scope.rows]
+        asked, sizes = words(query), self._sizes[scope.rows]
+        if isinstance(scope.rows, slice):
+            common = self._common(asked)
+        else:
+            common = self._common_to(asked, scope.rows)
         size = sum(map(self.weigh, asked))
         shared: NDArray[np.float32] = common**2 / np.maximum(sizes * size, 1e-9)
         return shared
 
     def find(self, query: str, count: int) -> Rows:
-        """Rows of those that match best, in any order."""
+        """Rows of those that match best, in any order.
+
+        Rare words come first. A title that has only words which the query shares with too many is worth no
+        more than these weigh, and is not looked at where enough others are worth more (MaxScore, Turtle
+        and Flood 1995).
+        """
         asked = words(query) & self._places.keys()
-        met = np.unique(np.concatenate([_NOWHERE, *(self._places[word] for word in asked)]))
-        shared = self._common(asked)[met] ** 2 / self._sizes[met]
-        return met[best(shared, count)]
+        met, values, left = _NOWHERE, _NOTHING, sum(map(self.weigh, asked))
+        for word in sorted(asked, key=self.weigh, reverse=True):
+            if len(met) >= count and np.partition(values, -count)[-count] >= left:
+                break
+            met = distinct(met, self._places[word])
+            values = self._common_to(asked, met) ** 2 / self._sizes[met]
+            left -= self.weigh(word)
+        return met[best(values, count)]
 
     def _common(self, asked: set[str]) -> NDArray[np.float32]:
         common = np.zeros(self._count, np.float32)
         for word in asked & self._places.keys():
             common[self._places[word]] += self.weigh(word)
+        return common
+
+    def _common_to(self, asked: set[str], rows: Rows) -> NDArray[np.float32]:
+        """`_common` of `rows`, which ascend."""
+        common = np.zeros(len(rows), np.float32)
+        for word in asked & self._places.keys():
+            common[meeting(rows, self._places[word])] += self.weigh(word)
         return common
 
     def _weight(self, word: str) -> np.float32:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Gate:
         masks = [] if self.where.nothing else [self.where.met(self.catalogue, self.offer)]
         if self.categories:
             masks.append(self.offer.facts.in_categories(self.categories))
-        return np.logical_and.reduce(masks) if masks else None
+        return reduce(np.logical_and, masks) if masks else None
 
     def forbidden(self, scope: Scope) -> Rows:
         """Places in scope of what must not leave."""

@@ -18,8 +18,8 @@ from recloop.models.blend import (
     trend_channels,
 )
 from recloop.models.content import Content
-from recloop.models.finders import Finder, Once, by_counts, by_links, by_return, by_vector
-from recloop.models.item_item import ItemItem
+from recloop.models.finders import Finder, Once, by_counts, by_return, by_vector, linked
+from recloop.models.item_item import ItemItem, by_links
 from recloop.models.low_rank import LowRank
 from recloop.models.newcomers import Alike, Newcomers
 from recloop.models.popularity import Popularity
@@ -64,11 +64,15 @@ def blend_of(payload: Payload) -> Blend:
     }
     vectors = {SEQUENTIAL: payload.vectors, LOW_RANK: payload.factors, CONTENT: text}
     nearest = {SEQUENTIAL: indexes.vectors, LOW_RANK: indexes.factors, CONTENT: indexes.text}
+    links = {
+        COLLABORATIVE: Once(lambda asked: [ease.links(each) for each in asked.histories]),
+        NEIGHBOURS: Once(lambda asked: [neighbours.links(each) for each in asked.histories]),
+    }
     channels |= {name: by_product(users[name], vectors[name]) for name in users}
+    channels |= {name: by_links(links[name], items) for name in links}
     finders: dict[str, Finder] = {
         **{name: by_vector(nearest[name], users[name]) for name in users},
-        COLLABORATIVE: by_links(ease),
-        NEIGHBOURS: by_links(neighbours),
+        **{name: linked(links[name]) for name in links},
         **_by_counts(payload, list(counted)),
         **dict.fromkeys(repeated, by_return()),
     }
