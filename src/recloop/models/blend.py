@@ -23,6 +23,7 @@ POPULARITY = "popularity"
 QUERY = "query"
 NEWCOMER = "newcomer"
 
+_OF_EVERY_ITEM = {SEQUENTIAL, LOW_RANK, CONTENT}
 _REPEAT_DECAYS = (1.0, 0.99, 0.9)
 # For so many items that a channel finds, one new one may join.
 _NEW_SHARE = 8
@@ -78,11 +79,16 @@ class Blend:
         newcomers, lengths = self.newcomers.within(asked.scope), _lengths(asked)
         return parts(lambda name: self.channels[name](asked), self.weights, newcomers, lengths)
 
-    def find(self, asked: Asked, count: int) -> Rows:
-        """Rows, ascending, of what may be best: `count` by each channel, and new items like these."""
+    def find(self, asked: Asked, count: int, *, led: bool = False) -> Rows:
+        """Rows, ascending, of what may be best: `count` by each channel, and new items like these.
+
+        `led`: by a query, which no item is best without. Then the channels are only to be measured, and
+        those that say something of every item are by any sample.
+        """
         counted = self.weights.counted(_lengths(asked))
+        asking = [name for name in counted if not (led and name in _OF_EVERY_ITEM)]
         return self._with_new(
-            distinct(*(self.finders[name](asked, count) for name in counted)), count
+            distinct(*(self.finders[name](asked, count) for name in asking)), count
         )
 
     def find_together(self, row: int, count: int) -> Rows:

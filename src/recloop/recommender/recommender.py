@@ -254,7 +254,8 @@ class Recommender:
 
     def _candidates(self, request: Request, asked: Histories, count: int) -> Rows:
         """Rows of what may be best, and the most popular of what the rules are about."""
-        found = [self.blend.find(asked, count), self.query.find(request.query, count)]
+        meant = self.query.find(request.query, count)
+        found = [meant, self.blend.find(asked, count, led=len(meant) > 0)]
         for named in request.shape.rules.named(self.catalogue, self.offer):
             rows = np.flatnonzero(named)
             found.append(rows[best(self.blend.liked(POPULARITY)[0, rows], count)])
