@@ -79,14 +79,14 @@ class Blend:
         newcomers, lengths = self.newcomers.within(asked.scope), _lengths(asked)
         return parts(lambda name: self.channels[name](asked), self.weights, newcomers, lengths)
 
-    def find(self, asked: Asked, count: int, *, led: bool = False) -> Rows:
+    def find(self, asked: Asked, count: int, *, sampled: bool = False) -> Rows:
         """Rows, ascending, of what may be best: `count` by each channel, and new items like these.
 
-        `led`: by a query, which no item is best without. Then the channels are only to be measured, and
-        those that say something of every item are by any sample.
+        `sampled`: what may be best is known from elsewhere, and the channels are only to be measured. Then
+        those that say something of every item are left to the sample.
         """
         counted = self.weights.counted(_lengths(asked))
-        asking = [name for name in counted if not (led and name in _OF_EVERY_ITEM)]
+        asking = [name for name in counted if not (sampled and name in _OF_EVERY_ITEM)]
         return self._with_new(
             distinct(*(self.finders[name](asked, count) for name in asking)), count
         )

@@ -39,9 +39,9 @@ class GrownBlend(Blend):
         newcomers[:, scores.shape[1] :] = self._alike.within(scope).place(scores)
         return grown
 
-    def find(self, asked: Asked, count: int, *, led: bool = False) -> Rows:
+    def find(self, asked: Asked, count: int, *, sampled: bool = False) -> Rows:
         """As of the package, and new items like what that finds."""
-        return super().find(self._known(asked), count, led=led)
+        return super().find(self._known(asked), count, sampled=sampled)
 
     def find_together(self, row: int, count: int) -> Rows:
         """As of the package; with a new one nothing was met."""

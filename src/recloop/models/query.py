@@ -119,7 +119,8 @@ class QueryCard(BaseModel):
 class QuerySide:
     """Matches queries with items: by meaning, and by words of the title.
 
-    `vectors` `(items, width)` are of what `describe` says of items, as the encoder reads it.
+    `vectors` `(items, width)` are of what `describe` says of items, as the encoder reads it; `index` and
+    `sample` are as `Searched` has them.
     """
 
     def __init__(
@@ -130,10 +131,11 @@ class QuerySide:
         mix: QueryMix,
         describe: Callable[[pl.DataFrame], list[str]] = texts,
         index: VectorIndex | None = None,
+        sample: Rows | None = None,
     ) -> None:
         self.encoder = encoder
         words = titles if isinstance(titles, TitleIndex) else TitleIndex(titles)
-        self.searched = Searched(vectors, words, index)
+        self.searched = Searched(vectors, words, index, sample)
         self.describe = describe
         self._neutral = np.stack([encoder.encode(phrase) for phrase in NEUTRAL])
         self._mix = mix

@@ -58,11 +58,13 @@ class Part(Scope):
     """Some items: `rows` ascend, each once. Scores are `(requests, len(rows))`.
 
     `counted` `(rows,)`, all above 0: how many items of the catalogue each stands for where a mean or a
-    spread is taken. It makes both what they are over all items, nearly.
+    spread is taken. It makes both what they are over all items, nearly. `sampled`: places of the items that
+    are in every scope, the first ones of the sample or all, in their order.
     """
 
     rows: Rows
     counted: Weights
+    sampled: Rows = field(default_factory=lambda: np.empty(0, np.int64))
 
     def places(self, rows: Rows) -> Rows:
         """Where these items stand in scores, -1 where they are not scored."""
@@ -82,7 +84,12 @@ class Part(Scope):
     def below(self, row: int) -> "Part":
         """The items of rows before this one."""
         end = np.searchsorted(self.rows, row)
-        return Part(self.rows[:end], self.counted[:end])
+        kept = np.searchsorted(self.sampled, end)
+        return Part(self.rows[:end], self.counted[:end], self.sampled[:kept])
+
+    def only(self, places: Rows) -> "Part":
+        """The items of these places, which ascend."""
+        return Part(self.rows[places], self.counted[places])
 
 
 EVERYTHING = Scope()
@@ -120,4 +127,5 @@ class Sample:
         inside = found[found < len(self.known)]
         others = self._count - self.known[inside].sum()
         each = others / max(len(rows) - among.sum(), 1)
-        return Part(rows, np.where(among, 1, each).astype(np.float32))
+        counted = np.where(among, 1, each).astype(np.float32)
+        return Part(rows, counted, np.searchsorted(rows, self.rows))

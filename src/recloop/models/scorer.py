@@ -71,11 +71,6 @@ def by_history(scorer: Scorer) -> Channel:
     return lambda asked: scorer.score(asked.histories, asked.scope)
 
 
-def by_product(users: Channel, items: NDArray[np.floating]) -> Channel:
-    """A channel that is the product of `users` `(requests, dim)` with item vectors `(items, dim)`."""
-    return lambda asked: products(users(asked), items, asked.scope)
-
-
 def last_places(rows: History) -> History:
     """Each item once, where it occurs last."""
     steps = last_steps(rows)

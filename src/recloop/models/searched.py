@@ -8,10 +8,11 @@ from itertools import compress
 import numpy as np
 from numpy.typing import NDArray
 
+from recloop.models.at_hand import AtHand
 from recloop.models.finders import best
 from recloop.models.layers import layered
 from recloop.models.scope import EVERYTHING, Rows, Scope, distinct
-from recloop.models.scorer import Scores, products
+from recloop.models.scorer import Scores
 from recloop.models.titles import TitleIndex
 from recloop.models.vector_index import VectorIndex
 
@@ -19,7 +20,8 @@ from recloop.models.vector_index import VectorIndex
 class Searched:
     """The items of a packaged model; `vectors` are `(items, width)`.
 
-    `index`: of the vectors, where there are too many to look at each.
+    `index`: of the vectors, where there are too many to look at each, and `sample` the rows of those that
+    every request looks at.
     """
 
     def __init__(
@@ -27,8 +29,10 @@ class Searched:
         vectors: NDArray[np.floating],
         titles: TitleIndex,
         index: VectorIndex | None = None,
+        sample: Rows | None = None,
     ) -> None:
         self.vectors = vectors
+        self._at_hand = AtHand(vectors, distinct() if sample is None else sample)
         self.titles = titles
         self.index = index
 
@@ -43,7 +47,7 @@ class Searched:
 
     def similarity(self, vectors: NDArray[np.float32], scope: Scope = EVERYTHING) -> Scores:
         """Products of `(requests, width)` with items, `(requests, items in scope)`."""
-        return products(vectors, self.vectors, scope)
+        return self._at_hand.products(vectors, scope)
 
     def match(self, queries: Sequence[str], scope: Scope = EVERYTHING) -> Scores:
         """How much of their titles queries share, `(requests, items in scope)` in 0…1."""
@@ -99,6 +103,7 @@ class SearchedAnew(Searched):
 
     def __init__(self, packaged: Searched, count: int, layers: Sequence[Changes]) -> None:
         super().__init__(packaged.vectors, packaged.titles, packaged.index)
+        self._at_hand = packaged._at_hand
         self._packaged, self._count, self._layers = packaged, count, layers
         self._anew = [(layer.rows, layer.searched) for layer in layers]
 

@@ -34,6 +34,11 @@ class Gate:
             masks.append(self.offer.facts.in_categories(self.categories))
         return reduce(np.logical_and, masks) if masks else None
 
+    @cached_property
+    def meeting(self) -> Rows | None:
+        """Their rows, ascending."""
+        return None if self.met is None else np.flatnonzero(self.met)
+
     def forbidden(self, scope: Scope) -> Rows:
         """Places in scope of what must not leave."""
         barred = np.concatenate([self.catalogue.rows(self.exclude), self.seen])

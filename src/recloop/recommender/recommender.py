@@ -110,7 +110,7 @@ class Recommender:
             raise UnknownItemError(f"there is no item {item_id!r}")
         row = int(rows[0])
 
-        def alike(count: int) -> Rows:
+        def alike(count: int, *, sampled: bool) -> Rows:  # noqa: ARG001 - of one form
             found = self.query.find_alike(row, count), self.blend.find_together(row, count)
             return distinct(rows, *found)
 
@@ -138,11 +138,10 @@ class Recommender:
             return []
         gate, liked = self._gate(request), self.blend.liked(channel)
 
-        def first(count: int) -> Rows:
-            if gate.met is None:
+        def first(count: int, *, sampled: bool) -> Rows:  # noqa: ARG001 - of one form
+            if gate.meeting is None:
                 return self.blend.leading(channel, count)
-            rows = np.flatnonzero(gate.met)
-            return rows[best(liked[0, rows], count)]
+            return gate.meeting[best(liked[0, gate.meeting], count)]
 
         scope = self._scope(request, gate, first, lambda scope: liked[:, scope.rows])
         scores = liked[:, scope.rows]
@@ -252,10 +251,15 @@ class Recommender:
             return EVERYTHING
         return self.retrieval.scope(gate, request.k, Search(find, score, self.blend.backed))
 
-    def _candidates(self, request: Request, asked: Histories, count: int) -> Rows:
-        """Rows of what may be best, and the most popular of what the rules are about."""
+    def _candidates(
+        self, request: Request, asked: Histories, count: int, *, sampled: bool
+    ) -> Rows:
+        """Rows of what may be best, and the most popular of what the rules are about.
+
+        With a query, no item is best without it.
+        """
         meant = self.query.find(request.query, count)
-        found = [meant, self.blend.find(asked, count, led=len(meant) > 0)]
+        found = [meant, self.blend.find(asked, count, sampled=sampled or len(meant) > 0)]
         for named in request.shape.rules.named(self.catalogue, self.offer):
             rows = np.flatnonzero(named)
             found.append(rows[best(self.blend.liked(POPULARITY)[0, rows], count)])

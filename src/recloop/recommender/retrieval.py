@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Protocol
 
-import numpy as np
 from pydantic import Field
 
 from recloop.config import Settings
@@ -14,14 +13,19 @@ from recloop.models.scorer import Scores
 from recloop.models.sketch import Sketch
 from recloop.recommender.gate import Gate
 
-Find = Callable[[int], Rows]
+
+class Find(Protocol):
+    """So many rows that may be among the best, in any order."""
+
+    def __call__(self, count: int, *, sampled: bool) -> Rows:
+        """`sampled`: what may be best is known, and the sample measures what it can."""
+        ...
 
 
 class Search(NamedTuple):
     """How the items of one request are looked for.
 
-    `find`: so many rows that may be among the best, in any order. `score`: the mix, of items in scope,
-    `(1, items)`. `backed` adds to rows those by which they are judged.
+    `score`: the mix, of items in scope, `(1, items)`. `backed` adds to rows those by which they are judged.
     """
 
     find: Find
@@ -34,7 +38,8 @@ class RetrievalConfig(Settings):
 
     `above`: larger catalogues are not scored as a whole. `count`: what each channel names; `wider` times
     as much where too few of them may leave. What meets a filter is scored as a whole up to `narrow`, and
-    otherwise the `likely` ones. `sample`: items drawn by `seed` by which scores are standardised.
+    otherwise the `likely` ones, beside what channels name unless less than one in `wider` meets it.
+    `sample`: items drawn by `seed` by which scores are standardised.
     """
 
     above: Annotated[int, Field(ge=0)] = 200_000
@@ -56,24 +61,30 @@ class Retrieval:
 
     def scope(self, gate: Gate, k: int, search: Search) -> Scope:
         """The candidates, of which k may leave, or all that may."""
-        found = search.find(self.config.count)
+        found = search.find(self.config.count, sampled=self._hardly_met(gate))
         # What is found and must not leave stays: channels are measured by it.
         scope = self._around(distinct(found, self._meeting(gate, search)), search)
         if gate.met is None and _short(gate, scope, k):
-            scope = self._around(search.find(self.config.count * self.config.wider), search)
+            wide = search.find(self.config.count * self.config.wider, sampled=False)
+            scope = self._around(wide, search)
         if _short(gate, scope, k):
             scope = self._around(gate.allowed(), search)
         return scope
 
     def _meeting(self, gate: Gate, search: Search) -> Rows:
         """What meets the conditions of a filter: all of it, or where that is much, the likely ones."""
-        if gate.met is None:
+        rows = gate.meeting
+        if rows is None:
             return distinct()
-        rows = np.flatnonzero(gate.met)
         if len(rows) <= self.config.narrow:
             return rows
         scope = self._around(distinct(), search)
         return self.sketch.likely(scope, search.score(scope)[0], rows, self.config.likely)
+
+    def _hardly_met(self, gate: Gate) -> bool:
+        """Whether of what channels name, hardly anything would meet the conditions."""
+        met = gate.meeting
+        return met is not None and len(met) * self.config.wider <= len(gate.catalogue)
 
     def _around(self, found: Rows, search: Search) -> Part:
         return self.sample.around(search.backed(found))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recloop.models.at_hand import AtHand, by_product
 from recloop.models.blend import (
     COLLABORATIVE,
     CONTENT,
@@ -23,7 +24,7 @@ from recloop.models.item_item import ItemItem, by_links
 from recloop.models.low_rank import LowRank
 from recloop.models.newcomers import Alike, Newcomers
 from recloop.models.popularity import Popularity
-from recloop.models.scorer import Channel, Scorer, by_history, by_product, signals_of
+from recloop.models.scorer import Channel, Scorer, by_history, signals_of
 from recloop.models.sequential import Sequential
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def blend_of(payload: Payload) -> Blend:
         COLLABORATIVE: Once(lambda asked: [ease.links(each) for each in asked.histories]),
         NEIGHBOURS: Once(lambda asked: [neighbours.links(each) for each in asked.histories]),
     }
-    channels |= {name: by_product(users[name], vectors[name]) for name in users}
+    sample = payload.sample.rows
+    channels |= {name: by_product(users[name], AtHand(vectors[name], sample)) for name in users}
     channels |= {name: by_links(links[name], items) for name in links}
     finders: dict[str, Finder] = {
         **{name: by_vector(nearest[name], users[name]) for name in users},

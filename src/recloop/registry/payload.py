@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -173,20 +174,23 @@ class Payload:
             self.card.query.mix,
             texts if self.search is None else passages,
             indexes.search if indexes else None,
+            self.sample.rows if indexes else None,
         )
 
     def _retrieval(self) -> Retrieval | None:
         if self.indexes is None:
             return None
-        return Retrieval(self.card.retrieval, self._sample(), self.indexes.sketch)
+        return Retrieval(self.card.retrieval, self.sample, self.indexes.sketch)
 
-    def _sample(self) -> Sample:
+    @cached_property
+    def sample(self) -> Sample:
+        """The items that stand for all of a large catalogue."""
         retrieval = self.card.retrieval
         return Sample.draw(self.known, retrieval.sample, retrieval.seed)
 
     def _indexes(self) -> Indexes:
         titles = TitleIndex(self.items[c.TITLE].to_list())
-        sample = self._sample().rows
+        sample = self.sample.rows
         return build(self.vectors, self.factors, self.text, self.search, titles, self.known, sample)
 
     def _hidden(self) -> pl.Series:
