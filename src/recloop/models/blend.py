@@ -23,8 +23,8 @@ POPULARITY = "popularity"
 QUERY = "query"
 NEWCOMER = "newcomer"
 
-_OF_EVERY_ITEM = {SEQUENTIAL, LOW_RANK, CONTENT}
-_REPEAT_DECAYS = (1.0, 0.99, 0.9)
+_REPEATS = {f"repeat-{decay}": decay for decay in (1.0, 0.99, 0.9)}
+_OF_FEW_ITEMS = {COLLABORATIVE, NEIGHBOURS, *_REPEATS}
 # For so many items that a channel finds, one new one may join.
 _NEW_SHARE = 8
 
@@ -82,19 +82,18 @@ class Blend:
     def find(self, asked: Asked, count: int, *, sampled: bool = False) -> Rows:
         """Rows, ascending, of what may be best: `count` by each channel, and new items like these.
 
-        `sampled`: what may be best is known from elsewhere, and the channels are only to be measured. Then
-        those that say something of every item are left to the sample.
+        `sampled`: what may be best is known from elsewhere, and the channels are only to be measured. Of
+        those that say something of every item, any sample does that.
         """
         counted = self.weights.counted(_lengths(asked))
-        asking = [name for name in counted if not (sampled and name in _OF_EVERY_ITEM)]
-        return self._with_new(
-            distinct(*(self.finders[name](asked, count) for name in asking)), count
-        )
+        asking = [name for name in counted if not sampled or name in _OF_FEW_ITEMS]
+        found = distinct(*(self.finders[name](asked, count) for name in asking))
+        return found if sampled else self.with_new(found, count)
 
     def find_together(self, row: int, count: int) -> Rows:
         """Rows of what people may meet together with an item, as `together` has it."""
         asked, names = Histories([np.array([row])]), (COLLABORATIVE, NEIGHBOURS)
-        return self._with_new(
+        return self.with_new(
             distinct(*(self.finders[name](asked, count) for name in names)), count
         )
 
@@ -106,7 +105,8 @@ class Blend:
         """These rows, and those by which the new ones among them are judged."""
         return self.newcomers.backed(found)
 
-    def _with_new(self, found: Rows, count: int) -> Rows:
+    def with_new(self, found: Rows, count: int) -> Rows:
+        """These rows, and new items of which they say most, some for `count`."""
         return distinct(found, self.newcomers.raised(found, count // _NEW_SHARE))
 
     def score(self, asked: Asked) -> Scores:
@@ -184,7 +184,7 @@ def combine(found: Mapping[str, Scores]) -> Scores:
 
 def repeat_channels(items: int) -> dict[str, Channel]:
     """What a person comes back to, a channel for each decay of the history."""
-    return {f"repeat-{decay}": by_history(Repeat(items, decay)) for decay in _REPEAT_DECAYS}
+    return {name: by_history(Repeat(items, decay)) for name, decay in _REPEATS.items()}
 
 
 def trend(number: int) -> str:

@@ -64,8 +64,9 @@ class GrownBlend(Blend):
         """Of new items, nothing."""
         return self._wide(super()._ask_for_nobody(channel), EVERYTHING)
 
-    def _with_new(self, found: Rows, count: int) -> Rows:
-        grown = super()._with_new(found, count)
+    def with_new(self, found: Rows, count: int) -> Rows:
+        """As of the package, and items after it of which these say most."""
+        grown = super().with_new(found, count)
         return distinct(grown, self._alike.raised(grown, count))
 
     def _wide(self, scores: Scores, scope: Scope) -> Scores:

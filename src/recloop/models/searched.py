@@ -53,11 +53,14 @@ class Searched:
         """How much of their titles queries share, `(requests, items in scope)` in 0…1."""
         return np.stack([self.titles.match(query, scope) for query in queries])
 
-    def near(self, vector: NDArray[np.float32], count: int) -> Rows:
-        """Rows of about `count` items that are most similar to `(width,)`, in any order."""
+    def near(self, vector: NDArray[np.float32], count: int, width: int = 1) -> Rows:
+        """Rows of about `count` items that are most similar to `(width,)`, in any order.
+
+        `width` is as `VectorIndex.nearest` has it.
+        """
         if self.index is None:
             return best(self.similarity(vector[None])[0], count)
-        return self.index.nearest(vector[None], count)
+        return self.index.nearest(vector[None], count, width)
 
     def titled(self, query: str, count: int) -> Rows:
         """Rows of at most `count` items whose titles match best, in any order."""
@@ -129,10 +132,10 @@ class SearchedAnew(Searched):
         packaged = super().match(queries, scope.below(len(self.vectors)))
         return self._put(packaged, lambda searched: searched.match(queries), scope)
 
-    def near(self, vector: NDArray[np.float32], count: int) -> Rows:
+    def near(self, vector: NDArray[np.float32], count: int, width: int = 1) -> Rows:
         """Rows of the most similar items, packaged and told anew; some as they were before."""
         anew = [rows[searched.near(vector, count)] for rows, searched in self._anew]
-        return distinct(super().near(vector, count), *anew)
+        return distinct(super().near(vector, count, width), *anew)
 
     def titled(self, query: str, count: int) -> Rows:
         """Rows of the items whose titles match best, packaged and told anew; some as they were before."""

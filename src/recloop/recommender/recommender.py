@@ -249,7 +249,7 @@ class Recommender:
     ) -> Scope:
         if self.retrieval is None:
             return EVERYTHING
-        return self.retrieval.scope(gate, request.k, Search(find, score, self.blend.backed))
+        return self.retrieval.scope(gate, request.k, Search(find, score, self.blend.with_new, self.blend.backed))
 
     def _candidates(
         self, request: Request, asked: Histories, count: int, *, sampled: bool

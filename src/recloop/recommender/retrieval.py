@@ -25,11 +25,13 @@ class Find(Protocol):
 class Search(NamedTuple):
     """How the items of one request are looked for.
 
-    `score`: the mix, of items in scope, `(1, items)`. `backed` adds to rows those by which they are judged.
+    `score`: the mix, of items in scope, `(1, items)`. `with_new` adds to rows
+    new items that are like them, some for such a count; `backed` adds those by which rows are judged.
     """
 
     find: Find
     score: Callable[[Scope], Scores]
+    with_new: Callable[[Rows, int], Rows]
     backed: Callable[[Rows], Rows]
 
 
@@ -79,7 +81,9 @@ class Retrieval:
         if len(rows) <= self.config.narrow:
             return rows
         scope = self._around(distinct(), search)
-        return self.sketch.likely(scope, search.score(scope)[0], rows, self.config.likely)
+        likely = self.sketch.likely(scope, search.score(scope)[0], rows, self.config.likely)
+        # What a sketch cannot know of is found by its like.
+        return search.with_new(likely, self.config.count)
 
     def _hardly_met(self, gate: Gate) -> bool:
         """Whether of what channels name, hardly anything would meet the conditions."""
