@@ -93,9 +93,7 @@ class Blend:
     def find_together(self, row: int, count: int) -> Rows:
         """Rows of what people may meet together with an item, as `together` has it."""
         asked, names = Histories([np.array([row])]), (COLLABORATIVE, NEIGHBOURS)
-        return self.with_new(
-            distinct(*(self.finders[name](asked, count) for name in names)), count
-        )
+        return self.with_new(distinct(*(self.finders[name](asked, count) for name in names)), count)
 
     def leading(self, channel: str, count: int) -> Rows:
         """Rows that a channel which is the same for everybody puts first."""

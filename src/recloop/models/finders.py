@@ -49,7 +49,9 @@ def linked(links: Callable[[Asked], Sequence[Links]]) -> Finder:
         likely = np.flatnonzero(own.said > 0)
         return own.rows[likely[best(own.said[likely], count)]]
 
-    return lambda asked, count: np.concatenate([_NOTHING, *(find(own, count) for own in links(asked))])
+    return lambda asked, count: np.concatenate(
+        [_NOTHING, *(find(own, count) for own in links(asked))]
+    )
 
 
 def by_counts(counts: Scores, at_most: int) -> Finder:

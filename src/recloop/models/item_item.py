@@ -16,7 +16,7 @@ Weights = TypeVar("Weights", bound=Dense | Sparse)
 
 
 class Links(NamedTuple):
-    """What a history says of `rows`, which ascend, each once; of others it says nothing."""
+    """What a history says of `rows`, each once; of others it says nothing."""
 
     rows: Rows
     said: Dense

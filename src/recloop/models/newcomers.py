@@ -70,7 +70,7 @@ class Alike:
     def raised(self, found: Rows, at_most: int) -> Rows:
         """The new items of which the items found say most."""
         said = self._speaks[found[found < self._speaks.shape[0]]]
-        support = np.bincount(said.indices, said.data, len(self.rows))
+        support = np.bincount(said.indices, said.data, len(self.rows)).astype(np.float32)
         there = np.flatnonzero(support)
         return self.rows[there[best(support[there], at_most)]]
 

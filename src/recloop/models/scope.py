@@ -24,7 +24,8 @@ def meeting(rows: Rows, others: Rows) -> Rows:
     """
     if len(others) < len(rows):
         places = np.searchsorted(rows, others)
-        return places[rows.take(places, mode="clip") == others]
+        met: Rows = places[rows.take(places, mode="clip") == others]
+        return met
     places = np.searchsorted(others, rows)
     return np.flatnonzero(others.take(places, mode="clip") == rows)
 

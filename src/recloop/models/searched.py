@@ -32,7 +32,7 @@ class Searched:
         sample: Rows | None = None,
     ) -> None:
         self.vectors = vectors
-        self._at_hand = AtHand(vectors, distinct() if sample is None else sample)
+        self.at_hand = AtHand(vectors, distinct() if sample is None else sample)
         self.titles = titles
         self.index = index
 
@@ -47,20 +47,17 @@ class Searched:
 
     def similarity(self, vectors: NDArray[np.float32], scope: Scope = EVERYTHING) -> Scores:
         """Products of `(requests, width)` with items, `(requests, items in scope)`."""
-        return self._at_hand.products(vectors, scope)
+        return self.at_hand.products(vectors, scope)
 
     def match(self, queries: Sequence[str], scope: Scope = EVERYTHING) -> Scores:
         """How much of their titles queries share, `(requests, items in scope)` in 0…1."""
         return np.stack([self.titles.match(query, scope) for query in queries])
 
-    def near(self, vector: NDArray[np.float32], count: int, width: int = 1) -> Rows:
-        """Rows of about `count` items that are most similar to `(width,)`, in any order.
-
-        `width` is as `VectorIndex.nearest` has it.
-        """
+    def near(self, vector: NDArray[np.float32], count: int) -> Rows:
+        """Rows of about `count` items that are most similar to `(width,)`, in any order."""
         if self.index is None:
             return best(self.similarity(vector[None])[0], count)
-        return self.index.nearest(vector[None], count, width)
+        return self.index.nearest(vector[None], count)
 
     def titled(self, query: str, count: int) -> Rows:
         """Rows of at most `count` items whose titles match best, in any order."""
@@ -106,7 +103,7 @@ class SearchedAnew(Searched):
 
     def __init__(self, packaged: Searched, count: int, layers: Sequence[Changes]) -> None:
         super().__init__(packaged.vectors, packaged.titles, packaged.index)
-        self._at_hand = packaged._at_hand
+        self.at_hand = packaged.at_hand
         self._packaged, self._count, self._layers = packaged, count, layers
         self._anew = [(layer.rows, layer.searched) for layer in layers]
 
@@ -132,10 +129,10 @@ class SearchedAnew(Searched):
         packaged = super().match(queries, scope.below(len(self.vectors)))
         return self._put(packaged, lambda searched: searched.match(queries), scope)
 
-    def near(self, vector: NDArray[np.float32], count: int, width: int = 1) -> Rows:
+    def near(self, vector: NDArray[np.float32], count: int) -> Rows:
         """Rows of the most similar items, packaged and told anew; some as they were before."""
         anew = [rows[searched.near(vector, count)] for rows, searched in self._anew]
-        return distinct(super().near(vector, count, width), *anew)
+        return distinct(super().near(vector, count), *anew)
 
     def titled(self, query: str, count: int) -> Rows:
         """Rows of the items whose titles match best, packaged and told anew; some as they were before."""

@@ -66,14 +66,11 @@ class VectorIndex:
             raise ValueError(f"{path.name} is no index")
         return cls(index)
 
-    def nearest(self, vectors: NDArray[np.float32], count: int, width: int = 1) -> Rows:
-        """Rows of at most `count` for each of `(requests, dim)`; a vector of zeros is near nothing.
-
-        `width`: how many times more are looked at than are named.
-        """
+    def nearest(self, vectors: NDArray[np.float32], count: int) -> Rows:
+        """Rows of at most `count` for each of `(requests, dim)`; a vector of zeros is near nothing."""
         asked = [vector for vector in vectors if vector.any()]
-        found = [self._index.search(vector, width * count, threads=1).keys for vector in asked]
-        return np.concatenate([_NOTHING, *(keys[:count] for keys in found)]).astype(np.int64)
+        found = [self._index.search(vector, count, threads=1).keys for vector in asked]
+        return np.concatenate([_NOTHING, *found]).astype(np.int64)
 
 
 def _kind_of_index() -> "type[Index]":

@@ -249,11 +249,11 @@ class Recommender:
     ) -> Scope:
         if self.retrieval is None:
             return EVERYTHING
-        return self.retrieval.scope(gate, request.k, Search(find, score, self.blend.with_new, self.blend.backed))
+        return self.retrieval.scope(
+            gate, request.k, Search(find, score, self.blend.with_new, self.blend.backed)
+        )
 
-    def _candidates(
-        self, request: Request, asked: Histories, count: int, *, sampled: bool
-    ) -> Rows:
+    def _candidates(self, request: Request, asked: Histories, count: int, *, sampled: bool) -> Rows:
         """Rows of what may be best, and the most popular of what the rules are about.
 
         With a query, no item is best without it.
