@@ -293,6 +293,21 @@ def test_a_filter_that_leaves_many_is_not_what_people_like_and_yet_served(
     assert np.mean(shares) >= 0.9
 
 
+def test_among_many_that_meet_a_filter_a_live_item_is_found_by_its_like(large) -> None:
+    """No sketch knows it; it has the text of what the user would get first."""
+    config = large.retrieval.config.model_copy(update={"narrow": 50, "likely": 60, "count": 50})
+    wanted = Request(large.states.of("u4"), k=100, categories=frozenset({"d3", "d4", "d5"}))
+    first = large.recommend(wanted)[0].item_id
+    vector = large.query.searched.vector(int(large.catalogue.rows([first])[0]))
+    base = large.over(offer=large.offer, query=large.query.read_by(Read({"like it": vector})))
+    base.retrieval = replace(large.retrieval, config=config)
+    here = film("here", title="like it", categories=("d4",))
+    elsewhere = film("elsewhere", title="like it", categories=("d9",))
+    found = ids(settled(told(Overlay.over(base), here, elsewhere)).recommender.recommend(wanted))
+    assert "here" in found
+    assert "elsewhere" not in found
+
+
 def test_weights_count_items_as_often_as_they_say() -> None:
     """1, 1, 1 and 5, in short: mean 2, spread √3."""
     short = standardise(np.array([[1, 5, 9]], np.float32), np.array([3, 1, 0], np.float32))
