@@ -1,4 +1,4 @@
-"""What a request among a large catalogue is spared must change nothing: parts of a whole are as the whole."""
+"""What a request is spared among many items must change nothing: parts of a whole are as the whole."""
 
 import numpy as np
 import pytest

@@ -3,7 +3,8 @@
 `python benchmarks/serving/growth.py --out benchmarks/results/growth.json` makes a synthetic model of each
 size (see `synthetic`), packages it into a temporary home, starts the service as `make serve` does, asks it
 50 times a second, and prints JSON. `topics` filters by three of the finest categories, which leave so few
-items that each is scored; `departments` by three of forty; `unfiltered` by none. Recall is of the first
+items that each is scored; `departments` by three of forty; `unfiltered` by none. `queries` are random words,
+which among synthetic texts are random directions: nothing is harder to find. Recall is of the first
 hundred places, against those of scoring every item with every item counted. The tower is one of the
 default kind, untrained; the encoder is MiniLM. A million items take half an hour, 10 GB of disk and as
 much memory. Give it a quiet machine.
@@ -187,14 +188,17 @@ def _missed(home: Home) -> dict[str, Any]:
         for name, asked in {
             "recall_unfiltered": islice(calls.unfiltered(), _JUDGED),
             "recall_departments": islice(calls.filtered("d"), _JUDGED),
+            "recall_topics": islice(calls.filtered("t"), _JUDGED),
+            "recall_queries": islice(calls.queries(), _JUDGED),
         }.items()
     }
 
 
 def _request(recommender: Recommender, call: Call) -> Request:
     state = recommender.states.of(call.body["user_id"])
-    wanted = frozenset(call.body["filters"].get("categories", ()))
-    return Request(state, k=_PLACES, at=_NOW, categories=wanted)
+    wanted = frozenset(call.body.get("filters", {}).get("categories", ()))
+    query = call.body.get("query")
+    return Request(state, k=_PLACES, at=_NOW, categories=wanted, query=query)
 
 
 def _compared(
