@@ -3,8 +3,8 @@
 `python benchmarks/serving/growth.py --out benchmarks/results/growth.json` makes a synthetic model of each
 size (see `synthetic`), packages it into a temporary home, starts the service as `make serve` does, asks it
 50 times a second, and prints JSON. `topics` filters by three of the finest categories, which leave so few
-items that each is scored; `departments` by three of forty; `unfiltered` by none. `queries` are random words,
-which among synthetic texts are random directions: nothing is harder to find. Recall is of the first
+items that each is scored; `departments` by three of forty; `unfiltered` by none. `queries` are random
+words, which among synthetic texts are random directions: nothing is harder to find. Recall is of the first
 hundred places, against those of scoring every item with every item counted. The tower is one of the
 default kind, untrained; the encoder is MiniLM. A million items take half an hour, 10 GB of disk and as
 much memory. Give it a quiet machine.
