@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import aiohttp
 import numpy as np
+from wire import Wire
 
-_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_FINE = 2  # of a status, its hundreds
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def offer(url: str, calls: Iterator[Call], rate: float, seconds: float) -> list[
         with asyncio.Runner(
             loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
         ) as runner:
-            return runner.run(_offer(url, _told(islice(calls, round(rate * seconds))), rate))
+            return runner.run(_offer(url, islice(calls, round(rate * seconds)), rate))
     finally:
         gc.enable()
 
@@ -70,40 +70,24 @@ def summary(answers: list[Answered], rate: float) -> dict[str, Any]:
     }
 
 
-def _told(calls: Iterator[Call]) -> list[tuple[str, bytes]]:
-    """As they are sent: what is written before the first is due takes no time from the service."""
-    return [(call.path, json.dumps(call.body).encode()) for call in calls]
-
-
-async def _offer(url: str, told: list[tuple[str, bytes]], rate: float) -> list[Answered]:
-    answers: list[Answered] = []
-    async with (
-        aiohttp.ClientSession(
-            url,
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json"},
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            timeout=_TIMEOUT,
-        ) as session,
-        asyncio.TaskGroup() as waiting,
-    ):
+async def _offer(url: str, calls: Iterator[Call], rate: float) -> list[Answered]:
+    wire, answers = Wire(url), list[Answered]()
+    # What is written before the first is due takes no time from the service.
+    told = [wire.rendered(call.path, json.dumps(call.body).encode()) for call in calls]
+    async with asyncio.TaskGroup() as waiting:
         started = time.perf_counter()
-        for number, (path, body) in enumerate(told):
+        for number, request in enumerate(told):
             due = started + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            waiting.create_task(_send(session, path, body, due, answers))
+            waiting.create_task(_send(wire, request, due, answers))
+    wire.close()
     return answers
 
 
-async def _send(
-    session: aiohttp.ClientSession, path: str, body: bytes, due: float, answers: list[Answered]
-) -> None:
+async def _send(wire: Wire, request: bytes, due: float, answers: list[Answered]) -> None:
     late = time.perf_counter() - due
     try:
-        async with session.post(path, data=body) as answer:
-            await answer.read()
-            fine = answer.ok
-    except (aiohttp.ClientError, TimeoutError):
+        fine = await wire.ask(request) // 100 == _FINE
+    except (OSError, TimeoutError):
         fine = False
     answers.append(Answered(time.perf_counter() - due, late, fine))

@@ -1,7 +1,6 @@
 """Answers in time: the event loop watches the thread in which an answer is made."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +10,7 @@ from recloop.serving.breaker import Breaker, BreakerConfig
 from recloop.serving.course import Course
 from recloop.serving.deadline import Deadline
 from recloop.serving.stages import Stage
-from recloop.serving.turn import Turn
+from recloop.serving.turn import Line, Turn
 from recloop.serving.workers import Workers
 
 Found = TypeVar("Found")
@@ -27,7 +26,7 @@ class Answering:
         self._first = Workers("answer", _THREADS)
         self._again = Workers("answer-without", _THREADS_WITHOUT)
         self._ranker = Workers("ranker", _RANKER_THREADS)
-        self._computing = threading.Lock()
+        self._computing = Line()
         self._breaker = Breaker(BreakerConfig(), time.monotonic)
 
     async def in_time(
