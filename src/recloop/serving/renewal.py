@@ -9,8 +9,8 @@ from itertools import cycle
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# So many answers of a worker to one that ends its connection: less than a tenth of a percent of the work.
-_ANSWERS = 200
+# So many answers of a worker to one that ends its connection: a new one costs less than a percent of that.
+_ANSWERS = 50
 
 
 class Renewal:
