@@ -1,7 +1,6 @@
 """The blend: standardised channels, weighted; new items after them, by what is said of their like."""
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,18 +40,13 @@ class BlendWeights(BaseModel):
 
     def counted(self, lengths: NDArray[np.int64]) -> dict[str, Scores]:
         """Weights `(requests, 1)` of the channels that count for a history of one of these lengths."""
-        least, table = self._table
+        least = sorted(self.activity)
+        sets = [self.channels, *(self.activity[length] for length in least)]
+        told = [own[name] for name in self.channels for own in sets]
+        table = np.array(told, np.float32).reshape(-1, len(sets))
         each = table[:, np.searchsorted(least, lengths, side="right")]
         named = zip(self.channels, each[:, :, None], np.abs(each).sum(1).tolist(), strict=True)
         return {name: weights for name, weights, weight in named if weight}
-
-    @cached_property
-    def _table(self) -> tuple[NDArray[np.int64], Scores]:
-        """Lengths from which weights are others, and `(channels, 1 + lengths)` the weights around them."""
-        least = sorted(self.activity)
-        each = [self.channels, *(self.activity[length] for length in least)]
-        table = [[weights[name] for weights in each] for name in self.channels]
-        return np.array(least, np.int64), np.array(table, np.float32)
 
 
 class Blend:
