@@ -63,6 +63,10 @@ def test_every_latency_comes_from_the_results() -> None:
     assert f"{last['rate']:g}/s was too much (p99 {last['p99_ms']} ms)" in README
     assert f"{max(each['rss'] for each in served['memory_mb'])} MB" in README
     assert f"{served['seconds_until_ready']:.1f} s" in README
+    for peer in served["peers"].values():
+        assert f"{peer['ratios']['p50_ms']} times" in README
+    assert f"{served['peers']['implicit-als']['peak']['held']}/s held" in README
+    assert served["peers"]["rectools-sasrec"]["peak"]["held"] == 0
 
 
 def test_the_commands_and_files_that_it_names_exist() -> None:
