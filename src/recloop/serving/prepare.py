@@ -38,7 +38,7 @@ def leave_uncollected() -> None:
     """Garbage collection passes over what is there now: going through a whole model stops every answer.
 
     What the last model left behind is collected first. Later full rounds are rare: BentoML keeps a timer
-    of each request for a minute, and going through those of a busy one stops every answer for 60 to 110 ms.
+    of each request for a minute, and going through those of a busy one stops every answer for up to 110 ms.
     """
     gc.set_threshold(*gc.get_threshold()[:2], _YOUNG_ROUNDS)
     gc.unfreeze()
