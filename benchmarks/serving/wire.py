@@ -32,7 +32,11 @@ class Wire:
         """The status of the answer, once all of it is there. Raises OSError, TimeoutError."""
         async with asyncio.timeout(_SECONDS):
             connection = await self._connection()
-            status = await connection.ask(request)
+            try:
+                status = await connection.ask(request)
+            except BaseException:
+                connection.close()
+                raise
         if connection.open:
             self._resting.append(connection)
         return status
@@ -85,4 +89,4 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.open = False
         if self._answered and not self._answered.done():
-            self._answered.set_exception(error or ConnectionResetError("closed by the server"))
+            self._answered.set_exception(ConnectionResetError(str(error or "closed by the server")))
