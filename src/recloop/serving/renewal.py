@@ -1,7 +1,7 @@
 """Connections are renewed now and then, so that workers come to share the work.
 
 A connection stays with the worker that took it, and a client that keeps its connections keeps that share:
-one worker may have four fifths of the requests as long as it keeps them. A new connection goes to whoever is free.
+one worker may have four fifths of the work as long as it does. A new one goes to whoever is free.
 """
 
 from itertools import cycle
