@@ -48,7 +48,11 @@ pages = Starlette(routes=[Route(path, _api) for path in PAGES])
     workers=int(os.environ.get("RECLOOP_WORKERS", "1")),
     logging={"access": {"enabled": False}},
     # Products of one request are small: threads inside them only wait for each other.
-    envs=[{"name": "OPENBLAS_NUM_THREADS", "value": "1"}],
+    # Threads that allocate in one place: with places of their own, memory grew by twice as much.
+    envs=[
+        {"name": "OPENBLAS_NUM_THREADS", "value": "1"},
+        {"name": "MALLOC_ARENA_MAX", "value": "1"},
+    ],
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
 )
