@@ -1,5 +1,6 @@
 """The load generator waits for nobody, and counts what a reader can count."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,6 +9,7 @@ from itertools import cycle
 import pytest
 
 from benchmarks.serving.load import Answered, Call, offer, summary
+from benchmarks.serving.wire import Wire
 
 TOGETHER = 20
 
@@ -43,6 +45,29 @@ def test_requests_leave_while_none_has_been_answered(url: str) -> None:
     answers = offer(url, cycle([Call("/together", {})]), rate=1000, seconds=TOGETHER / 1000)
     assert len(answers) == TOGETHER
     assert all(answer.fine for answer in answers)
+
+
+def test_a_request_waits_where_all_connections_are_busy() -> None:
+    busy, most = 0, 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await reader.readuntil(b"{}")
+        await asyncio.sleep(0.01)
+        busy -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async def ask() -> list[int]:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            wire = Wire(f"http://127.0.0.1:{port}", connections=2)
+            return await asyncio.gather(*(wire.ask(wire.rendered("/", b"{}")) for _ in range(9)))
+
+    assert asyncio.run(ask()) == [200] * 9
+    assert most == 2
 
 
 def test_a_500_counts_as_an_error(url: str) -> None:

@@ -12,12 +12,18 @@ from urllib.parse import urlsplit
 import httptools
 
 _SECONDS = 30.0
+# What waits for answers is watched with `select`, which knows no file beyond the 1,024th.
+_CONNECTIONS = 900
 
 
 class Wire:
-    """Connections to one server, kept open and used in turn, the one that has rested longest first."""
+    """Connections to one server, kept open and used in turn, the one that has rested longest first.
 
-    def __init__(self, url: str) -> None:
+    A request waits where `connections` are busy.
+    """
+
+    def __init__(self, url: str, connections: int = _CONNECTIONS) -> None:
+        self._free = asyncio.Semaphore(connections)
         told = urlsplit(url)
         self._host, self._port = told.hostname or "", told.port or 80
         self._resting: deque[_Connection] = deque()
@@ -30,7 +36,7 @@ class Wire:
 
     async def ask(self, request: bytes) -> int:
         """The status of the answer, once all of it is there. Raises OSError, TimeoutError."""
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(_SECONDS), self._free:
             connection = await self._connection()
             try:
                 status = await connection.ask(request)
