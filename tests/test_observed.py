@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import faults
 import numpy as np
@@ -171,20 +172,51 @@ metrics().impressions.inc(int(sys.argv[1]))
 metrics().model.labels("data").set(int(sys.argv[1]))
 metrics().newest_event.set(int(sys.argv[1]))
 """
+FULL_DISK = """
+import resource
+from recloop.serving.app import create_app
+from recloop.serving.metrics import exposition, metrics
+from recloop.serving.stages import Stage
+told = metrics()
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # no file may become longer
+told.newest_event.set(1)
+told.model.labels("data").set(1)
+for route in create_app(lambda: None).openapi()["paths"]:
+    for status in (200, 400, 401, 403, 404, 405, 411, 413, 422, 429, 500, 503):
+        told.answers.labels("POST", route, status).inc()
+    told.seconds.labels(route).observe(1)
+for stage in Stage:
+    told.fallbacks.labels(stage).inc()
+    told.stages.labels(stage).observe(1)
+for version in range(500):
+    told.recommendations.labels(f"v{version}").inc()
+print(exposition()[0].decode())
+"""
 READER = "from recloop.serving.metrics import exposition; print(exposition()[0].decode())"
 
 
-def test_workers_count_together(tmp_path) -> None:
-    def run(code: str, *arguments: str) -> str:
-        environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": "src"}
-        command = [sys.executable, "-c", code, *arguments]
-        return subprocess.run(
-            command, env=environment, check=True, capture_output=True, text=True
-        ).stdout
+def in_a_process(folder: Path, code: str, *arguments: str) -> list[str]:
+    """The lines that `code` prints in a process whose metrics are shared in `folder`."""
+    environment = {"PROMETHEUS_MULTIPROC_DIR": str(folder), "PYTHONPATH": "src"}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
 
+
+def test_what_is_first_counted_on_a_full_disk_is_counted(tmp_path) -> None:
+    lines = in_a_process(tmp_path, FULL_DISK)
+    assert 'recloop_recommendations_total{model_version="v499"} 1.0' in lines
+    assert 'recloop_requests_total{method="POST",route="/v1/recommend",status="503"} 1.0' in lines
+    assert "recloop_newest_event_timestamp_seconds 1.0" in lines
+    for file in tmp_path.iterdir():
+        assert int.from_bytes(file.read_bytes()[:4], sys.byteorder) < file.stat().st_size / 2
+
+
+def test_workers_count_together(tmp_path) -> None:
     for number in ("5", "3"):
-        run(WORKER, number)
-    lines = run(READER).splitlines()
+        in_a_process(tmp_path, WORKER, number)
+    lines = in_a_process(tmp_path, READER)
     assert "recloop_impressions_total 8.0" in lines
     assert 'recloop_model_timestamp_seconds{of="data"} 3.0' in lines  # a model may be older
     assert "recloop_newest_event_timestamp_seconds 5.0" in lines

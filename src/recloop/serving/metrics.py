@@ -3,7 +3,8 @@
 import os
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
 _BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 # Where workers share what they count; set by BentoML.
 _SHARED = "PROMETHEUS_MULTIPROC_DIR"
+# Bytes of each file in which a worker shares: several times what every route and stage takes.
+_ROOM = 1 << 18
+_MODEL_MODE: Final = "mostrecent"
+_EVENT_MODE: Final = "max"
+_FILES = ("counter", "histogram", f"gauge_{_MODEL_MODE}", f"gauge_{_EVENT_MODE}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ def metrics() -> Metrics:
     """
     from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415
 
+    if os.environ.get(_SHARED):
+        _claim_room(Path(os.environ[_SHARED]))
     return Metrics(
         Counter("recloop_recommendations", "Lists served", ["model_version"]),
         Counter("recloop_events", "Events taken in", ["outcome"]),
@@ -57,12 +65,12 @@ def metrics() -> Metrics:
             "recloop_model_timestamp_seconds",
             "The serving model: when it was packaged, and when what it learned from ends",
             ["of"],
-            multiprocess_mode="mostrecent",
+            multiprocess_mode=_MODEL_MODE,
         ),
         Gauge(
             "recloop_newest_event_timestamp_seconds",
             "When the newest stored event happened",
-            multiprocess_mode="max",
+            multiprocess_mode=_EVENT_MODE,
         ),
     )
 
@@ -78,3 +86,15 @@ def exposition() -> tuple[bytes, str]:
         registry = prometheus.CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return prometheus.generate_latest(registry), prometheus.CONTENT_TYPE_LATEST
+
+
+def _claim_room(folder: Path) -> None:
+    """The files that this process shares, as long as they will ever be, before anything is counted.
+
+    The library makes each at the first count and lengthens it with the later ones, which a full disk
+    refuses: an answer would fail because it cannot be counted.
+    """
+    for kind in _FILES:
+        file = folder / f"{kind}_{os.getpid()}.db"
+        if not file.exists():
+            file.write_bytes(bytes(_ROOM))
