@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -40,19 +42,22 @@ class Answering:
         workers = self._first
         while True:
             future = workers.submit(partial(course.through, work))
-            late = await _late(course, asyncio.wrap_future(future))
+            late = await _late(course, future)
             if late is None:
                 return future.result(), course
             course, workers = course.without(late), self._again
 
 
-async def _late(course: Course, made: "asyncio.Future[Found]") -> Stage | None:
+async def _late(course: Course, made: "Future[Found]") -> Stage | None:
     """The first stage that is late, None once the answer is made."""
-    late = None
-    while late is None:
-        await asyncio.wait({made}, timeout=course.patience())
-        if made.done():
-            return None
-        late = course.late()
-    made.cancel()
-    return late
+    loop, woken = asyncio.get_running_loop(), asyncio.Event()
+    made.add_done_callback(lambda _: loop.call_soon_threadsafe(woken.set))
+    while not made.done():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(course.patience()):
+                await woken.wait()
+        late = None if made.done() else course.late()
+        if late is not None:
+            made.cancel()
+            return late
+    return None

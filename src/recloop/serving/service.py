@@ -12,12 +12,15 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from recloop.serving.cores import keep_to_one_core
 from recloop.serving.envelope import Envelope
 from recloop.serving.paths import PAGES, PlainPaths
 from recloop.serving.renewal import Renewal
 
 if TYPE_CHECKING:
     from recloop.serving.running import Running
+
+_WORKERS = int(os.environ.get("RECLOOP_WORKERS", "1"))
 
 _running: list["Running"] = []
 
@@ -45,7 +48,7 @@ pages = Starlette(routes=[Route(path, _api) for path in PAGES])
 # would cost a quarter of an answer, too.
 @bentoml.service(
     name="recloop",
-    workers=int(os.environ.get("RECLOOP_WORKERS", "1")),
+    workers=_WORKERS,
     logging={"access": {"enabled": False}},
     # Products of one request are small: threads inside them only wait for each other.
     # Threads that allocate in one place: memory grows by a third of what it does with places of their own.
@@ -64,6 +67,7 @@ class RecloopService:
     def __init__(self) -> None:
         from recloop.serving.running import Running  # noqa: PLC0415
 
+        keep_to_one_core(bentoml.server_context.worker_index, _WORKERS)
         self.running = Running()
         _running.append(self.running)
 
