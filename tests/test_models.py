@@ -17,6 +17,7 @@ from recloop.models.blend import (
     parts,
 )
 from recloop.models.content import Content
+from recloop.models.item_item import ItemItem, quickest
 from recloop.models.newcomers import Newcomers, NewcomerTerms
 from recloop.models.popularity import Popularity
 from recloop.models.ranking import top_k
@@ -202,3 +203,14 @@ def test_top_k_never_shows_what_is_forbidden(scores, forbidden, k) -> None:
     shown = [row for row in ranked[0] if row >= 0]
     assert not set(shown) & set(banned.tolist())
     assert len(shown) == len(set(shown)) == min(k, len(scores) - len(banned))
+
+
+def test_a_full_matrix_is_written_out_and_says_the_same() -> None:
+    rng = np.random.default_rng(0)
+    rows, history = np.arange(40), np.array([3, 17, 3, 30])
+    full = sparse.random(40, 40, 0.2, "csr", np.float32, rng)
+    scarce = sparse.random(40, 40, 0.05, "csr", np.float32, rng)
+    assert isinstance(quickest(full), np.ndarray)
+    assert quickest(scarce) is scarce
+    apart, written = (ItemItem(each, rows, 40, 0.9) for each in (full, quickest(full)))
+    np.testing.assert_allclose(written.score([history]), apart.score([history]), rtol=1e-6)

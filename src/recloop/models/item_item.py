@@ -14,6 +14,9 @@ Dense = NDArray[np.float32]
 Sparse = sparse.csr_matrix
 Weights = TypeVar("Weights", bound=Dense | Sparse)
 
+# Rows of a matrix that is filled by more than one in so many are summed up sooner written out.
+_FULL = 16
+
 
 class Links(NamedTuple):
     """What a history says of `rows`, each once; of others it says nothing."""
@@ -78,6 +81,13 @@ class ItemItem(Generic[Weights]):
         places = self._place[steps]
         met = places >= 0
         return weights[met], places[met]
+
+
+def quickest(weights: Sparse) -> Dense | Sparse:
+    """The same, written out where it is so full that its rows are summed up sooner."""
+    rows, columns = weights.shape
+    full: Dense | Sparse = weights.toarray() if weights.nnz * _FULL > rows * columns else weights
+    return full
 
 
 def by_links(links: Callable[[Asked], Sequence[Links]], items: int) -> Channel:

@@ -144,7 +144,7 @@ def standardise(scores: Scores, counted: NDArray[np.generic] | None = None) -> S
         spread = centred.std(1, keepdims=True)
     else:
         weights = counted.astype(np.float32)
-        mean = np.einsum("ri,i->r", scores, weights) / _total(counted)
+        mean = scores @ weights / _total(counted)
         centred = (scores - mean[:, None]) * (weights > 0)
         spread = deviation(centred, counted)
     scaled: Scores = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > _FLAT)
@@ -154,8 +154,8 @@ def standardise(scores: Scores, counted: NDArray[np.generic] | None = None) -> S
 def deviation(scores: Scores, counted: NDArray[np.generic]) -> Scores:
     """Standard deviation `(requests, 1)`, items counted as often as that says; a mean near zero is best."""
     weights, count = counted.astype(np.float32), _total(counted)
-    mean = np.einsum("ri,i->r", scores, weights) / count
-    squares = np.einsum("ri,ri,i->r", scores, scores, weights) / count
+    mean = scores @ weights / count
+    squares = np.square(scores) @ weights / count
     spread: Scores = np.sqrt(np.maximum(squares - mean**2, 0)).astype(np.float32)[:, None]
     return spread
 

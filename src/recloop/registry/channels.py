@@ -20,7 +20,7 @@ from recloop.models.blend import (
 )
 from recloop.models.content import Content
 from recloop.models.finders import Finder, Once, by_counts, by_return, by_vector, linked
-from recloop.models.item_item import ItemItem, by_links
+from recloop.models.item_item import ItemItem, by_links, quickest
 from recloop.models.low_rank import LowRank
 from recloop.models.newcomers import Alike, Newcomers
 from recloop.models.popularity import Popularity
@@ -38,7 +38,8 @@ def blend_of(payload: Payload) -> Blend:
     sequential = Sequential(payload.tower, payload.vectors, card.window)
     text = payload.text if indexes else payload.text.astype(np.float32)
     ease = ItemItem(payload.collaborative, payload.collaborative_rows, items, card.decay)
-    neighbours = ItemItem(payload.neighbours, payload.neighbours_rows, items, card.neighbours_decay)
+    near = quickest(payload.neighbours)
+    neighbours = ItemItem(near, payload.neighbours_rows, items, card.neighbours_decay)
     low_rank = LowRank(payload.factors, card.low_rank, card.low_rank_decay)
     content = Content(text, card.content_last)
     by_items: dict[str, Scorer] = {
