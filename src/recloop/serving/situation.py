@@ -9,6 +9,7 @@ from recloop.serving.erasures import KnownErasures
 from recloop.serving.live import LiveModel, Serving
 from recloop.serving.stages import Stage
 from recloop.store.events import EventStore
+from recloop.store.news import NewsDesk
 
 # How many of a user's newest events, impressions not counted, a request looks at.
 _RECENT_EVENTS = 5_000
@@ -32,6 +33,7 @@ class Situations:
     def __init__(self, live: LiveModel, store: EventStore, erasures: KnownErasures) -> None:
         self._live = live
         self._store = store
+        self._news = NewsDesk(store.engine)
         self._erasures = erasures
 
     def of(self, course: Course, user_id: str | None) -> Situation:
@@ -47,7 +49,8 @@ class Situations:
         )
 
     def _read(self, user_id: str | None, known: Serving) -> Situation:
-        serving, erased = self._live.current() or known, self._store.personal.erasure_of(user_id)
+        changed, erased = self._news.of(user_id)
+        serving = known if changed == known.overlay.sequence else self._live.current() or known
         return Situation(serving, erased, self._state(serving, user_id, erased))
 
     def _remembered(self, user_id: str | None, known: Serving) -> Situation:

@@ -34,6 +34,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def last_change() -> sa.ScalarSelect[int]:
+    """The number of the last change of any item, 0 where there was none."""
+    return sa.select(sa.func.coalesce(sa.func.max(_items.c.seq), 0)).scalar_subquery()
+
+
 class ItemStore:
     """Safe for threads, and for several processes on one database."""
 
