@@ -1,8 +1,8 @@
 """A core for each worker, where there are as many: an answer passes between two threads.
 
 The scheduler puts the thread that is woken on whatever core is idle, where it finds nothing in the cache:
-kept together, both take about a third less of the processor, and under load an answer comes in half the
-time.
+kept together, both take about a fifth less of the processor under load, and an answer comes in half the
+time (docs/log.md).
 """
 
 import os
