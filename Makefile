@@ -1,27 +1,30 @@
-# Names for what one does here. `make run` and `make test` need nothing but Python 3.11+ and git.
+# Commands for users and developers. `make run` and `make test` need only Python 3.11+ and git.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Two processes: more compete for memory, since each loads PyTorch. Servers are tested one by one.
+PARALLEL := --numprocesses 2 --dist worksteal
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run up serve monitor retrain retain repro test check lock bench bench-serving clean
+.PHONY: help setup run up serve monitor retrain retain repro test test-fast check dvc-deps docs lock bench bench-serving clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-setup: $(READY) ## Make the virtual environment from the lock file
+setup: $(READY) ## Create the virtual environment from the lock file
 
-# torch comes first and alone: pip finds builds (CPU, CUDA) that uv does not look for.
+# torch is installed first, by pip, which finds CPU and CUDA builds that uv does not look for.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@echo "setting up $(VENV) (once; a minute or two)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)" "$$(grep -o '^uv==[^ ]*' requirements.lock)"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --requirements requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q src flows monitoring
 	@$(BIN)/python -m flows.setup
 	@touch $@
 
@@ -44,10 +47,14 @@ retain: $(READY) ## Run the retention flow once
 	@$(BIN)/python -m flows.once retain
 
 repro: $(READY) ## Reproduce the pipeline in this checkout with DVC
-	@PATH="$(CURDIR)/$(BIN):$$PATH" DO_NOT_TRACK=1 GX_ANALYTICS_ENABLED=false $(BIN)/dvc repro
+	@PATH="$(CURDIR)/$(BIN):$$PATH" DO_NOT_TRACK=1 ORT_DISABLE_TELEMETRY=1 GX_ANALYTICS_ENABLED=false $(BIN)/dvc repro
 
 test: $(READY) ## Run the whole test suite with coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not system" --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest -m system --cov --cov-append --cov-report=term
+
+test-fast: $(READY) ## Run the tests that start no server and train for no more than seconds
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not system and not slow"
 
 check: $(READY) ## Format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
@@ -55,7 +62,13 @@ check: $(READY) ## Format, lint, types and import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-lock: $(READY) ## Write requirements.lock anew from pyproject.toml
+dvc-deps: $(READY) ## Write the source files that each stage imports into dvc.yaml
+	@$(BIN)/python -m tests.support.dvc_deps
+
+docs: $(READY) ## Write docs/configuration.md from the classes that read the settings
+	@$(BIN)/python -m tests.support.configuration_page
+
+lock: $(READY) ## Write requirements.lock from pyproject.toml
 	@echo 'torch==2.13.0 ; sys_platform == "never"' > $(VENV)/override.txt
 	@(echo 'torch==2.13.0'; $(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --no-header --no-annotate --override $(VENV)/override.txt pyproject.toml | grep -v '^torch==') > $(VENV)/lock
 	@mv $(VENV)/lock requirements.lock
@@ -63,8 +76,8 @@ lock: $(READY) ## Write requirements.lock anew from pyproject.toml
 bench: $(READY) ## Run the offline benchmark
 	@$(BIN)/python benchmarks/offline.py
 
-bench-serving: $(READY) ## Put the service under load; options in ARGS
-	@PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/serving/run.py $(ARGS)
+bench-serving: $(READY) ## Load the service at constant rates; options in ARGS
+	@$(BIN)/python -m benchmarks.serving.run $(ARGS)
 
 clean: ## Remove the virtual environment, the state and every output
 	@git update-index --no-skip-worktree dvc.lock && git checkout --quiet dvc.lock

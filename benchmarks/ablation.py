@@ -7,24 +7,23 @@ benchmarks/finetuning.py.
 """
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from alone import bootstrap, publish, say
+from alone import bootstrap, mixed, publish, say
 from ranked import Listed, Reader, distilled, moments
 
+from recloop.benchmark.config import BenchmarkConfig, Protocol
+from recloop.benchmark.dataset import DataSet, read_folder
+from recloop.benchmark.run import prepare
 from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.metrics import Values
-from recloop.trials.baselines import SIMPLE, Fitted
-from recloop.trials.config import TrialConfig
-from recloop.trials.folder import DataSet, read_folder
-from recloop.trials.neural import Bounds, train
-from recloop.trials.ours import around
-from recloop.trials.run import prepare
-from recloop.trials.texts import frozen_side, tuned_side
-from recloop.trials.timeline import Protocol
+from recloop.scoring.scorer import Channel
+from recloop.training.base_models import TextConfig, Tuning, resolve_base
+from recloop.training.channels.fitted_channels import ChannelGrids, FittedChannels
+from recloop.training.device import choose
+from recloop.training.sequence_training import sequence_scorer, train_sequence
 
 # Moments of training that the ranker learns from, and those that are distilled.
 _LEARNED, _TAUGHT = 3_000, 1_000
@@ -45,7 +44,9 @@ def main(
     data = read_folder(folder)
     runs = []
     for number in seed or [1]:
-        config = TrialConfig(models=("recloop",), protocol=protocol, seed=number, seconds=seconds)
+        config = BenchmarkConfig(
+            models=("recloop",), protocol=protocol, seed=number, seconds=seconds
+        )
         runs.append({"seed": number, "steps": _run(data, config, reading, asked)})
     publish(runs, folder, out)
 
@@ -73,59 +74,52 @@ class _Table:
         say(f"{name}: {self.rows[name]}")
 
 
-def _run(data: DataSet, config: TrialConfig, reading: float, asked: int) -> dict[str, Any]:
-    trial = prepare(data, config, say)
-    task, seed = trial.task, config.seed
-    test, items = trial.asked.sample(asked, seed), task.past.catalogue
-    bounds, table = Bounds(config.seconds, seed, say), _Table(bootstrap(test, seed))
+def _run(data: DataSet, config: BenchmarkConfig, reading: float, asked: int) -> dict[str, Any]:
+    benchmark, seed = prepare(data, config), config.seed
+    training, test = benchmark.data, benchmark.asked.sample(asked, config.seed)
+    items, table = training.items, _Table(bootstrap(test, seed))
 
-    def enter(name: str, fitted: Fitted, started: float, over: str | None) -> None:
-        listed = Listed.by(fitted.final, test, items)
+    def enter(
+        name: str, channel: Channel, setting: dict[str, Any], started: float, over: str | None
+    ) -> None:
+        listed = Listed.by(channel, test, items)
         took = time.monotonic() - started
-        table.enter(name, listed.ndcg(listed.ranked), took, over, setting=fitted.setting)
+        table.enter(name, listed.ndcg(listed.ranked), took, over, setting=setting)
 
-    sides = {
+    base = resolve_base(benchmark.config.text.base)
+    tunings: dict[str, Tuning | None] = {
         "ids": None,
-        "frozen text": frozen_side(task.text),
-        "tuned language model": tuned_side(data, "lora", seed),
+        "frozen text": "frozen",
+        "tuned language model": "lora",
     }
-    before, trained = None, None
-    for name, side in sides.items():
+    before: str | None = None
+    for name, tuning in tunings.items():
         started = time.monotonic()
-        trained = train(task, side, bounds)
-        if trained is None:
-            raise typer.BadParameter("nobody in this data did two things")
-        enter(name, trained.fitted(), started, before)
+        text = TextConfig(tuning=tuning or "frozen")
+        settings = benchmark.config.model_copy(update={"text": text})
+        trained = train_sequence(training, settings, choose("auto"), base=base if tuning else None)
+        scorer = sequence_scorer(trained.final, trained.text, trained.rows, trained.config, items)
+        enter(name, scorer.score, trained.setting(), started, before)
         before = name
-    started, others = time.monotonic(), _once(lambda name: SIMPLE[name](task))
-    mixed = around(trained.fitted(), task, others, seed)
-    enter("all channels", mixed, started, before)
+    started = time.monotonic()
+    channels = FittedChannels(training, ChannelGrids(), seed)
+    every = mixed(trained, channels)
+    enter("all channels", every.final, every.setting, started, before)
 
     started = time.monotonic()
-    learned = moments(task.train, mixed.tuned, _LEARNED, seed)
+    learned = moments(training.train, every.tuned, _LEARNED, seed)
     reader = Reader(data, learned, reading, seed)
-    weight = reader.weight(Listed.by(mixed.tuned, task.valid.sample(asked, seed), items))
-    listed = Listed.by(mixed.final, test, items)
+    weight = reader.weight(Listed.by(every.tuned, channels.valid.sample(asked, seed), items))
+    listed = Listed.by(every.final, test, items)
     found = listed.ndcg(reader.reranked(listed, weight))
     told = {"weight": weight, "parameters": reader.parameters}
     table.enter("ranker", found, time.monotonic() - started, "all channels", **told)
 
     started = time.monotonic()
-    taught = moments(task.train, mixed.tuned, _TAUGHT, seed + 1)
-    student = distilled(trained, taught, reader, weight or _WHAT_IF, seed)
-    enter("distilled", around(student.fitted(), task, others, seed), started, "all channels")
+    taught = moments(training.train, every.tuned, _TAUGHT, seed + 1)
+    student = mixed(distilled(trained, taught, reader, weight or _WHAT_IF, seed), channels)
+    enter("distilled", student.final, student.setting, started, "all channels")
     return table.rows
-
-
-def _once(fit: Callable[[str], Fitted]) -> Callable[[str], Fitted]:
-    kept: dict[str, Fitted] = {}
-
-    def get(name: str) -> Fitted:
-        if name not in kept:
-            kept[name] = fit(name)
-        return kept[name]
-
-    return get
 
 
 if __name__ == "__main__":

@@ -14,20 +14,20 @@ from typing import Annotated, Any
 import numpy as np
 import polars as pl
 import typer
-from alone import bootstrap, publish, say
+from alone import bootstrap, mixed, prepared, publish
 
 from recloop import columns as c
+from recloop.benchmark.config import Protocol
+from recloop.benchmark.dataset import INTERACTIONS_FILE, ITEMS_FILE, DataSet, read_folder
+from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import Values, ndcg
-from recloop.evaluation.offline import Requests, hits
-from recloop.models.scorer import Asked, Channel, Scores
-from recloop.trials.baselines import SIMPLE
-from recloop.trials.config import TrialConfig
-from recloop.trials.folder import INTERACTIONS_FILE, ITEMS_FILE, DataSet, read_folder
-from recloop.trials.measure import answer
-from recloop.trials.neural import Bounds, sequential
-from recloop.trials.ours import around
-from recloop.trials.run import prepare
-from recloop.trials.timeline import Protocol
+from recloop.evaluation.report import ranked_by
+from recloop.scoring.scorer import Channel, Scores, ScoringRequests
+from recloop.training.base_models import resolve_base
+from recloop.training.baselines import fit_baseline
+from recloop.training.channels.fitted_channels import ChannelGrids, FittedChannels
+from recloop.training.device import choose
+from recloop.training.sequence_training import train_sequence
 
 SHARE = 0.1
 
@@ -40,12 +40,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
 ) -> None:
     """Run and print."""
-    runs = []
-    for number in seed or [1]:
-        config = TrialConfig(
-            models=("recloop",), protocol=protocol, repeats=False, seed=number, seconds=seconds
-        )
-        runs.append(_run(_hidden(folder, number), config))
+    runs = [_run(_hidden(folder, number), number, protocol, seconds) for number in seed or [1]]
     means = {
         name: float(np.mean([run[name] for run in runs]))
         for name in ("warm_kept", "cold_over_text")
@@ -66,26 +61,27 @@ def _hidden(folder: Path, seed: int) -> DataSet:
         return read_folder(Path(name))
 
 
-def _run(data: DataSet, config: TrialConfig) -> dict[str, Any]:
+def _run(data: DataSet, seed: int, protocol: Protocol, seconds: float) -> dict[str, Any]:
     started = time.monotonic()
-    trial = prepare(data, config, say)
-    task, asked = trial.task, trial.asked
-    known = task.past.known()
-    sequence = sequential(task, task.side, Bounds(config.seconds, config.seed, say))
-    ours = around(sequence, task, lambda name: SIMPLE[name](task), config.seed)
+    benchmark = prepared(data, protocol, seed, seconds)
+    asked, base = benchmark.asked, resolve_base(benchmark.config.text.base)
+    known = benchmark.data.past.known()
+    fitted = FittedChannels(benchmark.data, ChannelGrids(), seed)
+    sequence = train_sequence(benchmark.data, benchmark.config, choose("auto"), base=base)
+    ours = mixed(sequence, fitted)
 
-    def without(requests: Asked) -> Scores:
+    def without(requests: ScoringRequests) -> Scores:
         scores = ours.final(requests)
         return np.where(known, scores, scores.min() - 1)
 
     channels: dict[str, Channel] = {
         "recloop": ours.final,
         "without": without,
-        "text": SIMPLE["text"](task).final,
+        "text": fit_baseline("text", fitted, benchmark.config).channel,
     }
     values = {name: _values(channel, asked, len(known)) for name, channel in channels.items()}
     cold = np.array([not known[rows].any() for rows in asked.relevant])
-    users = bootstrap(asked, config.seed)
+    users = bootstrap(asked, seed)
     every = {
         name: {
             side: {
@@ -97,7 +93,7 @@ def _run(data: DataSet, config: TrialConfig) -> dict[str, Any]:
         for name, found in values.items()
     }
     return {
-        "seed": config.seed,
+        "seed": seed,
         "hidden_items": int((~known).sum()),
         "ndcg@10": every,
         "gain_over_all": vars(users.interval(values["recloop"] - values["without"])),
@@ -109,7 +105,7 @@ def _run(data: DataSet, config: TrialConfig) -> dict[str, Any]:
 
 
 def _values(channel: Channel, asked: Requests, items: int) -> Values:
-    return ndcg(hits(answer(channel, asked, items), asked.relevant), asked.counts(), 10)
+    return ndcg(hits(ranked_by(channel, asked, items), asked.relevant), asked.counts(), 10)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ import numpy as np
 import polars as pl
 import typer
 
-from recloop.evaluation.ctr import report
+from recloop.ctr import CtrConfig, Problem, contestants
+from recloop.ctr.folds import kind_of
+from recloop.ctr.metrics import report
 from recloop.evaluation.report import OURS
-from recloop.training.ctr import CtrConfig, Problem, contestants
-from recloop.training.ctr.folds import kind_of
 
 _LIKE = 4
 _LAST = 5

@@ -5,6 +5,7 @@ make of all of the source's data, trains on its train part by each way, and prin
 its validation part, the seconds it took and how far the language model moved.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -15,24 +16,22 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import polars as pl
 import torch
 import typer
 import yaml
 
 from recloop.config import read_block
-from recloop.data.catalogue import Catalogue
-from recloop.data.trail import walked
-from recloop.evaluation.offline import Requests
-from recloop.models.bases import Tuning, resolve_base
-from recloop.models.text import Texts, load_encoder
-from recloop.stages import files
+from recloop.settings import read_settings
+from recloop.stages.training_data import read_training_data
+from recloop.training.base_models import Tuning, resolve_base
 from recloop.training.checkpoint import tuned_change
 from recloop.training.device import choose
-from recloop.training.finetune import fit
-from recloop.training.judge import judge_on
-from recloop.training.sequence import TrainConfig
-from recloop.training.textside import TunedText
+from recloop.training.finetuning.auto_settings import settings_from_data
+from recloop.training.finetuning.fit import fit
+from recloop.training.finetuning.sequence_model import TrainConfig
+from recloop.training.finetuning.trainable_text import TunedText
+from recloop.training.finetuning.validation import judge_on
+from recloop.training.modules.text_encoder import TokenizedTexts, load_encoder
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # What few new weights need is too much for all of the old ones; AdaLoRA begins at the smallest change.
@@ -67,7 +66,7 @@ def _split(folder: Path) -> None:
     params["snapshot"]["history"] = 1.0
     folder.joinpath("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     # The sources that are downloaded already, but none of the feedback.
-    sources = Path(os.environ.get("RECLOOP_HOME", CHECKOUT / ".recloop"), "sources").resolve()
+    sources = read_settings().home.sources
     sources.mkdir(parents=True, exist_ok=True)
     home = folder / "home"
     home.mkdir()
@@ -79,28 +78,28 @@ def _split(folder: Path) -> None:
 
 
 def _run(folder: Path, base: str, way: str, seed: int) -> dict[str, Any]:
+    with contextlib.chdir(folder):
+        data = read_training_data()
     config = read_block("train", TrainConfig, folder / "params.yaml")
+    config = settings_from_data(config, data.train, data.items)
     rate = RATES.get(way, config.text_learning_rate)
     text_config = config.text.model_copy(update={"base": base, "tuning": way})
     config = config.model_copy(update={"text": text_config, "seed": seed})
-    catalogue = Catalogue(pl.read_parquet(folder / files.ITEMS))
-    past = walked(pl.read_parquet(folder / files.TRAIN), catalogue)
-    valid = Requests.encode(pl.read_parquet(folder / files.VALID_REQUESTS), catalogue)
     compute = choose(config.device)
     resolved = resolve_base(base)
 
     started = time.monotonic()
     torch.manual_seed(seed)
     encoder, tokenizer = load_encoder(resolved, text_config)
-    texts = Texts(catalogue.texts(), tokenizer, text_config)
+    texts = TokenizedTexts(data.catalogue.texts(), tokenizer, text_config)
     text = TunedText(encoder, texts, rate, compute, len(config.text_passes))
     before = text.vectors
     _, history = fit(
-        past,
+        data.train.sequences(),
         text,
         config,
         compute,
-        judge=judge_on(valid.sample(2_000, seed), config.tower.window),
+        judge=judge_on(data.valid.sample(2_000, seed), config.tower.window),
     )
     run = {
         "base": base,

@@ -12,9 +12,9 @@ import polars as pl
 import typer
 
 from recloop import columns as c
-from recloop.config import Home
 from recloop.data.sources.movielens import MovieLens100K
 from recloop.data.split import Protocol, split_interactions
+from recloop.settings import read_settings
 
 _GUEST = 0
 
@@ -43,7 +43,7 @@ def write(interactions: pl.DataFrame, items: pl.DataFrame, protocol: Protocol, o
 
 def ml_100k(_: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """MovieLens-100K, every rating an interaction."""
-    raw = MovieLens100K(str(Home.from_environment().sources)).read()
+    raw = MovieLens100K(str(read_settings().home.sources)).read()
     seconds = pl.col(c.TIME).cast(pl.Float64).cast(pl.Int64)
     ratings = raw.interactions.select(
         c.USER, c.ITEM, seconds.alias(c.TIME), pl.col(c.VALUE).cast(pl.Float64)

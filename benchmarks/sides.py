@@ -7,10 +7,10 @@ import numpy as np
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue
-from recloop.models.encoders import open_encoder
-from recloop.models.query import Encoder, QueryConfig, QueryMix, QuerySide
 from recloop.registry.payload import Payload
-from recloop.training.queryside import frozen_query
+from recloop.scoring.query.matcher import Encoder, QueryConfig, QueryMatcher, QueryWeights
+from recloop.scoring.query.open_encoder import open_encoder
+from recloop.training.export.query_export import export_frozen_query
 
 
 class Cached:
@@ -18,7 +18,7 @@ class Cached:
 
     def __init__(self, inner: Encoder) -> None:
         self.inner = inner
-        self.encode = cache(inner.encode)
+        self.encode_query = cache(inner.encode_query)
 
 
 class Side:
@@ -30,16 +30,18 @@ class Side:
         self.with_mix = cache(self._with_mix)
         self._titles = titles
 
-    def _with_mix(self, reach: float) -> QuerySide:
-        return QuerySide(self.encoder, self.vectors, self._titles, QueryMix(reach=reach))
+    def _with_mix(self, reach: float) -> QueryMatcher:
+        return QueryMatcher(
+            self.encoder, self.vectors, self._titles, QueryWeights(history_weight_limit=reach)
+        )
 
 
 def frozen(name: str, catalogue: Catalogue) -> Side:
     """An encoder as it comes, as the export stage packages it."""
-    files = frozen_query(QueryConfig(encoder=name), catalogue)
+    files = export_frozen_query(QueryConfig(encoder=name), catalogue)
     if files.vectors is None:
         raise ValueError(f"{name} gave no vectors")
-    encoder = open_encoder(files.card, files.encoder, files.tokenizer)
+    encoder = open_encoder(files.config, files.encoder, files.tokenizer)
     return Side(encoder, files.vectors, catalogue.items[c.TITLE].to_list())
 
 

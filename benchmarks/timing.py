@@ -11,19 +11,16 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-from alone import publish, say
+from alone import chosen, frozen_text, prepared, publish
 from torch import Tensor
 
+from recloop.benchmark.config import Protocol
+from recloop.benchmark.dataset import read_folder
 from recloop.training.device import choose
-from recloop.training.finetune import Judge, fit
-from recloop.training.judge import judge_on
-from recloop.training.sequence import FrozenText, SequenceModel
-from recloop.trials.folder import read_folder
-from recloop.trials.neural import Bounds, settings
-from recloop.trials.texts import text_vectors
-from recloop.trials.timeline import VALID_PART, Protocol, Timeline
+from recloop.training.finetuning.fit import Judge, fit
+from recloop.training.finetuning.sequence_model import SequenceModel
+from recloop.training.finetuning.validation import judge_on
 
 
 def main(
@@ -37,16 +34,13 @@ def main(
     theirs = json.loads(peer.read_text(encoding="utf-8"))
     best = max(theirs["trace"], key=lambda entry: entry["ndcg@10"])
     data = read_folder(folder)
-    whole = Timeline.of(data, repeats=False)
-    train = whole.until(VALID_PART)
-    valid = whole.requests(VALID_PART, protocol, repeats=False)
-    side = FrozenText(torch.from_numpy(text_vectors(data, train, say)))
     runs = []
     for number in seed or [1]:
-        config = settings(train, Bounds(900, number, say), use_text=True)
-        config = config.model_copy(update={"judge_every": 1})
-        clock = _Clock(judge_on(valid, config.tower.window))
-        fit(train.trails(), side, config, choose("auto"), judge=clock.judge)
+        benchmark = prepared(data, protocol, number)
+        config = chosen(benchmark).model_copy(update={"judge_every": 1})
+        clock = _Clock(judge_on(benchmark.data.valid, config.tower.window))
+        sequences, side = benchmark.data.train.sequences(), frozen_text(benchmark)
+        fit(sequences, side, config, choose("auto"), judge=clock.judge)
         there = [entry for entry in clock.trace if entry["ndcg@10"] >= best["ndcg@10"]]
         runs.append(
             {

@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
-from alone import bootstrap, ndcg_of, publish, say
+from alone import bootstrap, chosen, frozen_text, ndcg_of, prepared, publish
 
+from recloop.benchmark.config import Protocol
+from recloop.benchmark.dataset import read_folder
+from recloop.benchmark.run import Benchmark
 from recloop.training.device import choose
-from recloop.training.finetune import fit
-from recloop.training.judge import judge_on
-from recloop.training.sequence import FrozenText, SequenceModel
-from recloop.training.warm import remembered
-from recloop.trials.folder import read_folder
-from recloop.trials.neural import Bounds, settings
-from recloop.trials.texts import text_vectors
-from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
+from recloop.training.finetuning.fit import fit
+from recloop.training.finetuning.sequence_model import SequenceModel
+from recloop.training.finetuning.validation import judge_on
+from recloop.training.finetuning.warm_start import remembered
 
 # Of the champion's epochs, those that the warm start takes.
 SHARE = 1 / 6
@@ -39,38 +37,35 @@ def main(
 ) -> None:
     """Run and print."""
     data = read_folder(folder)
-    whole = Timeline.of(data, repeats=False)
-    side = FrozenText(torch.from_numpy(text_vectors(data, whole.until(TEST_PART), say)))
-    runs = [_run(whole, side, protocol, number) for number in seed or [1]]
+    runs = [_run(prepared(data, protocol, number), number) for number in seed or [1]]
     publish(runs, folder, out)
 
 
-def _run(whole: Timeline, side: FrozenText, protocol: Protocol, seed: int) -> dict[str, Any]:
-    train, past = whole.until(VALID_PART), whole.until(TEST_PART)
-    test = whole.requests(TEST_PART, protocol, repeats=False)
-    valid = whole.requests(VALID_PART, protocol, repeats=False).sample(2_000, seed)
+def _run(benchmark: Benchmark, seed: int) -> dict[str, Any]:
+    train, past, side = benchmark.data.train, benchmark.data.past, frozen_text(benchmark)
+    test, valid = benchmark.asked, benchmark.data.valid.sample(2_000, seed)
     same = np.diff(train.starts) == np.diff(past.starts)
     old = remembered(
         [
             trail
-            for trail, kept in zip(train.trails(), same[np.diff(train.starts) > 1], strict=True)
+            for trail, kept in zip(train.sequences(), same[np.diff(train.starts) > 1], strict=True)
             if kept
         ],
         len(same),
         seed,
     )
-    config, compute = settings(train, Bounds(900, seed, say), use_text=True), choose("auto")
+    config, compute = chosen(benchmark), choose("auto")
     judge = judge_on(valid, config.tower.window)
-    champion, history = fit(train.trails(), side, config, compute, judge=judge)
+    champion, history = fit(train.sequences(), side, config, compute, judge=judge)
     epochs = history.best_epochs()
 
     def scratch() -> SequenceModel:
         again = config.model_copy(update={"epochs": epochs})
-        return fit(past.trails(), side, again, compute)[0]
+        return fit(past.sequences(), side, again, compute)[0]
 
     def warm() -> SequenceModel:
         newer = config.continuing(epochs, SHARE)
-        return fit(past.trails(), side, newer, compute, start=champion)[0]
+        return fit(past.sequences(), side, newer, compute, start=champion)[0]
 
     models = {"champion": champion}
     seconds: dict[str, float] = {}

@@ -1,1 +1,1 @@
-"""When things run, retried how, and what then: Prefect's side of the loop."""
+"""Prefect flows of the loop, and the commands that start the system on one machine."""

@@ -1,7 +1,7 @@
-"""Child processes of a running system: started, waited for, and stopped, all of them, always."""
+"""Child processes of a running system: start them, wait until they are ready, stop them all."""
 
+import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -13,30 +13,28 @@ from pathlib import Path
 import httpx
 import psutil
 
-from flows.shell import CHECKOUT, end_tree, environment
+from flows import guard
+from flows.shell import CHECKOUT, child_environment, process_tree, stop_process_tree
 
 
 class StartError(RuntimeError):
-    """A child did not come up; the message holds the end of its log."""
+    """A process did not start; the message contains the end of its log."""
 
 
 class PortTakenError(RuntimeError):
-    """A port that was asked for by name is in use."""
+    """A port that the settings name is in use."""
 
 
-def free_port(preferred: int, variable: str) -> int:
-    """The preferred port, or any free one where it is taken; one set in `variable` is a must.
+def free_port(preferred: int, required: int | None = None) -> int:
+    """Return the required port; without one, the preferred port or, if it is taken, a free one.
 
     Raises:
-        PortTakenError: the environment names a port that is taken.
+        PortTakenError: The required port is taken.
     """
-    wanted = os.environ.get(variable)
-    if wanted is not None and not wanted.isdigit():
-        raise PortTakenError(f"{variable} is {wanted!r}, which is no port")
-    if wanted is not None:
-        if _taken(int(wanted)):
-            raise PortTakenError(f"port {wanted} ({variable}) is in use")
-        return int(wanted)
+    if required is not None:
+        if _taken(required):
+            raise PortTakenError(f"port {required} is in use")
+        return required
     if not _taken(preferred):
         return preferred
     with socket.socket() as probe:
@@ -55,71 +53,89 @@ def _taken(port: int) -> bool:
 
 
 @dataclass
-class Children:
-    """The children of one system. Their ids are on disk, so that the next start can end orphans."""
+class ProcessGroup:
+    """Processes of one system.
+
+    They are stopped when this process is gone, however it ended (see `guard`). Their ids are on
+    disk as well: where the guard was killed too, the next start stops them.
+    """
 
     record: Path
     logs: Path
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(
         self, name: str, command: Sequence[str], extra: Mapping[str, str], cwd: Path = CHECKOUT
     ) -> None:
-        """Start in a session of its own, output to a log."""
+        """Start a process in a session of its own, with its output in a log file."""
         self.logs.mkdir(parents=True, exist_ok=True)
         with self.logs.joinpath(f"{name}.log").open("wb") as log:
-            self.running[name] = subprocess.Popen(
+            self.processes[name] = subprocess.Popen(
                 command,
                 cwd=cwd,
-                env=environment(extra),
+                env=child_environment(extra),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._remember()
+        guard.watch(self.processes[name].pid)
+        self._write_record()
 
     def wait_until(self, name: str, ready: Callable[[], object], seconds: float) -> None:
-        """Poll until `ready`. Raises StartError when the child ends or time runs out."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self.running[name].poll() is not None:
-                raise StartError(f"{name} ended while starting:\n{self.tail(name)}")
+        """Poll until `ready` returns a true value.
+
+        Args:
+            name: Name of the process.
+            ready: The condition.
+            seconds: Longest time without progress. A process on a busy machine is waited for, up
+                to ten times as long, while its log grows or it uses the processor.
+
+        Raises:
+            StartError: The process ended, made no progress, or was not ready in time.
+        """
+        child, log = self.processes[name], self.logs / f"{name}.log"
+        waiting = Patience(child.pid, log, seconds)
+        while waiting.lasts():
+            if child.poll() is not None:
+                raise StartError(f"{name} ended while starting:\n{self.log_tail(name)}")
             if ready():
                 return
             time.sleep(0.2)
-        raise StartError(f"{name} was not ready after {seconds:.0f} s:\n{self.tail(name)}")
+        raise StartError(
+            f"{name} was not ready after {waiting.waited():.0f} s:\n{self.log_tail(name)}"
+        )
 
-    def dead(self) -> list[str]:
-        """Names of children that have ended by themselves."""
-        return [name for name, child in self.running.items() if child.poll() is not None]
+    def ended(self) -> list[str]:
+        """Return the names of the processes that have ended, although nobody stopped them."""
+        return [name for name, child in self.processes.items() if child.poll() is not None]
 
-    def tail(self, name: str, lines: int = 15) -> str:
-        """The end of a child's log."""
+    def log_tail(self, name: str, lines: int = 15) -> str:
+        """Return the last lines of a process's log."""
         text = self.logs.joinpath(f"{name}.log").read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
     def stop(self) -> None:
-        """Stop all, youngest first: asked once, then killed, with whatever they started."""
-        for child in reversed(self.running.values()):
-            end_tree(child.pid, signal.SIGINT)
+        """Stop all processes and their descendants, newest first: interrupt, then kill."""
+        for child in reversed(self.processes.values()):
+            stop_process_tree(child.pid, signal.SIGINT)
             child.wait()
-        self.running.clear()
+        self.processes.clear()
         self.record.unlink(missing_ok=True)
 
-    def end_orphans(self) -> None:
-        """End what a system that was killed has left behind."""
+    def stop_orphans(self) -> None:
+        """Stop the processes that a killed system left running."""
         if not self.record.exists():
             return
         for pid, created in json.loads(self.record.read_text()).values():
             if psutil.pid_exists(pid) and psutil.Process(pid).create_time() == created:
-                end_tree(pid, signal.SIGTERM)
+                stop_process_tree(pid, signal.SIGTERM)
         self.record.unlink()
 
-    def _remember(self) -> None:
+    def _write_record(self) -> None:
         alive = {
             name: (child.pid, psutil.Process(child.pid).create_time())
-            for name, child in self.running.items()
+            for name, child in self.processes.items()
             if child.poll() is None
         }
         self.record.parent.mkdir(parents=True, exist_ok=True)
@@ -128,8 +144,49 @@ class Children:
         partial.replace(self.record)
 
 
-def answers(url: str) -> bool:
-    """Whether an HTTP address answers with success."""
+class Patience:
+    """Decides how long to wait for a process: while it makes progress, up to a limit.
+
+    Progress is output, or a tenth of the time on a processor; polling servers use less.
+    """
+
+    def __init__(self, pid: int, output: Path, seconds: float, limit: float | None = None) -> None:
+        self._pid = pid
+        self._output = output
+        self._seconds = seconds
+        self._limit = 10 * seconds if limit is None else limit
+        self._started = self._since = time.monotonic()
+        self._seen = self._measure()
+
+    def waited(self) -> float:
+        """Return the seconds since the wait began."""
+        return time.monotonic() - self._started
+
+    def lasts(self) -> bool:
+        """Return whether to wait on."""
+        if self.waited() >= self._limit:
+            return False
+        idle = time.monotonic() - self._since
+        if idle < self._seconds:
+            return True
+        size, cpu = self._measure()
+        progress = size != self._seen[0] or cpu - self._seen[1] > idle / 10
+        self._since, self._seen = time.monotonic(), (size, cpu)
+        return progress
+
+    def _measure(self) -> tuple[int, float]:
+        """Return the bytes of output, and the CPU seconds of the process and its descendants."""
+        size = self._output.stat().st_size if self._output.exists() else 0
+        cpu = 0.0
+        for process in process_tree(self._pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                cpu += times.user + times.system
+        return size, cpu
+
+
+def is_up(url: str) -> bool:
+    """Return whether an HTTP address answers with success."""
     try:
         return httpx.get(url, timeout=2).is_success
     except httpx.HTTPError:

@@ -1,99 +1,92 @@
-"""What people see of a run: reports on disk, artifacts in the Prefect UI, the newest outcome as JSON."""
+"""Publish the reports of a run on disk and its results as artifacts in Prefect's UI."""
 
-import json
-import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
-from pydantic import BaseModel
 
 from flows import workspace as ws
+from flows.results import MetricValue, ModelMetrics, PackagedModel, SliceMetrics
 from flows.workspace import Workspace
-from recloop.config import Home
-from recloop.decisions import Decision, Interval, Rivalry
+from recloop.decisions import Decision, ModelComparison
 from recloop.evaluation.report import HEADLINE
+from recloop.settings import Settings
 from recloop.stages import files
-from recloop.validation.verdict import Verdict
+from recloop.validation.result import ValidationResult
 
 
-class Packaged(BaseModel):
-    """A registered model version and what became of it."""
-
-    version: str
-    fresh: bool
-    commit: str
-    data_version: str
-    bento: str
-
-
-@task(name="keep reports", retries=2, retry_delay_seconds=5, timeout_seconds=600)
-def keep_reports(space: Workspace, reports: Path) -> None:
-    """Copy what people read out of the workspace, which the next run removes."""
+@task(name="copy reports", retries=2, retry_delay_seconds=5, timeout_seconds=600)
+def copy_reports(space: Workspace, reports: Path) -> None:
+    """Copy the reports out of the workspace, which the next run removes."""
     ws.copy_tree(space.folder / files.REPORTS, reports)
 
 
-def show_verdict(verdict: Verdict) -> None:
-    """The gate's verdict: rules that do not hold, and where."""
-    said = "\n".join(f"- {reason}" for reason in verdict.reasons())
-    gate = "open" if verdict.passed else "shut"
+def publish_validation(validation: ValidationResult) -> None:
+    """Publish the result of validation as an artifact: each rule that fails, and its rows."""
+    failures = "\n".join(f"- {reason}" for reason in validation.reasons())
     create_markdown_artifact(
-        said or f"All {verdict.rules} rules hold.",
+        failures or f"All {validation.rules} rules hold.",
         key="validation",
-        description=f"The gate is {gate}",
+        description=f"Validation {'passed' if validation.passed else 'failed'}",
     )
 
 
-@task(name="publish")
-def show_result(
-    metrics: dict[str, Any], rivalry: Rivalry | None, decision: Decision, packaged: Packaged
+@task(name="publish results")
+def publish_comparison(
+    metrics: ModelMetrics,
+    comparison: ModelComparison | None,
+    decision: Decision,
+    packaged: PackagedModel,
 ) -> None:
-    """Artifacts for the Prefect UI: metrics of all models, and the decision."""
-    rows = [
-        {"model": name, **{metric: _cell(value) for metric, value in sorted(values.items())}}
-        for name, values in metrics["models"].items()
-    ]
+    """Publish the metrics of all models, the comparison with the champion and the decision."""
+    rows = [{"model": name, **_cells(values)} for name, values in metrics.models.items()]
     create_table_artifact(
-        rows, key="metrics", description=f"Test split, {metrics['requests']} requests"
+        rows, key="metrics", description=f"Metrics on the test split, {metrics.requests} requests"
     )
-    promoted, reasons = decision
     sides = (
         [
-            {"model": f"challenger {packaged.version}", HEADLINE: str(rivalry.challenger)},
-            {"model": f"champion {rivalry.rival}", HEADLINE: str(rivalry.champion)},
-            {"model": "difference", HEADLINE: str(rivalry.difference)},
+            {"model": f"challenger {packaged.version}", HEADLINE: str(comparison.challenger)},
+            {
+                "model": f"champion {comparison.champion_version}",
+                HEADLINE: str(comparison.champion),
+            },
+            {"model": "difference", HEADLINE: str(comparison.difference)},
         ]
-        if rivalry
-        else [{"model": packaged.version, HEADLINE: "is the champion"}]
+        if comparison
+        else [{"model": packaged.version, HEADLINE: "is the champion already"}]
     )
-    create_table_artifact(sides, key="champion-vs-challenger", description="Same later requests")
-    verdict = f"**{packaged.version} {'promoted' if promoted else 'not promoted'}**\n\n"
-    create_markdown_artifact(verdict + "\n".join(f"- {r}" for r in reasons), key="decision")
+    create_table_artifact(
+        sides,
+        key="champion-vs-challenger",
+        description="NDCG@10 on requests later than the champion's training data",
+    )
+    promoted, reasons = decision
+    heading = f"**{packaged.version} {'promoted' if promoted else 'not promoted'}**\n\n"
+    create_markdown_artifact(
+        heading + "\n".join(f"- {reason}" for reason in reasons),
+        key="decision",
+        description="Whether the new model was promoted, and why",
+    )
 
 
-def link_report(report: Path, key: str, text: str) -> None:
-    """A link in the Prefect UI to a report, on the report server where one is up."""
-    base = os.environ.get("RECLOOP_REPORTS_URL")
-    path = report.relative_to(Home.from_environment().reports)
-    create_link_artifact(f"{base}/{path}" if base else report.as_uri(), link_text=text, key=key)
+def link_report(settings: Settings, report: Path, key: str, text: str) -> None:
+    """Publish a link to a report as an artifact: on the report server, otherwise to the file."""
+    base, path = settings.reports_url, report.relative_to(settings.home.reports)
+    link = f"{base}/{path}" if base else report.as_uri()
+    create_link_artifact(link, link_text=text, key=key, description=text)
 
 
-def report_outcome(home: Home, name: str, outcome: dict[str, Any]) -> dict[str, Any]:
-    """Write a flow's newest outcome as JSON, for whoever waits for it; whole or not at all."""
-    path = home.reports / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(outcome, indent=2, default=str), encoding="utf-8")
-    partial.replace(path)
-    return outcome
-
-
-def stamp() -> str:
-    """A folder name for this moment, sortable."""
+def timestamp() -> str:
+    """Return a folder name for the current time; names sort by time."""
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
 
 
-def _cell(value: float | dict[str, float]) -> str:
-    return str(Interval(**value)) if isinstance(value, dict) else f"{value:.4f}"
+def _cells(values: Mapping[str, MetricValue | SliceMetrics]) -> dict[str, str]:
+    """Return each metric as text, sorted by name, without the slices."""
+    return {
+        metric: f"{value:.4f}" if isinstance(value, float) else str(value)
+        for metric, value in sorted(values.items())
+        if not isinstance(value, dict)
+    }

@@ -1,7 +1,6 @@
-"""Live traffic out of recorded data: ask for recommendations, then report what really happened."""
+"""Replay recorded interactions as live traffic: request lists, then send the recorded events."""
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,22 +8,23 @@ from typing import Any
 
 import httpx
 import polars as pl
+from pydantic import SecretStr
 
 from flows.shell import CHECKOUT
 from recloop import columns as c
 from recloop.config import Home, read_block
 from recloop.data.contract import conform_interactions
-from recloop.data.snapshot import SnapshotConfig, divide
+from recloop.data.snapshot import SnapshotConfig, split_by_time_share
 from recloop.data.sources import open_source
-from recloop.store.events import EventStore
+from recloop.store.event_store import EventStore
 
-_CALLERS = 4
+_THREADS = 4
 K = 10
 
 
 @dataclass
-class Tally:
-    """What a replay did. `hits`: requests whose list held something that the user then took."""
+class ReplayCounts:
+    """Counts of a replay. `hits` counts the requests whose list contained a recorded item."""
 
     requests: int = 0
     events: int = 0
@@ -32,68 +32,78 @@ class Tally:
     hits: int = 0
     errors: int = 0
 
-    def add(self, other: "Tally") -> None:
-        """Sum, field by field."""
+    def add(self, other: "ReplayCounts") -> None:
+        """Add another replay's counts to these."""
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
 
-def later_stretch(home: Home) -> pl.DataFrame:
-    """The source's interactions after the share that counts as history."""
+def read_live_interactions(home: Home) -> pl.DataFrame:
+    """Read the source's interactions after the share that counts as history."""
     config = read_block("snapshot", SnapshotConfig, CHECKOUT / "params.yaml")
     raw = open_source(config.source, str(home.sources)).read()
     rows = conform_interactions(raw.interactions, config.source.default_event).rows
-    return divide(rows, config.history)[1]
+    return split_by_time_share(rows, config.history_share)[1]
 
 
-def replay(later: pl.DataFrame, home: Home, service: str, progress: Callable[[int], None]) -> Tally:
-    """Each user's moments in order, several users at a time; what is stored already is skipped."""
-    known = set(EventStore.of(home).events()["event_id"])
+def replay(
+    later: pl.DataFrame,
+    home: Home,
+    service: str,
+    progress: Callable[[int], None],
+    key: SecretStr | None = None,
+) -> ReplayCounts:
+    """Replay each user's requests in order, several users at a time; skip events that are stored.
+
+    `progress` is called after each user with the number of that user's requests.
+    """
+    stored = set(EventStore.of(home).events()["event_id"])
     users = later.partition_by(c.USER, maintain_order=True)
-    total = Tally()
-    with client_of(service) as client, ThreadPoolExecutor(_CALLERS) as pool:
-        for tally in pool.map(lambda user: _replay_user(user, client, known), users):
-            total.add(tally)
-            progress(tally.requests + tally.skipped)
+    total = ReplayCounts()
+    with client_of(service, key) as client, ThreadPoolExecutor(_THREADS) as pool:
+        for counts in pool.map(lambda user: _replay_user(user, client, stored), users):
+            total.add(counts)
+            progress(counts.requests + counts.skipped)
     return total
 
 
-def client_of(service: str) -> httpx.Client:
-    """A client of the service; with the key in RECLOOP_API_KEY where the service asks for one."""
-    key = os.environ.get("RECLOOP_API_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+def client_of(service: str, key: SecretStr | None) -> httpx.Client:
+    """Return a client of the service that sends `key` with every request."""
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
     return httpx.Client(base_url=service, timeout=30, headers=headers)
 
 
-def moments(later: pl.DataFrame) -> int:
-    """How many requests a replay of this stretch consists of."""
+def count_requests(later: pl.DataFrame) -> int:
+    """Count the requests of a replay: one for each user and time."""
     return later.select(c.USER, c.TIME).unique().height
 
 
-def _replay_user(user: pl.DataFrame, client: httpx.Client, known: set[str]) -> Tally:
-    tally = Tally()
+def _replay_user(user: pl.DataFrame, client: httpx.Client, stored: set[str]) -> ReplayCounts:
+    counts = ReplayCounts()
     for moment in user.partition_by(c.TIME, maintain_order=True):
-        rows = [row for row in moment.iter_rows(named=True) if _event_id(row) not in known]
+        rows = [row for row in moment.iter_rows(named=True) if _event_id(row) not in stored]
         if not rows:
-            tally.skipped += 1
+            counts.skipped += 1
             continue
-        tally.requests += 1
+        counts.requests += 1
         try:
-            _replay_moment(rows, client, tally)
+            _replay_request(rows, client, counts)
         except httpx.HTTPError:
-            tally.errors += 1
-    return tally
+            counts.errors += 1
+    return counts
 
 
-def _replay_moment(rows: Sequence[dict[str, Any]], client: httpx.Client, tally: Tally) -> None:
+def _replay_request(
+    rows: Sequence[dict[str, Any]], client: httpx.Client, counts: ReplayCounts
+) -> None:
     when = rows[0][c.TIME].isoformat()
-    asked = {"user_id": rows[0][c.USER], "k": K, "context": {"timestamp": when}}
-    answer = client.post("/v1/recommend", json=asked).raise_for_status().json()
-    shown = {item["item_id"] for item in answer["items"]}
-    events = list(_events(rows, answer["request_id"], shown))
+    body = {"user_id": rows[0][c.USER], "k": K, "context": {"timestamp": when}}
+    response = client.post("/v1/recommend", json=body).raise_for_status().json()
+    shown = {item["item_id"] for item in response["items"]}
+    events = list(_events(rows, response["request_id"], shown))
     client.post("/v1/events", json={"events": events}).raise_for_status()
-    tally.events += len(events)
-    tally.hits += any(row[c.ITEM] in shown for row in rows)
+    counts.events += len(events)
+    counts.hits += any(row[c.ITEM] in shown for row in rows)
 
 
 def _events(

@@ -1,31 +1,37 @@
-"""The retention flow: rows of the event store that are older than they may be are deleted."""
+"""Retention flow: delete the rows of the event store that are older than params.yaml allows."""
 
 from datetime import UTC, datetime
-from typing import Any
 
-from prefect import flow, task
+from prefect import flow, runtime, task
 
-from flows import publish
-from flows.settings import retention
+from flows.results import RetainOutcome, write_outcome
+from flows.settings import read_retention
 from recloop.config import Home
-from recloop.store.events import EventStore
-from recloop.store.retention import Expired, Retention, expire
+from recloop.settings import read_settings
+from recloop.store.event_store import EventStore
+from recloop.store.retention import ExpiredRows, Retention, expire
 
 
 @flow(name="retain", log_prints=True)
-def retain() -> dict[str, Any]:
-    """Apply `retention` of params.yaml, and say how many rows that removed."""
-    home, rules = Home.from_environment(), retention()
+def retain() -> RetainOutcome:
+    """Apply the block `retention` of params.yaml and report how many rows were deleted."""
+    home, rules = read_settings().home, read_retention()
     expired = delete_expired(home, rules)
-    reasons = say(expired, rules)
-    print("\n".join(reasons))  # noqa: T201 - Prefect logs it
-    outcome = {**vars(expired), **rules.model_dump(), "reasons": reasons}
-    return publish.report_outcome(home, "retain", outcome)
+    outcome = RetainOutcome(
+        events=expired.events,
+        served=expired.served,
+        events_days=rules.events_days,
+        served_days=rules.served_days,
+        reasons=describe(expired, rules),
+    )
+    print("\n".join(outcome.reasons))  # noqa: T201 - Prefect logs it
+    write_outcome(home, str(runtime.flow_run.id), outcome)
+    return outcome
 
 
-@task(name="delete what is too old", retries=2, retry_delay_seconds=60, timeout_seconds=3600)
-def delete_expired(home: Home, rules: Retention) -> Expired:
-    """In small transactions, so that the service goes on writing."""
+@task(name="delete expired rows", retries=2, retry_delay_seconds=60, timeout_seconds=3600)
+def delete_expired(home: Home, rules: Retention) -> ExpiredRows:
+    """Delete expired rows in small transactions, so that the service can write in between."""
     store = EventStore.of(home)
     try:
         return expire(store, rules, datetime.now(UTC))
@@ -33,14 +39,15 @@ def delete_expired(home: Home, rules: Retention) -> Expired:
         store.close()
 
 
-def say(expired: Expired, rules: Retention) -> list[str]:
-    """A sentence for each table."""
+def describe(expired: ExpiredRows, rules: Retention) -> list[str]:
+    """Return one sentence on each table: how many rows were deleted."""
+    tables = (
+        ("events", expired.events, rules.events_days),
+        ("served lists", expired.served, rules.served_days),
+    )
     return [
         f"{name}: kept for ever"
         if days is None
         else f"{name}: {count} older than {days} days deleted"
-        for name, count, days in (
-            ("events", expired.events, rules.events_days),
-            ("served lists", expired.served, rules.served_days),
-        )
+        for name, count, days in tables
     ]

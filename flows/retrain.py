@@ -1,53 +1,55 @@
-"""The retrain flow: from a fresh snapshot to a promoted or a kept model."""
+"""Retrain flow: take a snapshot, train a challenger on it, and promote or reject the challenger."""
 
 import time
-from dataclasses import asdict
 from typing import Any
 
-from prefect import flow
+from prefect import flow, runtime
 
-from flows import publish, tasks
-from flows.settings import decide_config
-from recloop.config import Home
+from flows import publish
+from flows import retrain_tasks as tasks
+from flows.results import RetrainOutcome, write_outcome
+from flows.settings import read_decision_config
+from recloop.settings import read_settings
 
 
 @flow(name="retrain", log_prints=True)
-def retrain(reason: str = "asked for", wanted_by: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Train a challenger on everything known now, and let the better model serve.
+def retrain(reason: str = "by hand", requested_by: dict[str, Any] | None = None) -> RetrainOutcome:
+    """Train a challenger on all data up to now, and promote it if it is good enough.
 
-    `wanted_by` is the payload of the event that asked for it, kept in the outcome.
+    `requested_by` is the payload of the event that requested the retrain; the outcome keeps it.
     """
-    home, started = Home.from_environment(), time.monotonic()
-    rules = decide_config()
-    reports = home.reports / f"retrain-{publish.stamp()}"
-    with tasks.one_at_a_time(home):
-        space = tasks.prepare(home, home.logs / "pipeline.log")
+    settings, rules, started = read_settings(), read_decision_config(), time.monotonic()
+    home = settings.home
+    reports = home.reports / f"retrain-{publish.timestamp()}"
+    with tasks.retrain_lock(home):
+        space = tasks.prepare_workspace(home, home.logs / "pipeline.log")
         snapshot = tasks.take_snapshot(space)
-        verdict = tasks.pass_gate(space, reports)
-        tasks.lay_out_start(home, space, snapshot, rules.warm_start)
-        metrics, training = tasks.reproduce(space)
-        packaged = tasks.package(home, space, training, verdict, metrics, reason)
-        rivalry = tasks.compare(home, space, packaged, metrics)
-        promoted, reasons = decision = tasks.decide(rivalry, packaged, rules.promotion)
+        validation = tasks.validate_snapshot(space, reports)
+        tasks.prepare_warm_start(home, space, snapshot, rules.warm_start)
+        metrics, training = tasks.run_pipeline(space)
+        packaged = tasks.package_model(home, space, training, validation, metrics, reason)
+        comparison = tasks.compare_with_champion(home, space, packaged, metrics)
+        promoted, reasons = decision = tasks.decide(comparison, packaged, rules.promotion)
         if promoted:
-            tasks.promote(home, packaged, reasons)
-            tasks.adopt(home, space)
-        publish.keep_reports(space, reports)
-        publish.link_report(reports / "data-docs" / "index.html", "data-docs", "Data Docs")
-        publish.show_result(metrics, rivalry, decision, packaged)
-    outcome = {
-        "reason": reason,
-        "wanted_by": wanted_by,
-        "snapshot": snapshot,
-        "validation": verdict,
-        "continues": training["continues"],
-        "training": training,
-        "metrics": metrics,
-        "model": packaged.model_dump(),
-        "rivalry": asdict(rivalry) if rivalry else None,
-        "promoted": promoted,
-        "reasons": reasons,
-        "reports": str(reports),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    return publish.report_outcome(home, "retrain", outcome)
+            tasks.promote_model(home, packaged, reasons)
+            tasks.publish_lock(home, space)
+        publish.copy_reports(space, reports)
+        docs = reports / "data-docs" / "index.html"
+        publish.link_report(settings, docs, "data-docs", "Great Expectations report")
+        publish.publish_comparison(metrics, comparison, decision, packaged)
+    outcome = RetrainOutcome(
+        reason=reason,
+        requested_by=requested_by,
+        snapshot=snapshot,
+        validation=validation,
+        training=training,
+        metrics=metrics,
+        model=packaged,
+        comparison=comparison,
+        promoted=promoted,
+        reasons=reasons,
+        reports=reports,
+        seconds=round(time.monotonic() - started, 1),
+    )
+    write_outcome(home, str(runtime.flow_run.id), outcome)
+    return outcome

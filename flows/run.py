@@ -1,4 +1,4 @@
-"""`make run`: the whole loop once, in the foreground, with a summary at its end."""
+"""Command `make run`: run the whole loop once and print a summary."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx
 from rich.console import Console
@@ -14,19 +15,21 @@ from rich.status import Status
 
 from flows import replay, summary
 from flows.processes import PortTakenError, StartError
+from flows.results import MonitorOutcome, Result, RetrainOutcome, read_outcome
 from flows.server import FlowFailedError, now
 from flows.shell import CHECKOUT, CommandError
 from flows.system import MONITOR, RETRAIN, System, SystemRunningError
 from recloop.config import ConfigError, Home
 from recloop.data.sources import SourceError
-from recloop.registry.store import Registry
-from recloop.store.naming import NamingError
+from recloop.registry.versions import Registry
+from recloop.settings import read_settings
+from recloop.store.user_id_scheme import UserIdSchemeError
 
-EXPECTED = (
+EXPECTED_ERRORS = (
     CommandError,
     ConfigError,
     FlowFailedError,
-    NamingError,
+    UserIdSchemeError,
     PortTakenError,
     SourceError,
     StartError,
@@ -38,8 +41,8 @@ REPORT = CHECKOUT / "reports" / "run.json"
 console = Console(stderr=True)
 
 
-class Steps:
-    """Shows the step under way and keeps the seconds of each."""
+class StepTimer:
+    """Display of the current step, and the seconds that each step took."""
 
     def __init__(self, home: Home) -> None:
         self.seconds: dict[str, float] = {}
@@ -47,15 +50,15 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Status]:
-        """Time a step; the pipeline's newest line is shown beside it."""
+        """Show a step while it runs, and measure its time."""
         started = time.monotonic()
         with console.status(f"{name} …") as status:
             yield status
         self.seconds[name] = round(time.monotonic() - started, 1)
         console.print(f"[green]✓[/] {name} [dim]{self.seconds[name]:.1f} s[/]")
 
-    def tick(self, status: Status, name: str) -> None:
-        """Show what the pipeline said last."""
+    def show_last_log_line(self, status: Status, name: str) -> None:
+        """Show the last line of the pipeline's log beside the name of the step."""
         if self._log.exists():
             with self._log.open("rb") as log:
                 log.seek(max(0, self._log.stat().st_size - 400))
@@ -65,93 +68,97 @@ class Steps:
 
 
 def main() -> int:
-    """Run the loop; 0 when all of it worked."""
-    home = Home.from_environment()
+    """Run the loop and return the exit code, 0 if every step succeeded."""
     try:
-        with System.running(home) as system:
-            outcome = run_loop(system, Steps(home))
+        settings = read_settings()
+        with System.running(settings) as system:
+            outcome = run_loop(system, StepTimer(settings.home))
     except KeyboardInterrupt:
-        return _fail("interrupted; everything is stopped, and the next run picks up what is fresh")
-    except EXPECTED as error:
+        return _fail(
+            "interrupted: everything is stopped, and the next run reuses the finished stages"
+        )
+    except EXPECTED_ERRORS as error:
         return _fail(str(error))
     _write(outcome)
-    Console().print(summary.screen(outcome))
+    Console().print(summary.render(outcome))
     return 0
 
 
-def run_loop(system: System, steps: Steps) -> dict[str, Any]:
-    """Retrain, serve, replay, monitor, and retrain again where the monitor asks for it."""
-    home, server, started = system.home, system.server, time.monotonic()
+def run_loop(system: System, steps: StepTimer) -> dict[str, Any]:
+    """Retrain, serve, replay, monitor, and retrain again if the monitor requests it.
+
+    Raises:
+        FlowFailedError: A flow failed, no model was good enough, or a replayed request failed.
+    """
+    started = time.monotonic()
     with steps.step("start Prefect and register the deployments"):
         system.start_reports()
         system.start_prefect()
-    first = _flow(system, steps, RETRAIN, "retrain", {"reason": "make run"})
-    if not system.home.champion.exists():
-        raise FlowFailedError(f"no model was good enough: {'; '.join(first['reasons'])}")
+    run = system.server.start(RETRAIN, {"reason": "make run"})
+    first = _read_result(system, steps, "retrain", run, RetrainOutcome)
+    if Registry(system.home).loadable_champion() is None:
+        raise FlowFailedError(f"no model was good enough: {'; '.join(first.reasons)}")
     with steps.step("serve the Bento"):
-        system.start_service(first["model"]["bento"])
-        before = _version(system)
-    later = replay.later_stretch(home)
-    with steps.step("replay later interactions as live traffic") as status:
-        done, total = [0], replay.moments(later)
-
-        def progress(moments: int) -> None:
-            done[0] += moments
-            status.update(f"replay … {done[0]} of {total} requests")
-
-        tally = replay.replay(later, home, system.at.service, progress)
-    if tally.errors:
-        raise FlowFailedError(f"{tally.errors} of {tally.requests} replayed requests failed")
-    asked_at = now()
-    monitored = _flow(system, steps, MONITOR, "monitor")
+        system.start_service(first.model.bento)
+        before = _served_version(system)
+    replayed = _replay(system, steps)
+    since = now()
+    monitored = _read_result(system, steps, "monitor", system.server.start(MONITOR), MonitorOutcome)
     second = None
-    if monitored["retrain"]:
-        with steps.step("retrain, started by the automation") as status:
-            name = "retrain, started by the automation"
-            run = server.started_by_automation(RETRAIN, asked_at, lambda: None)
-            server.wait(run, lambda: steps.tick(status, name))
-        second = system.outcome("retrain")
-    after = _await_champion(system)
-    return summary.outcome(
-        first,
-        monitored,
-        second,
-        vars(tally),
-        (before, after),
-        steps.seconds,
-        time.monotonic() - started,
-    )
+    if monitored.retrain:
+        run = system.server.wait_for_automation(RETRAIN, since, lambda: None)
+        name = "retrain, started by the automation"
+        second = _read_result(system, steps, name, run, RetrainOutcome)
+    served = (before, _await_champion(system))
+    outcome = summary.summarise(first, monitored, second, replayed, served, steps.seconds)
+    outcome["seconds"]["total"] = round(time.monotonic() - started, 1)
+    return outcome
 
 
-def _flow(
-    system: System,
-    steps: Steps,
-    deployment: str,
-    name: str,
-    parameters: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+def _replay(system: System, steps: StepTimer) -> replay.ReplayCounts:
+    later = replay.read_live_interactions(system.home)
+    with steps.step("replay later interactions as live traffic") as status:
+        done, total = 0, replay.count_requests(later)
+
+        def show_progress(requests: int) -> None:
+            nonlocal done
+            done += requests
+            status.update(f"replay … {done} of {total} requests")
+
+        address, key = system.addresses.service, system.settings.api_key
+        counts = replay.replay(later, system.home, address, show_progress, key)
+    if counts.errors:
+        raise FlowFailedError(f"{counts.errors} of {counts.requests} replayed requests failed")
+    return counts
+
+
+def _read_result(
+    system: System, steps: StepTimer, name: str, run: UUID, kind: type[Result]
+) -> Result:
+    """Wait for a flow run to complete and return its outcome."""
     with steps.step(name) as status:
-        run = system.server.start(deployment, parameters)
-        system.server.wait(run, lambda: steps.tick(status, name))
-    return system.outcome(name)
+        system.server.wait_for_run(run, lambda: steps.show_last_log_line(status, name))
+    return read_outcome(system.home, run, kind)
 
 
-def _version(system: System) -> str:
-    """The model version that answers now."""
-    with replay.client_of(system.at.service) as client:
+def _served_version(system: System) -> str:
+    """Return the model version that the service uses now."""
+    with replay.client_of(system.addresses.service, system.settings.api_key) as client:
         answer = client.post("/v1/recommend", json={"k": 1})
     return str(answer.raise_for_status().json()["model_version"])
 
 
 def _await_champion(system: System) -> str:
-    """The version that answers once the service has followed the pointer."""
+    """Wait until the service has loaded the champion, and return its version."""
     champion = Registry(system.home).champion()
     expected = champion.version if champion else None
     deadline = time.monotonic() + 30
-    while (serving := _version(system)) != expected and time.monotonic() < deadline:
+    while (serving := _served_version(system)) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
     if serving != expected:
-        raise FlowFailedError(f"the service answers with {serving}, the champion is {expected}")
+        raise FlowFailedError(
+            f"the service has not loaded the champion {expected}: it serves {serving}"
+        )
     return serving
 
 

@@ -1,114 +1,137 @@
-"""Talking to the Prefect server over its HTTP API."""
+"""Client of the Prefect server: start flow runs, wait for them, and close stale runs."""
 
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from uuid import UUID
 
 import httpx
-from prefect.client.base import PrefectHttpxSyncClient
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed, Scheduled
 
-FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-_OPEN = ["RUNNING", "PENDING", "CANCELLING"]
+_UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+_TIMEOUT_SECONDS = 30
 
 
 class FlowFailedError(RuntimeError):
-    """A flow run ended in another state than completed; the message is the run's own."""
+    """A flow run did not complete; the message names the run, its state and the reason."""
 
 
 class PrefectServer:
-    """The few calls that the loop needs, tried again where the server says that it is busy."""
+    """Client of one Prefect server, built on Prefect's own client.
+
+    Prefect's client repeats requests that a busy server refuses. All methods except `is_healthy`
+    raise `httpx.HTTPError` if the server cannot be reached.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._client = PrefectHttpxSyncClient(
-            base_url=f"{address}/api", timeout=30, raise_on_all_errors=False
+        self._client = SyncPrefectClient(
+            f"{address}/api", httpx_settings={"timeout": _TIMEOUT_SECONDS}
         )
 
-    def healthy(self) -> bool:
-        """Whether the server answers."""
+    def is_healthy(self) -> bool:
+        """Return whether the server is up."""
+        return self._client.api_healthcheck() is None
+
+    def deployment(self, name: str) -> DeploymentResponse | None:
+        """Return a deployment by `flow/deployment`, None if it is not registered."""
         try:
-            return httpx.get(f"{self.address}/api/health", timeout=30).is_success
-        except httpx.HTTPError:
-            return False
+            return self._client.read_deployment_by_name(name)
+        except ObjectNotFound:
+            return None
 
-    def deployment(self, name: str) -> dict[str, Any] | None:
-        """A deployment by `flow/deployment`, None where it is not registered."""
-        answer = self._client.get(f"/deployments/name/{name}")
-        return None if answer.status_code == httpx.codes.NOT_FOUND else _json(answer)
+    def start(self, name: str, parameters: dict[str, object] | None = None) -> UUID:
+        """Create a run of a deployment and return the run's id.
 
-    def start(self, name: str, parameters: dict[str, Any] | None = None) -> str:
-        """Create a run of a deployment; returns the run's id."""
+        Raises:
+            FlowFailedError: There is no such deployment.
+        """
         deployment = self.deployment(name)
         if deployment is None:
             raise FlowFailedError(f"there is no deployment {name}")
-        body = {
-            "parameters": parameters or {},
-            "state": {"type": "SCHEDULED"},
-            "idempotency_key": str(uuid.uuid4()),  # asked twice, started once
-        }
-        answer = self._client.post(f"/deployments/{deployment['id']}/create_flow_run", json=body)
-        return str(_json(answer)["id"])
+        # With the key, a repeated request does not start a second run.
+        return self._client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters=parameters,
+            state=Scheduled(),
+            idempotency_key=str(uuid.uuid4()),
+        ).id
 
-    def wait(self, run_id: str, tick: Callable[[], None], seconds: float = 7200) -> dict[str, Any]:
-        """Wait for a run to end, calling `tick` meanwhile. Raises FlowFailedError."""
+    def wait_for_run(
+        self, run_id: UUID, on_poll: Callable[[], None], seconds: float = 7200
+    ) -> FlowRun:
+        """Wait for a run to complete, calling `on_poll` meanwhile, and return it.
+
+        Raises:
+            FlowFailedError: The run failed, crashed or was cancelled, or did not end in time.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                run: dict[str, Any] = _json(self._client.get(f"/flow_runs/{run_id}"))
-            except httpx.TransportError:  # a busy server is slow to answer; the deadline decides
+                run = self._client.read_flow_run(run_id)
+            except httpx.TransportError:  # the server is busy: try again until the deadline
                 time.sleep(1)
                 continue
-            state = run.get("state") or {}
-            if state.get("type") == "COMPLETED":
+            if run.state is not None and run.state.is_completed():
                 return run
-            if state.get("type") in FINAL:
-                raise FlowFailedError(
-                    f"{run['name']} {state['name'].lower()}: {state.get('message')}"
-                )
-            tick()
+            if run.state is not None and run.state.is_final():
+                state = run.state
+                raise FlowFailedError(f"{run.name} {str(state.name).lower()}: {state.message}")
+            on_poll()
             time.sleep(0.5)
         raise FlowFailedError(f"flow run {run_id} did not end within {seconds:.0f} s")
 
-    def started_by_automation(
-        self, name: str, since: datetime, tick: Callable[[], None], seconds: float = 120
-    ) -> str:
-        """Wait for the run that an automation creates after `since`. Raises FlowFailedError."""
+    def wait_for_automation(
+        self, name: str, since: datetime, on_poll: Callable[[], None], seconds: float = 120
+    ) -> UUID:
+        """Wait until an automation has started a run of a deployment after `since`; return its id.
+
+        Raises:
+            FlowFailedError: There is no such deployment, or no such run in time.
+        """
         deployment = self.deployment(name)
-        query = {
-            "flow_runs": {
-                "deployment_id": {"any_": [deployment["id"] if deployment else ""]},
-                "expected_start_time": {"after_": since.isoformat()},
-            },
-            "sort": "EXPECTED_START_TIME_DESC",
-        }
+        if deployment is None:
+            raise FlowFailedError(f"there is no deployment {name}")
+        new_runs = FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
+            expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"after_": since}),
+        )
+        newest_first = FlowRunSort.EXPECTED_START_TIME_DESC
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for run in _json(self._client.post("/flow_runs/filter", json=query)):
-                if (run.get("created_by") or {}).get("type") == "AUTOMATION":
-                    return str(run["id"])
-            tick()
+            for run in self._client.read_flow_runs(flow_run_filter=new_runs, sort=newest_first):
+                if run.created_by is not None and run.created_by.type == "AUTOMATION":
+                    return run.id
+            on_poll()
             time.sleep(0.5)
         raise FlowFailedError(f"no automation has started {name} within {seconds:.0f} s")
 
     def close_stale_runs(self) -> None:
-        """Mark runs that a killed system left open as crashed, so that they hold no slot.
+        """Mark runs that a killed system left unfinished as crashed.
 
-        Only for the moment before a runner starts: nothing can be running then.
+        Otherwise they would count as running, and the next retrain would wait for them. Call it
+        before the runner of the flows starts, when no run can be in progress.
         """
-        query = {"flow_runs": {"state": {"type": {"any_": _OPEN}}}}
-        for run in _json(self._client.post("/flow_runs/filter", json=query)):
-            state = {"type": "CRASHED", "message": "the system was stopped during this run"}
-            body = {"state": state, "force": True}
-            self._client.post(f"/flow_runs/{run['id']}/set_state", json=body).raise_for_status()
+        state_type = FlowRunFilterStateType(any_=_UNFINISHED)
+        unfinished = FlowRunFilter(state=FlowRunFilterState(type=state_type))
+        for run in self._client.read_flow_runs(flow_run_filter=unfinished):
+            crashed: State[None] = Crashed(message="the system was stopped during this run")
+            self._client.set_flow_run_state(run.id, crashed, force=True)
 
 
 def now() -> datetime:
-    """This moment, in UTC."""
+    """Return the current time, in UTC."""
     return datetime.now(UTC)
-
-
-def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON of a server
-    answer.raise_for_status()
-    return answer.json()

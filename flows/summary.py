@@ -1,54 +1,67 @@
-"""What a run says at its end: one screen, and the same as JSON."""
+"""Summary of a run of the loop, as JSON and as one screen of text."""
 
 from typing import Any
 
+from pydantic_core import to_jsonable_python
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from flows.replay import ReplayCounts
+from flows.results import MonitorOutcome, RetrainOutcome
 from recloop.evaluation.report import HEADLINE
 
 
-def outcome(
-    first: dict[str, Any],
-    monitored: dict[str, Any],
-    second: dict[str, Any] | None,
-    replayed: dict[str, int],
+def summarise(
+    first: RetrainOutcome,
+    monitored: MonitorOutcome,
+    second: RetrainOutcome | None,
+    replayed: ReplayCounts,
     served: tuple[str, str],
     seconds: dict[str, float],
-    total: float,
 ) -> dict[str, Any]:
-    """Everything that a run found, as plain JSON."""
+    """Return the results of a run of the loop as plain JSON.
+
+    Args:
+        first: Outcome of the first retrain.
+        monitored: Outcome of the monitor after the replay.
+        second: Outcome of the retrain that the monitor requested, None without one.
+        replayed: Counts of the replay.
+        served: Model versions that served before the monitor and at the end.
+        seconds: Seconds of each step.
+    """
     newest = second or first
-    return {
+    document = {
         "status": "completed",
-        "data_version": newest["snapshot"]["data_version"],
-        "snapshot": newest["snapshot"],
-        "validation": newest["validation"],
-        "metrics": newest["metrics"],
-        "models": {"first": first["model"], "second": second["model"] if second else None},
+        "data_version": newest.snapshot.data_version,
+        "snapshot": newest.snapshot,
+        "validation": newest.validation,
+        "metrics": newest.metrics,
+        "models": {"first": first.model, "second": second.model if second else None},
         "continues": {
-            "first": first["continues"],
-            "second": second["continues"] if second else None,
+            "first": first.training.continues,
+            "second": second.training.continues if second else None,
         },
-        "bento": newest["model"]["bento"],
+        "bento": newest.model.bento,
         "served": {"before": served[0], "after": served[1]},
         "replay": replayed,
-        "drift": monitored.get("drift", {}),
-        "clicks": monitored.get("clicks", {}),
-        "retrain": {"wanted": monitored["retrain"], "reasons": monitored["reasons"]},
+        "drift": monitored.drift or {},
+        "clicks": monitored.clicks,
+        "retrain": {"requested": monitored.retrain, "reasons": monitored.reasons},
         "decision": {
-            "promoted": newest["promoted"],
-            "reasons": newest["reasons"],
-            "rivalry": newest["rivalry"],
+            "promoted": newest.promoted,
+            "reasons": newest.reasons,
+            "comparison": newest.comparison,
         },
-        "first_decision": {"promoted": first["promoted"], "reasons": first["reasons"]},
-        "seconds": {**seconds, "total": round(total, 1)},
+        "first_decision": {"promoted": first.promoted, "reasons": first.reasons},
+        "seconds": seconds,
     }
+    plain: dict[str, Any] = to_jsonable_python(document)
+    return plain
 
 
-def screen(found: dict[str, Any]) -> Group:
-    """One screen for people."""
+def render(found: dict[str, Any]) -> Group:
+    """Return one screen with the results of `summarise`."""
     table = Table("model", HEADLINE, "95 % interval", "recall@10", "mrr@10", title="Test split")
     for name, values in found["metrics"]["models"].items():
         best = values[HEADLINE]
@@ -67,9 +80,9 @@ def screen(found: dict[str, Any]) -> Group:
         f"validation  {'passed' if found['validation']['passed'] else 'failed'},"
         f" {found['validation']['rules']} rules",
         f"replay      {replayed['requests']} requests, {replayed['events']} events,"
-        f" {replayed['errors']} errors, {replayed['skipped']} done before",
-        f"drift       {columns or 'not measured: too little is new'}",
-        f"retrain     {'wanted' if found['retrain']['wanted'] else 'not wanted'}: "
+        f" {replayed['errors']} errors, {replayed['skipped']} skipped (stored before)",
+        f"drift       {columns or 'not measured: too few new interactions'}",
+        f"retrain     {'requested' if found['retrain']['requested'] else 'not requested'}: "
         + "; ".join(found["retrain"]["reasons"]),
         f"decision    {'promoted' if decision['promoted'] else 'kept'}: "
         + "; ".join(decision["reasons"]),

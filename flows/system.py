@@ -1,6 +1,5 @@
-"""A whole system on this machine: Prefect server, flow runner, service, report server."""
+"""Processes of a system on one machine: Prefect server, flow runner, service, report server."""
 
-import fcntl
 import json
 import os
 import signal
@@ -8,150 +7,159 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from flows.processes import Children, answers, free_port
+from filelock import FileLock, Timeout
+
+from flows.processes import PortTakenError, ProcessGroup, free_port, is_up
 from flows.server import PrefectServer
 from flows.shell import CHECKOUT
 from recloop.config import Home
-from recloop.serving.security import SecurityConfig
-from recloop.store.events import EventStore
-from recloop.store.naming import open_door
+from recloop.settings import Settings, variables_of
+from recloop.store.event_store import EventStore
+from recloop.store.user_id_scheme import load_pseudonyms
 
 RETRAIN, MONITOR, RETAIN = "retrain/retrain", "monitor/monitor", "retain/retain"
 
 
 class SystemRunningError(RuntimeError):
-    """Another system runs in this home."""
+    """Another system is running in this home."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a system answers."""
+    """Addresses of the parts of a system."""
 
     prefect: str
     service: str
     reports: str
 
     @classmethod
-    def choose(cls) -> "Addresses":
-        """Free ports, found before anything starts. Raises PortTakenError."""
+    def choose(cls, settings: Settings) -> "Addresses":
+        """Return addresses with free ports, or with the ports that the settings name.
+
+        Raises:
+            PortTakenError: A port that the settings name is taken.
+        """
         return cls(
-            f"http://127.0.0.1:{free_port(4200, 'RECLOOP_PREFECT_PORT')}",
-            f"http://127.0.0.1:{free_port(3000, 'RECLOOP_SERVICE_PORT')}",
-            f"http://127.0.0.1:{free_port(8800, 'RECLOOP_REPORTS_PORT')}",
+            _address("prefect_port", settings.prefect_port, 4200),
+            _address("service_port", settings.service_port, 3000),
+            _address("reports_port", settings.reports_port, 8800),
         )
 
     @classmethod
     def of_running(cls, home: Home) -> "Addresses | None":
-        """Of the system that is up in this home, None where there is none."""
+        """Return the addresses of the system running in this home, None if there is none."""
         path = home.root / "system-addresses.json"
-        if not path.exists() or not _is_held(home.root / "system.lock"):
+        if not path.exists() or not _is_locked(home.root / "system.lock"):
             return None
         return cls(**json.loads(path.read_text()))
 
 
 class System:
-    """Starts the parts one after another; leaving the `running` context stops them all."""
+    """System whose parts are started one by one; leaving the context `running` stops them all."""
 
-    def __init__(self, home: Home, addresses: Addresses, name: str = "system") -> None:
-        self.home = home
-        self.at = addresses
+    def __init__(self, settings: Settings, addresses: Addresses, name: str = "system") -> None:
+        self.settings = settings
+        self.home = home = settings.home
+        self.addresses = addresses
         self.server = PrefectServer(addresses.prefect)
-        self.children = Children(home.root / f"{name}-children.json", home.logs)
+        self.processes = ProcessGroup(home.root / f"{name}-children.json", home.logs)
 
     @classmethod
     @contextmanager
-    def running(cls, home: Home, name: str = "system") -> Iterator["System"]:
-        """The one system of this name in a home, nothing of it started yet.
+    def running(cls, settings: Settings, name: str = "system") -> Iterator["System"]:
+        """Lock a home, yield its system with nothing started yet, and stop the system in the end.
 
         Raises:
-            SystemRunningError, PortTakenError, NamingError: the key for pseudonyms.
-            ConfigError: who may ask the service, or that key.
+            SystemRunningError: A system of this name is running in this home.
+            PortTakenError: A port that the settings name is taken.
+            UserIdSchemeError: The key for pseudonyms does not match the store.
+            ConfigError: The key for pseudonyms is malformed or cannot be read.
         """
-        _check_protection(home)
+        _check_protection(settings)
+        home = settings.home
         home.root.mkdir(parents=True, exist_ok=True)
-        with home.root.joinpath(f"{name}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise SystemRunningError(f"a {name} is running in {home.root} already") from error
+        try:
+            lock = FileLock(home.root / f"{name}.lock").acquire(blocking=False)
+        except Timeout as error:
+            raise SystemRunningError(f"a {name} is running in {home.root} already") from error
+        with lock:
             signal.signal(signal.SIGTERM, _interrupt)
-            Children(home.root / f"{name}-children.json", home.logs).end_orphans()
-            system = cls(home, Addresses.choose(), name)
+            ProcessGroup(home.root / f"{name}-children.json", home.logs).stop_orphans()
+            system = cls(settings, Addresses.choose(settings), name)
             record = home.root / f"{name}-addresses.json"
             try:
-                record.write_text(json.dumps(vars(system.at)))
+                record.write_text(json.dumps(vars(system.addresses)))
                 yield system
             finally:
                 record.unlink(missing_ok=True)
-                system.children.stop()
+                system.processes.stop()
 
     def start_prefect(self) -> None:
-        """Server, then the runner that registers the deployments; runs that a kill left are closed."""
-        port = self.at.prefect.rsplit(":", 1)[1]
+        """Start the Prefect server, close stale runs, and start the runner of the flows."""
+        port = self.addresses.prefect.rsplit(":", 1)[1]
         command = ["prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
-        self.children.start("prefect-server", command, self._environment())
-        self.children.wait_until("prefect-server", self.server.healthy, 90)
+        self.processes.start("prefect-server", command, self._environment())
+        self.processes.wait_until("prefect-server", self.server.is_healthy, 90)
         self.server.close_stale_runs()
-        self.children.start("flow-runner", ["python", "-m", "flows.serve"], self._environment())
+        self.processes.start("flow-runner", ["python", "-m", "flows.serve"], self._environment())
         names = (RETRAIN, MONITOR, RETAIN)
-        self.children.wait_until("flow-runner", lambda: all(map(self.server.deployment, names)), 90)
+        self.processes.wait_until(
+            "flow-runner", lambda: all(map(self.server.deployment, names)), 90
+        )
 
     def start_service(self, bento: str = "recloop:latest") -> None:
-        """The built Bento, over HTTP."""
-        port = self.at.service.rsplit(":", 1)[1]
+        """Start the service from a Bento in the home's store."""
+        port = self.addresses.service.rsplit(":", 1)[1]
         command = ["bentoml", "serve", bento, "--host", "127.0.0.1", "--port", port]
-        # From a folder without the sources: what answers is what was built.
-        self.children.start("service", command, self._environment(), cwd=self.home.root)
-        self.children.wait_until("service", lambda: answers(f"{self.at.service}/readyz"), 60)
+        # In a folder without the sources, only the Bento's own files can be imported.
+        self.processes.start("service", command, self._environment(), cwd=self.home.root)
+        self.processes.wait_until("service", lambda: is_up(f"{self.addresses.service}/readyz"), 60)
 
     def start_reports(self) -> None:
-        """The reports' folder, over HTTP."""
+        """Start an HTTP server for the reports folder."""
         self.home.reports.mkdir(parents=True, exist_ok=True)
-        port = self.at.reports.rsplit(":", 1)[1]
+        port = self.addresses.reports.rsplit(":", 1)[1]
         command = ["python", "-m", "http.server", port, "--bind", "127.0.0.1"]
         command += ["--directory", str(self.home.reports)]
-        self.children.start("reports", command, self._environment())
-        self.children.wait_until("reports", lambda: answers(self.at.reports), 20)
-
-    def outcome(self, flow: str) -> dict[str, Any]:
-        """What the newest run of a flow left behind."""
-        path = self.home.reports / f"{flow}.json"
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return document
+        self.processes.start("reports", command, self._environment())
+        self.processes.wait_until("reports", lambda: is_up(self.addresses.reports), 20)
 
     def _environment(self) -> dict[str, str]:
         return {
             "RECLOOP_HOME": str(self.home.root),
-            "RECLOOP_REPORTS_URL": self.at.reports,
+            "RECLOOP_REPORTS_URL": self.addresses.reports,
             "BENTOML_HOME": str(self.home.models),
             "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")]),
             "PREFECT_HOME": str(self.home.prefect),
-            "PREFECT_API_URL": f"{self.at.prefect}/api",
-            "PREFECT_UI_API_URL": f"{self.at.prefect}/api",
+            "PREFECT_API_URL": f"{self.addresses.prefect}/api",
+            "PREFECT_UI_API_URL": f"{self.addresses.prefect}/api",
             "PREFECT_RUNNER_POLL_FREQUENCY": "2",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-            "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "WARNING"),
         }
 
 
-def _check_protection(home: Home) -> None:
-    """Told at once, and not by a service that does not come up."""
-    SecurityConfig.from_environment()
-    store = EventStore.of(home)
+def _address(setting: str, required: int | None, preferred: int) -> str:
     try:
-        open_door(store)
+        return f"http://127.0.0.1:{free_port(preferred, required)}"
+    except PortTakenError as error:
+        raise PortTakenError(f"{variables_of(setting)[0]}: {error}") from error
+
+
+def _check_protection(settings: Settings) -> None:
+    """Check the key for pseudonyms before anything is started."""
+    store = EventStore.of(settings.home)
+    try:
+        load_pseudonyms(store, settings)
     finally:
         store.close()
 
 
-def _is_held(path: Path) -> bool:
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+def _is_locked(path: Path) -> bool:
+    try:
+        FileLock(path).acquire(blocking=False).lock.release()
+    except Timeout:
+        return True
     return False
 
 

@@ -1,7 +1,7 @@
-"""The clone in which the loop trains, so that the user's checkout stays as it is.
+"""Clone of the checkout in which the loop trains, so that the user's checkout does not change.
 
-Each run is a commit on top of what the user has (edits that are not committed included), with the
-`dvc.lock` that brings its data and models back; it returns to the checkout as a tag.
+Each run is a commit on top of the checkout (with edits that are not committed) and contains the
+`dvc.lock` that restores its data and models. A tag in the checkout points to the commit.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from flows.shell import CHECKOUT, run
 from recloop.config import Home
 
 LOCK = "dvc.lock"
-TAG = "recloop/"
+TAG_PREFIX = "recloop/"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Workspace:
 
     @classmethod
     def prepare(cls, home: Home, log: Path) -> "Workspace":
-        """A fresh clone of the checkout as it is now; what an earlier run left is removed."""
+        """Clone the checkout as it is now; remove the workspace of an earlier run."""
         shutil.rmtree(home.workspace, ignore_errors=True)
         home.workspace.parent.mkdir(parents=True, exist_ok=True)
         commit = git("rev-parse", "HEAD")
@@ -41,27 +41,28 @@ class Workspace:
         return workspace
 
     def git(self, *arguments: str) -> str:
+        """Run git in the clone and return its output."""
         return git(*arguments, cwd=self.folder)
 
     def dvc(self, *arguments: str, **variables: str) -> str:
-        """DVC in the clone, on the clone's own source code; what it says goes to the log."""
+        """Run DVC in the clone, with the clone's source code; the output goes to the log."""
         extra = {"PYTHONPATH": str(self.folder / "src"), "RECLOOP_HOME": str(self.home.root)}
         return run(["dvc", *arguments], self.folder, self.log, extra | variables)
 
     def stage(self, name: str, *arguments: str) -> str:
-        """One of our modules in `recloop.stages`, outside DVC."""
+        """Run a module of `recloop.stages` without DVC."""
         extra = {"PYTHONPATH": str(self.folder / "src"), "RECLOOP_HOME": str(self.home.root)}
         command = ["python", "-m", f"recloop.stages.{name}", *arguments]
         return run(command, self.folder, self.log, extra)
 
     def output_hash(self, stage: str, path: str) -> str:
-        """DVC's hash of a stage's output, as `dvc.lock` has it."""
+        """Return DVC's hash of a stage's output from `dvc.lock`."""
         lock = yaml.safe_load(self.folder.joinpath(LOCK).read_text(encoding="utf-8"))
         outputs = {out["path"]: out["md5"] for out in lock["stages"][stage]["outs"]}
         return str(outputs[path])
 
     def commit(self, message: str) -> str:
-        """Commit the run and push its data to the remote; returns the commit."""
+        """Commit the run, push its data to the remote, and return the commit."""
         self.git("add", "--all")
         self.git(
             "commit",
@@ -75,20 +76,20 @@ class Workspace:
         self.dvc("push", "--quiet")
         return self.git("rev-parse", "HEAD")
 
-    def publish(self, version: str) -> str:
-        """Tag the run's commit in the user's checkout; returns the tag. A tag never moves."""
-        tag = f"{TAG}{version}"
+    def tag_version(self, version: str) -> str:
+        """Tag the run's commit in the user's checkout and return the tag. A tag never moves."""
+        tag = f"{TAG_PREFIX}{version}"
         self.git("push", "--quiet", "origin", f"HEAD:refs/tags/{tag}")
         return tag
 
 
 def git(*arguments: str, cwd: Path = CHECKOUT) -> str:
-    """Standard output of a git command, stripped."""
+    """Run git and return its standard output, stripped."""
     return run(["git", *arguments], cwd).strip()
 
 
 def configure_dvc(folder: Path, home: Home) -> None:
-    """Point this clone's DVC to the home's cache and remote; only in its local, untracked settings."""
+    """Set the home's cache and remote in the local, untracked settings of a clone's DVC."""
     for key, value in (
         ("cache.dir", str(home.cache)),
         ("cache.type", "reflink,hardlink,copy"),
@@ -102,19 +103,21 @@ def configure_dvc(folder: Path, home: Home) -> None:
     )
 
 
-def published_versions() -> list[str]:
-    """Versions that have a tag in the checkout."""
-    return [tag.removeprefix(TAG) for tag in git("tag", "--list", f"{TAG}v*").split()]
+def tagged_versions() -> list[str]:
+    """Return the versions that have a tag in the checkout."""
+    return [tag.removeprefix(TAG_PREFIX) for tag in git("tag", "--list", f"{TAG_PREFIX}v*").split()]
 
 
-def adopt_lock(lock: Path, home: Home) -> bool:
-    """Let the checkout show a promoted run: its `dvc.lock`, data and metrics.
+def publish_lock(lock: Path, home: Home) -> bool:
+    """Copy the `dvc.lock` of a promoted run into the checkout, and check out its data and metrics.
 
-    `dvc.lock` is machine state: git holds an empty one and is told to leave this copy alone. A lock
-    that the user's own `dvc repro` wrote is not overwritten; returns whether it was adopted.
+    `dvc.lock` belongs to this machine: git tracks an empty one and ignores changes to it here.
+
+    Returns:
+        False if the lock in the checkout is from the user's own `dvc repro`; it is kept.
     """
     mine = CHECKOUT / LOCK
-    published = ["HEAD", *(f"{TAG}{version}" for version in published_versions())]
+    published = ["HEAD", *(f"{TAG_PREFIX}{version}" for version in tagged_versions())]
     ours = {git("show", f"{reference}:{LOCK}") for reference in published}
     if mine.exists() and mine.read_text(encoding="utf-8").strip() not in ours:
         return False
@@ -128,11 +131,11 @@ def adopt_lock(lock: Path, home: Home) -> bool:
 
 
 def read_params(folder: Path) -> dict[str, object]:
-    """All of `params.yaml`, for a model's lineage."""
+    """Return the whole `params.yaml`, for a model's lineage."""
     params: dict[str, object] = yaml.safe_load(folder.joinpath("params.yaml").read_text("utf-8"))
     return params
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder over another."""
+    """Copy a folder into another; existing files are overwritten."""
     shutil.copytree(source, target, dirs_exist_ok=True)

@@ -1,1 +1,1 @@
-"""Watching the system: frames of what happens, Evidently's reports on them, plain numbers."""
+"""Monitoring: frames of served lists and interactions, and Evidently's drift reports on them."""

@@ -1,18 +1,17 @@
-"""Evidently's drift reports: HTML for people, plain numbers for the decision."""
+"""Drift reports of Evidently: an HTML page to read, and numbers for the decision."""
 
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from evidently import DataDefinition, Dataset, Report
-from evidently.core.report import Snapshot
-from evidently.legacy.metrics.data_drift.embedding_drift_methods import model
+from evidently import DataDefinition, Dataset, Report, Run
 from evidently.metrics import MeanValue, RowCount, ValueDrift
+from evidently.metrics.embeddings import ModelDriftMethod
 from numpy.typing import NDArray
 
-from monitoring.frames import CATEGORICAL, NUMERICAL
+from monitoring.frames import CATEGORICAL_COLUMNS, NUMERICAL_COLUMNS
 
-# The same method whatever the sample's size, so that numbers compare from run to run.
+# One method for every sample size, so that the numbers of different runs can be compared.
 _METHOD = "psi"
 _EMBEDDINGS = 2_000
 
@@ -20,16 +19,19 @@ _EMBEDDINGS = 2_000
 def interaction_drift(
     current: pl.DataFrame, reference: pl.DataFrame, threshold: float, html: Path
 ) -> dict[str, float]:
-    """Population stability index per column of `frames.describe`; the report goes to `html`."""
-    columns = (*CATEGORICAL, *NUMERICAL)
+    """Return the population stability index of each column of `frames.interaction_features`.
+
+    The report is written to `html`.
+    """
+    columns = (*CATEGORICAL_COLUMNS, *NUMERICAL_COLUMNS)
     definition = DataDefinition(
-        numerical_columns=list(NUMERICAL), categorical_columns=list(CATEGORICAL)
+        numerical_columns=list(NUMERICAL_COLUMNS), categorical_columns=list(CATEGORICAL_COLUMNS)
     )
     report = Report(
         [
             RowCount(),
             *(ValueDrift(column=name, method=_METHOD, threshold=threshold) for name in columns),
-            *(MeanValue(column=name) for name in NUMERICAL),
+            *(MeanValue(column=name) for name in NUMERICAL_COLUMNS),
         ],
         include_tests=True,
     )
@@ -39,7 +41,7 @@ def interaction_drift(
 def score_drift(
     current: pl.DataFrame, reference: pl.DataFrame, threshold: float, html: Path
 ) -> float:
-    """Population stability index of the served lists' mean scores; the report goes to `html`."""
+    """Return the population stability index of the column `score`; write the report to `html`."""
     report = Report(
         [
             RowCount(),
@@ -55,16 +57,21 @@ def score_drift(
 def embedding_drift(
     current: NDArray[np.float32], reference: NDArray[np.float32], seed: int
 ) -> float:
-    """AUC of telling current from reference item texts apart; 0.5 is no drift.
+    """Return the AUC of a classifier of current against reference vectors; 0.5 means no drift.
 
-    `(rows, width)` each, a row an interaction; a sample of each is used.
+    Args:
+        current: Text vectors of the items of new interactions, shape `(interactions, width)`.
+        reference: The same for interactions that the model was trained on.
+        seed: Seed of the samples of at most 2,000 interactions each to which both are reduced.
     """
     rng = np.random.default_rng(seed)
     frames = [
         pl.DataFrame(vectors[rng.permutation(len(vectors))[:_EMBEDDINGS]]).to_pandas()
         for vectors in (current, reference)
     ]
-    auc, _, _ = model(bootstrap=False)(*frames)
+    # Evidently's metric `EmbeddingsDrift` calls the same method, but then also computes a t-SNE of
+    # the vectors for its picture, which takes longer than everything else in the monitor flow.
+    auc, _, _ = ModelDriftMethod(bootstrap=False)(*frames)
     return float(auc)
 
 
@@ -74,19 +81,19 @@ def _run(
     reference: pl.DataFrame,
     definition: DataDefinition,
     html: Path,
-) -> Snapshot:
-    snapshot = report.run(
+) -> Run:
+    measured = report.run(
         Dataset.from_pandas(current.to_pandas(), data_definition=definition),
         Dataset.from_pandas(reference.to_pandas(), data_definition=definition),
     )
     html.parent.mkdir(parents=True, exist_ok=True)
-    snapshot.save_html(str(html))
-    return snapshot
+    measured.save_html(str(html))
+    return measured
 
 
-def _drifts(snapshot: Snapshot) -> dict[str, float]:
+def _drifts(measured: Run) -> dict[str, float]:
     return {
         metric["config"]["column"]: float(metric["value"])
-        for metric in snapshot.dict()["metrics"]
+        for metric in measured.dict()["metrics"]
         if metric["config"]["type"].endswith(":ValueDrift")
     }

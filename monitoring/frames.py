@@ -1,21 +1,27 @@
-"""What drift is looked for in: a row an interaction, described without identities. Frames only."""
+"""Frames for measuring drift and clicks. Their rows contain no user or item ids."""
 
 import polars as pl
 
 from recloop import columns as c
 from recloop.evaluation.report import K
 
-CATEGORICAL = ("event", "category")
-NUMERICAL = ("value", "popularity", "activity")
+CATEGORICAL_COLUMNS = ("event", "category")
+NUMERICAL_COLUMNS = ("value", "popularity", "activity")
 
 
-def describe(
+def interaction_features(
     interactions: pl.DataFrame, items: pl.DataFrame, popularity: pl.DataFrame
 ) -> pl.DataFrame:
-    """Event, first category, value, log popularity at training, log of the user's events that day.
+    """Describe each interaction by columns that do not depend on the length of the period.
 
-    All of them mean the same in a window of any length.
-    `popularity` maps item_id to a count; items new since training count zero.
+    Args:
+        interactions: Columns of the interaction contract.
+        items: Items with their categories.
+        popularity: Columns `item_id` and `count`; an item that is not in it counts 0.
+
+    Returns:
+        `event`, first `category`, `value`, `popularity` (log1p of the count) and `activity` (log1p
+        of the user's events on that day), one row for each interaction, ordered by time.
     """
     that_day = pl.len().over(c.USER, pl.col(c.TIME).dt.date())
     joined = interactions.sort(c.TIME, maintain_order=True).join(
@@ -30,16 +36,23 @@ def describe(
     )
 
 
-def top_scores(lists: pl.DataFrame) -> pl.DataFrame:
-    """Mean of the first K scores of each list; shorter lists, of other requests, are left out."""
+def mean_top_scores(lists: pl.DataFrame) -> pl.DataFrame:
+    """Return the mean of the first K scores of each list, in column `score`; skip shorter lists."""
     full = lists.filter(pl.col(c.SCORES).list.len() >= K)
     return full.select(pl.col(c.SCORES).list.head(K).list.mean().cast(pl.Float64).alias("score"))
 
 
-def clicked(served: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Per model version: `lists` served, and how many were `clicked`.
+def click_counts(served: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Count the lists that each model version served, and how many of them were clicked.
 
-    A list is clicked when an event carries its request id and one of its items.
+    A list counts as clicked if a positive event names its request id and one of its items.
+
+    Args:
+        served: Served lists, with columns `request_id`, `items` and `model_version`.
+        events: Events, with columns `request_id`, `item_id` and `event`.
+
+    Returns:
+        `model_version`, `lists` and `clicked`, one row for each version, ordered by version.
     """
     acted = events.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS))).select(c.REQUEST, c.ITEM)
     touched = (

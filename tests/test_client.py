@@ -1,4 +1,4 @@
-"""The typed client against the real service, and against services that fail for a while."""
+"""Tests of the typed client: the real service, and services that fail for a while."""
 
 from datetime import UTC, datetime
 
@@ -8,9 +8,9 @@ import pytest
 from benchmarks.robustness.servers import Replica, packaged
 from recloop.client import Client, ServiceError
 from recloop.columns import Event
-from recloop.serving.api import EventIn, RecommendRequest, SessionEvent
-from recloop.serving.catalogue_api import ItemIn, Listing
-from recloop.serving.wishes import Filters
+from recloop.schemas.catalogue import ItemIn, Listing
+from recloop.schemas.filters import Filters
+from recloop.schemas.recommend import EventIn, RecommendRequest, SessionEvent
 
 pytestmark = pytest.mark.system
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def client(tmp_path_factory):
     replica.stop()
 
 
-def test_what_is_recorded_is_not_recommended_again(client) -> None:
+def test_recorded_items_are_not_recommended_again(client) -> None:
     assert client.record([click("e1", "ann", "north1")]).accepted == 1
     assert client.record([click("e1", "ann", "north1")]).duplicates == 1
     found = client.recommend(RecommendRequest(user_id="ann", k=10))
@@ -37,7 +37,7 @@ def test_what_is_recorded_is_not_recommended_again(client) -> None:
     assert (found.model_version, found.degraded) == ("v1", [])
 
 
-def test_sessions_and_filters_go_over_the_wire(client) -> None:
+def test_sessions_and_filters_are_sent(client) -> None:
     asked = RecommendRequest(
         history=[SessionEvent(item_id="north1")], filters=Filters(categories=["north"]), k=5
     )
@@ -50,7 +50,7 @@ def test_items_of_any_name_come_and_go(client) -> None:
     assert client.delete(name).item_id == name
 
 
-def test_lists_for_nobody(client) -> None:
+def test_lists_without_a_user(client) -> None:
     assert len(client.popular(Listing(k=2, category=["north"])).popular) == 2
     near = client.similar("north1", Listing(k=3, exclude=["both"])).items
     assert not {"north1", "both"} & {item.item_id for item in near}
@@ -63,7 +63,7 @@ def test_a_user_is_exported_and_erased(client) -> None:
     assert client.export("ann/2").events == []
 
 
-def test_an_error_says_what_was_wrong(client) -> None:
+def test_an_error_names_the_problem(client) -> None:
     with pytest.raises(ServiceError, match="unknown_item") as caught:
         client.similar("nowhere")
     assert (caught.value.status, caught.value.problem.code) == (404, "unknown_item")
@@ -71,8 +71,9 @@ def test_an_error_says_what_was_wrong(client) -> None:
 
 
 def failing(*answers: httpx.Response | Exception):
-    """A client of a service that gives these answers in turn, and the pauses that it makes."""
-    left, pauses = list(answers), []
+    """Return a client whose service gives these answers in turn, and the list of its pauses."""
+    left = list(answers)
+    pauses: list[float] = []
 
     def answer(_request: httpx.Request) -> httpx.Response:
         found = left.pop(0)
@@ -87,21 +88,21 @@ def failing(*answers: httpx.Response | Exception):
 DONE = httpx.Response(200, json={"accepted": 1, "duplicates": 0})
 
 
-def test_what_passes_is_waited_for() -> None:
+def test_temporary_failures_are_retried() -> None:
     busy = httpx.Response(429, headers={"retry-after": "3"})
     client, pauses = failing(httpx.ConnectError("refused"), busy, httpx.Response(503), DONE)
     assert client.record([click("e1", "ann", "north1")]).accepted == 1
     assert pauses == [0.1, 3.0, 2.0]
 
 
-def test_what_does_not_pass_is_told() -> None:
+def test_lasting_failures_are_errors() -> None:
     client, pauses = failing(*[httpx.Response(503, text="away")] * 4)
     with pytest.raises(ServiceError) as caught:
         client.record([click("e1", "ann", "north1")])
     assert (caught.value.status, len(pauses)) == (503, 3)
 
 
-def test_what_is_wrong_is_not_sent_again() -> None:
+def test_invalid_requests_are_not_retried() -> None:
     client, pauses = failing(httpx.Response(422, json={"error": {"code": "c", "message": "m"}}))
     with pytest.raises(ServiceError, match=r"c \(422\): m"):
         client.record([click("e1", "ann", "north1")])

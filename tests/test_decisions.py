@@ -1,27 +1,29 @@
-"""Every branch of every decision."""
+"""Tests of every branch of every decision."""
+
+from typing import Any
 
 import pytest
 
 from recloop.decisions import (
-    Ancestor,
-    Clicks,
-    Condition,
+    DriftSummary,
     Interval,
+    ModelComparison,
     PromotionRules,
     RetrainRules,
-    Rivalry,
     RollbackRules,
+    TrainedModel,
+    VersionClicks,
     WarmStartRules,
-    choose_start,
+    choose_warm_start,
     should_promote,
     should_retrain,
     should_roll_back,
 )
 
 
-def rivalry(**changes: object) -> Rivalry:
-    facts = {
-        "rival": "v1",
+def rivalry(**changes: object) -> ModelComparison:
+    facts: dict[str, Any] = {
+        "champion_version": "v1",
         "requests": 1000,
         "challenger": Interval(0.11, 0.10, 0.12),
         "champion": Interval(0.10, 0.09, 0.11),
@@ -29,7 +31,7 @@ def rivalry(**changes: object) -> Rivalry:
         "challenger_coverage": 0.4,
         "champion_coverage": 0.4,
     }
-    return Rivalry(**{**facts, **changes})
+    return ModelComparison(**{**facts, **changes})
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,8 @@ def rivalry(**changes: object) -> Rivalry:
         ({"requests": 199}, False, "only 199 requests"),
         ({"requests": 0}, False, "only 0 requests"),
         ({"requests": 1, "first": True}, True, "not worse"),
+        ({"requests": 1, "first": True, "problem": "v1 has model format 1"}, True, "format 1"),
+        ({"requests": 0, "first": True, "problem": "v1 has model format 1"}, False, "format 1"),
     ],
 )
 def test_promotion(changes, promoted, said) -> None:
@@ -51,8 +55,8 @@ def test_promotion(changes, promoted, said) -> None:
     assert said in " ".join(reasons)
 
 
-def condition(**changes: object) -> Condition:
-    facts = {
+def condition(**changes: object) -> DriftSummary:
+    facts: dict[str, Any] = {
         "new_interactions": 600,
         "trained_on": 100_000,
         "age_days": 1.0,
@@ -60,7 +64,7 @@ def condition(**changes: object) -> Condition:
         "embedding_auc": 0.5,
         "score_psi": 0.1,
     }
-    return Condition(**{**facts, **changes})
+    return DriftSummary(**{**facts, **changes})
 
 
 @pytest.mark.parametrize(
@@ -86,17 +90,17 @@ def test_retraining(changes, wanted, said) -> None:
 @pytest.mark.parametrize(
     ("champion", "previous", "rolled_back"),
     [
-        (Clicks("v2", 1000, 100), Clicks("v1", 1000, 200), True),
-        (Clicks("v2", 1000, 199), Clicks("v1", 1000, 200), False),  # not significant
-        (Clicks("v2", 499, 0), Clicks("v1", 1000, 200), False),  # too few
-        (Clicks("v2", 1000, 200), Clicks("v1", 1000, 100), False),  # better
-        (Clicks("v2", 1000, 0), Clicks("v1", 1000, 0), False),  # nobody clicks
+        (VersionClicks("v2", 1000, 100), VersionClicks("v1", 1000, 200), True),
+        (VersionClicks("v2", 1000, 199), VersionClicks("v1", 1000, 200), False),  # not significant
+        (VersionClicks("v2", 499, 0), VersionClicks("v1", 1000, 200), False),  # too few
+        (VersionClicks("v2", 1000, 200), VersionClicks("v1", 1000, 100), False),  # better
+        (VersionClicks("v2", 1000, 0), VersionClicks("v1", 1000, 0), False),  # nobody clicks
         (
-            Clicks("v2", 1_000_000, 95_000),
-            Clicks("v1", 1_000_000, 100_000),
+            VersionClicks("v2", 1_000_000, 95_000),
+            VersionClicks("v1", 1_000_000, 100_000),
             False,
         ),  # sure, but small
-        (Clicks("v2", 1000, 0), None, False),
+        (VersionClicks("v2", 1000, 0), None, False),
     ],
 )
 def test_roll_back(champion, previous, rolled_back) -> None:
@@ -106,11 +110,11 @@ def test_roll_back(champion, previous, rolled_back) -> None:
 
 
 def test_a_rate_without_lists_is_zero() -> None:
-    assert Clicks("v1", 0, 0).rate == 0.0
+    assert VersionClicks("v1", 0, 0).rate == 0.0
 
 
-V1 = Ancestor("v1", "monday", {"train": 1}, None)
-V2 = Ancestor("v2", "tuesday", {"train": 1}, "v1")
+V1 = TrainedModel("v1", "monday", {"train": 1}, None)
+V2 = TrainedModel("v2", "tuesday", {"train": 1}, "v1")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,6 @@ V2 = Ancestor("v2", "tuesday", {"train": 1}, "v1")
         ([V2, V1], "tuesday", 1, 0, None),
     ],
 )
-def test_what_training_continues_from(ancestors, data, settings, generations, start) -> None:
+def test_the_model_that_training_continues(ancestors, data, settings, generations, start) -> None:
     rules = WarmStartRules(generations=generations)
-    assert choose_start(ancestors, data, {"train": settings}, rules) == start
+    assert choose_warm_start(ancestors, data, {"train": settings}, rules) == start

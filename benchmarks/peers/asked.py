@@ -6,9 +6,11 @@ from typing import Literal
 import polars as pl
 
 from recloop import columns as c
+from recloop.benchmark.config import Protocol
+from recloop.benchmark.dataset import read_folder
+from recloop.data.interaction_log import TEST_PART, VALID_PART
 from recloop.data.split import HISTORY
-from recloop.trials.folder import read_folder
-from recloop.trials.timeline import TEST_PART, VALID_PART, Protocol, Timeline
+from recloop.evaluation.evaluation_requests import Requests
 
 PARTS = {"valid": VALID_PART, "test": TEST_PART}
 
@@ -18,12 +20,13 @@ def make_requests(
 ) -> pl.DataFrame:
     """request, user_id, history (oldest first), relevant: ids as the folder has them."""
     data = read_folder(folder)
-    asked = Timeline.of(data, repeats=repeats).requests(PARTS[part], protocol, repeats=repeats)
+    log, moments = data.log(repeats=repeats), protocol == "temporal"
+    asked = Requests.about(log, PARTS[part], moments=moments, repeats=repeats)
     ids = data.items[c.ITEM]
     return pl.DataFrame(
         {
             "request": range(len(asked.histories)),
-            c.USER: data.users.gather(asked.users),
+            c.USER: data.users.gather(log.users.gather(asked.user_numbers())),
             HISTORY: pl.Series(
                 [ids.gather(rows) for rows in asked.histories], dtype=pl.List(ids.dtype)
             ),

@@ -25,11 +25,11 @@ from run import environment
 from score import REQUEST, aligned, as_asked
 
 from recloop import columns as c
-from recloop.config import Home
 from recloop.data.catalogue import Catalogue
+from recloop.evaluation.evaluation_requests import Requests
 from recloop.evaluation.metrics import Values
-from recloop.evaluation.offline import Requests
-from recloop.evaluation.report import per_request
+from recloop.evaluation.report import per_request, rows_of
+from recloop.settings import read_settings
 
 HERE = Path(__file__).resolve().parent
 KS = (5, 10, 20)
@@ -55,7 +55,7 @@ def main(
     wanted = _known(asked.select(c.RELEVANT), catalogue)[c.RELEVANT]
     asked = asked.with_columns(wanted)
     ours = expected(ranked, asked, catalogue)
-    home = envs or Home.from_environment().root / "peers" / "envs"
+    home = envs or read_settings().home.root / "peers" / "envs"
     differing: list[str] = []
     for name in library or ["rectools", "lenskit"]:
         theirs = _theirs(name, environment(name, home), ranked, asked)
@@ -72,7 +72,7 @@ def main(
 def expected(ranked: pl.DataFrame, asked: pl.DataFrame, catalogue: Catalogue) -> dict[str, Values]:
     """Our value per request of each metric, and what follows from it under others' definitions."""
     requests = Requests.encode(asked, catalogue)
-    ours = per_request(ranked, requests, catalogue, list(KS))[0]
+    ours = per_request(rows_of(ranked, catalogue), requests, list(KS))
     counts = requests.counts()
     lengths = ranked[c.RANKED].list.len().to_numpy()
     for k in KS:

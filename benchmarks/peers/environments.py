@@ -1,4 +1,4 @@
-"""The peers' own Python environments: their packages and ours never meet."""
+"""Python environments of the peers, separate because their requirements conflict with ours."""
 
 import subprocess
 import venv
@@ -8,7 +8,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def environment(name: str, folder: Path) -> Path:
-    """The Python of a peer's environment, made from its requirements unless it is there already."""
+    """Return the Python of a peer's environment; create it from its requirements if needed."""
     requirements = HERE / f"requirements-{name}.txt"
     wanted = requirements.read_text(encoding="utf-8")
     target = folder.resolve() / name
@@ -16,8 +16,15 @@ def environment(name: str, folder: Path) -> Path:
     if ready.exists() and ready.read_text(encoding="utf-8") == wanted:
         return python
     venv.create(target, clear=True, with_pip=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # torch first and alone: so pip takes the CPU build where there is one.
+    pip: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    # torch is installed first and alone, so that pip takes the CPU build if there is one.
     for torch in (line for line in wanted.splitlines() if line.startswith("torch==")):
         subprocess.run([*pip, torch], check=True)
     subprocess.run([*pip, "--requirement", requirements], check=True)

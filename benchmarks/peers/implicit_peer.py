@@ -1,6 +1,7 @@
-"""implicit (Ben Frederickson): ALS for implicit feedback, and item-item neighbours.
+"""Peer implicit (Ben Frederickson): ALS for implicit feedback, and item-item neighbours.
 
-A request is answered from its history: ALS solves for the user's vector again, neighbours need none.
+Lists are computed from the history of the request. For that, ALS solves for the user's vector
+again; the neighbour models need no user vector.
 """
 
 import warnings
@@ -15,14 +16,14 @@ from shared import DEPTH, Fitted, Lists, Peer, Setting, Watch, known_histories, 
 from threadpoolctl import threadpool_limits
 
 SEED = 42
-# Stands for "no item" where a list is filled up.
+# Scores up to this one mark places of a list that were filled up without an item.
 NOTHING = -1e30
 
 warnings.filterwarnings("ignore", module="implicit")
 
 
 class Implicit:
-    """A fitted model of implicit, with its item ids."""
+    """Fitted model of implicit, with its item ids."""
 
     def __init__(self, model: Any, items: pd.Index, recalculate: dict[str, bool]) -> None:
         self._model, self._items, self._recalculate = model, items, recalculate
@@ -39,7 +40,7 @@ class Implicit:
             **self._recalculate,
         )
         names = self._items.to_numpy()
-        # Where there are no more items, the list is filled up with -1 or with lowest scores.
+        # implicit fills up short lists with item -1 or with lowest scores.
         return [
             [names[i] for i, score in zip(row, values, strict=True) if i >= 0 and score > NOTHING]
             for row, values in zip(ids, scores, strict=True)
@@ -53,7 +54,7 @@ def _matrix(rows: pd.DataFrame) -> tuple[sparse.csr_matrix, pd.Index]:
 
 
 def fit_als(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Hu, Koren & Volinsky (2008); confidence is `alpha` for what was used."""
+    """Fit ALS (Hu, Koren & Volinsky 2008); seen items have confidence `alpha`."""
     del watch
     matrix, items = _matrix(rows)
     model = AlternatingLeastSquares(**setting, random_state=SEED, num_threads=0)
@@ -70,13 +71,13 @@ def _fit_neighbours(kind: Any, rows: pd.DataFrame, setting: Setting) -> Fitted:
 
 
 def fit_bm25(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Neighbours by BM25-weighted similarity."""
+    """Fit neighbours by BM25-weighted similarity."""
     del watch
     return _fit_neighbours(BM25Recommender, rows, setting)
 
 
 def fit_cosine(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Neighbours by cosine similarity."""
+    """Fit neighbours by cosine similarity."""
     del watch
     return _fit_neighbours(CosineRecommender, rows, setting)
 

@@ -1,8 +1,8 @@
-"""LensKit's metrics of a table of lists, one value per request. Runs in LensKit's environment.
+"""Compute LensKit's metrics of a table of lists, in LensKit's environment.
 
-`python lenskit_metrics.py LISTS REQUESTS OUT`: both ids as text; OUT gets a row per request.
-By default LensKit's NDCG discounts the first two ranks alike; ranks are shifted here, as ours are.
-Where LensKit has no value (nothing ranked, nothing relevant), ours is 0.
+`python lenskit_metrics.py LISTS REQUESTS OUT`: ids are text; OUT gets one row per request. By
+default LensKit's NDCG discounts the first two ranks alike; ranks are shifted here to agree with
+ours. If LensKit has no value (no ranked or no relevant item), ours is 0.
 """
 
 import sys
@@ -22,7 +22,7 @@ METRICS = {
 
 
 def main(lists: str, requests: str, out: str) -> None:
-    """One request at a time."""
+    """Compute the metrics of each request and write them."""
     ranked = pd.read_parquet(lists)["ranked"]
     asked = pd.read_parquet(requests)
     rows = [

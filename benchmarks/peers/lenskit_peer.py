@@ -1,6 +1,7 @@
-"""LensKit: EASE, item-kNN and implicit matrix factorisation.
+"""Peer LensKit: EASE, item-kNN and implicit matrix factorisation.
 
-Its scorers are asked directly with the request's history, so that a user's later interactions count.
+Its scorers are called directly with the history of the request, so that interactions of the user
+after the training data count as well.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ SEED = 42
 
 
 class LensKit:
-    """A fitted scorer of LensKit."""
+    """Fitted scorer of LensKit."""
 
     def __init__(self, scorer: Any, items: pd.Index) -> None:
         self._scorer, self._items = scorer, items
@@ -41,19 +42,22 @@ def _fit(scorer: Any, rows: pd.DataFrame, setting: Setting) -> Fitted:
 
 
 def fit_ease(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Steck (2019)."""
+    """Fit EASE (Steck 2019)."""
     del watch
     return _fit(EASEScorer(**setting), rows, setting)
 
 
 def fit_item_knn(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Deshpande & Karypis (2004)."""
+    """Fit item-kNN (Deshpande & Karypis 2004)."""
     del watch
     return _fit(ItemKNNScorer(**setting, feedback="implicit"), rows, setting)
 
 
 def fit_implicit_mf(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Hu, Koren & Volinsky (2008); vectors of users are solved from the request's history."""
+    """Fit ALS (Hu, Koren & Volinsky 2008).
+
+    User vectors are solved from the history of the request.
+    """
     del watch
     return _fit(ImplicitMFScorer(**setting, user_embeddings=False), rows, setting)
 

@@ -1,9 +1,9 @@
-"""RecBole: EASE, ItemKNN, BPR and SASRec.
+"""Peer RecBole: EASE, ItemKNN, BPR and SASRec.
 
-RecBole scores users by what they did in training. Requests come with histories of their own, so that
-EASE and ItemKNN are asked through their fitted item-item weights and SASRec with the history as its
-sequence; BPR knows users by number and has no list for a user who was not in training.
-Its SASRec makes a sample of every prefix and is slow: it is asked for by name only.
+RecBole scores users by their training interactions, but each request has a history of its own.
+EASE and ItemKNN are therefore applied through their fitted item-item weights, and SASRec gets the
+history as its sequence. BPR has a vector per training user, and returns no list for other users.
+RecBole's SASRec makes a sample of every prefix and is slow, so it runs only if it is named.
 """
 
 import copy
@@ -33,7 +33,7 @@ warnings.filterwarnings("ignore", module="recbole")
 
 
 class RecBole(ABC):
-    """A model of RecBole, its ids and the way to ask it."""
+    """Fitted model of RecBole with its item ids."""
 
     def __init__(self, model: Any, dataset: Any, items: pd.Index) -> None:
         self.model, self._dataset = model, dataset
@@ -45,16 +45,16 @@ class RecBole(ABC):
         with torch.no_grad():
             self.model.eval()
             scores = np.asarray(self._scores(requests, history), np.float32)
-        # Number 0 is RecBole's padding, no item.
+        # Item number 0 is RecBole's padding.
         return best_of(scores[:, 1:], self._items, history if mask else None)
 
     @abstractmethod
     def _scores(self, requests: pd.DataFrame, history: tuple[Any, Any]) -> Any:
-        """`(requests, items)`, the first column RecBole's padding."""
+        """Return scores, shape `(requests, items)`; the first column is RecBole's padding."""
 
 
 class ItemItem(RecBole):
-    """EASE and ItemKNN: history times weights."""
+    """EASE and ItemKNN: scores are the history times the item-item weights."""
 
     def _scores(self, requests: pd.DataFrame, history: tuple[Any, Any]) -> Any:
         rows, columns = history
@@ -66,7 +66,7 @@ class ItemItem(RecBole):
 
 
 class Factors(RecBole):
-    """BPR: the vector of a user of the training data."""
+    """BPR: scores use the vector of a training user."""
 
     def _scores(self, requests: pd.DataFrame, history: tuple[Any, Any]) -> Any:
         del history
@@ -79,7 +79,7 @@ class Factors(RecBole):
 
 
 class Sequence(RecBole):
-    """SASRec: the end of the history as a sequence."""
+    """SASRec: scores use the end of the history as the sequence."""
 
     def _scores(self, requests: pd.DataFrame, history: tuple[Any, Any]) -> Any:
         length = self.model.max_seq_length
@@ -123,7 +123,7 @@ def _config(name: str, setting: Setting, folder: str) -> Config:
 
 
 def _write(rows: pd.DataFrame, folder: str) -> None:
-    """RecBole's atomic file; the order of rows stands for time."""
+    """Write RecBole's atomic file; the row number is used as the time."""
     target = Path(folder, NAME)
     target.mkdir()
     atomic = pd.DataFrame(
@@ -164,7 +164,7 @@ def _fit(
 def _train(
     trainer: Any, loader: Any, ranker: RecBole, epochs: int, patience: int, watch: Watch | None
 ) -> int:
-    """Train, with a watch until validation gets no better; returns the number of epochs kept."""
+    """Train and return the number of epochs; with a watch, stop when validation stops improving."""
     best, kept, weights = -1.0, epochs, None
     for epoch in range(epochs):
         ranker.model.train()
@@ -183,22 +183,22 @@ def _train(
 
 
 def fit_ease(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Steck (2019)."""
+    """Fit EASE (Steck 2019)."""
     return _fit("EASE", ItemItem, rows, setting, watch)
 
 
 def fit_item_knn(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Deshpande & Karypis (2004)."""
+    """Fit item-kNN (Deshpande & Karypis 2004)."""
     return _fit("ItemKNN", ItemItem, rows, setting, watch)
 
 
 def fit_bpr(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Rendle et al. (2009)."""
+    """Fit BPR (Rendle et al. 2009)."""
     return _fit("BPR", Factors, rows, setting, watch)
 
 
 def fit_sasrec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Kang & McAuley (2018)."""
+    """Fit SASRec (Kang & McAuley 2018)."""
     return _fit("SASRec", Sequence, rows, setting, watch)
 
 

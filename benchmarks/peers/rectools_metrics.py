@@ -1,6 +1,6 @@
-"""RecTools' metrics of a table of lists, one value per request. Runs in RecTools' environment.
+"""Compute RecTools' metrics of a table of lists, in RecTools' environment.
 
-`python rectools_metrics.py LISTS REQUESTS OUT`: both ids as text; OUT gets a row per request.
+`python rectools_metrics.py LISTS REQUESTS OUT`: ids are text; OUT gets one row per request.
 """
 
 import sys
@@ -13,7 +13,7 @@ KS = (5, 10, 20)
 
 
 def main(lists: str, requests: str, out: str) -> None:
-    """Explode, count, write."""
+    """Compute the metrics of each request and write them."""
     asked = pd.read_parquet(requests)
     ranked = _long(pd.read_parquet(lists), "ranked")
     ranked[Columns.Rank] = ranked.groupby(Columns.User).cumcount() + 1
@@ -30,7 +30,7 @@ def main(lists: str, requests: str, out: str) -> None:
         }
         for name, metric in metrics.items():
             values[f"{name}@{k}"] = metric.calc_per_user(ranked, relevant)
-    # It has no value for a request without relevant items; ours is 0.
+    # RecTools has no value for a request without relevant items; ours is 0.
     table = pd.DataFrame(values).reindex(asked["request"]).fillna(0.0)
     table.rename_axis("request").reset_index().to_parquet(out)
 

@@ -1,8 +1,9 @@
-"""RecTools (MTS): SASRec and BERT4Rec.
+"""Peer RecTools (MTS): SASRec and BERT4Rec.
 
-Loss as its documentation recommends: softmax over the whole catalogue, and where that is too large,
-sampled softmax with many negatives. Epochs by validation, with early stopping; the refit on train and
-validation takes as many. `trace` tells how validation NDCG@10 grew with seconds of training.
+The loss is the one that its documentation recommends: softmax over the whole catalogue or, if that
+is too large, sampled softmax with many negatives. The number of epochs is found on validation data
+with early stopping; the refit on train and validation takes as many. `trace` holds validation
+NDCG@10 over the seconds of training.
 """
 
 import copy
@@ -21,7 +22,7 @@ from shared import DEPTH, Fitted, Lists, Peer, Setting, Watch, run
 
 SEED = 42
 MAX_EPOCHS = 300
-# From this many items on, softmax over all of them takes too long on a CPU.
+# Largest catalogue for a softmax over all items; with more it takes too long on a CPU.
 LARGE = 20_000
 NEGATIVES = 256
 
@@ -30,7 +31,7 @@ logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
 def _dataset(users: pd.Series, items: pd.Series) -> Dataset:
-    """Rows are in order already; RecTools wants a time for each."""
+    """Return a RecTools data set of rows in order, with the row number as the time."""
     times = pd.Timestamp("2000-01-01") + pd.to_timedelta(range(len(users)), unit="s")
     return Dataset.construct(
         pd.DataFrame(
@@ -45,7 +46,7 @@ def _dataset(users: pd.Series, items: pd.Series) -> Dataset:
 
 
 class Transformer:
-    """A fitted RecTools model; requests are users of a data set of their histories."""
+    """Fitted RecTools model; requests are passed as users of a data set of their histories."""
 
     def __init__(self, model: SASRecModel | BERT4RecModel) -> None:
         self.model = model
@@ -65,9 +66,9 @@ class Transformer:
 
 
 class Stopper(Callback):
-    """Measures validation after each epoch, keeps the best weights and stops when it gets no better.
+    """Callback that measures validation after each epoch, keeps the best weights and stops early.
 
-    Its clock stands still while it measures.
+    The time of measuring does not count as training time.
     """
 
     def __init__(self, model: SASRecModel | BERT4RecModel, watch: Watch, patience: int) -> None:
@@ -78,7 +79,7 @@ class Stopper(Callback):
         self.weights: dict[str, Any] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Stopper":
-        """RecTools copies its trainer before it fits; what is measured must come back here."""
+        """Return this object: RecTools copies its trainer, and the results are needed here."""
         return self
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -131,12 +132,12 @@ def _fit(kind: Any, rows: pd.DataFrame, setting: Setting, watch: Watch | None) -
 
 
 def fit_sasrec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Kang & McAuley (2018), with RecTools' losses."""
+    """Fit SASRec (Kang & McAuley 2018) with RecTools' losses."""
     return _fit(SASRecModel, rows, setting, watch)
 
 
 def fit_bert4rec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
-    """Sun et al. (2019)."""
+    """Fit BERT4Rec (Sun et al. 2019)."""
     return _fit(BERT4RecModel, rows, setting, watch)
 
 

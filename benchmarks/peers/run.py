@@ -1,8 +1,8 @@
-"""What people would pick instead, on the same folder and the same requests, judged by our metrics.
+"""Other recommenders (peers) on the same folder and requests, measured by our metrics.
 
-`python benchmarks/peers/run.py DIR --peer rectools-sasrec --peer implicit-als --out peers.json` makes
-the peers' environments (once), lets each tune itself on validation, refit and answer, and prints
-every metric with its interval. A peer that fails is named under `failed`; the others still count.
+`python benchmarks/peers/run.py DIR --peer rectools-sasrec --peer implicit-als --out peers.json`
+creates the peers' environments (once), tunes each peer on validation data, refits it, and prints
+every metric of its lists with an interval. Peers that fail are named under `failed`.
 """
 
 import json
@@ -19,9 +19,9 @@ from asked import PARTS, make_requests
 from environments import environment
 from score import judge
 
-from recloop.config import Home
+from recloop.benchmark.config import Protocol
 from recloop.evaluation.report import EvaluateConfig
-from recloop.trials.timeline import Protocol
+from recloop.settings import read_settings
 
 HERE = Path(__file__).resolve().parent
 PEERS = (
@@ -30,7 +30,7 @@ PEERS = (
     *("recbole-ease", "recbole-itemknn", "recbole-bpr"),
     *("rectools-sasrec", "rectools-bert4rec"),
 )
-# Slow; run when they are asked for by name.
+# Slow peers, which run only if they are named.
 SLOW = ("recbole-sasrec",)
 
 
@@ -48,11 +48,11 @@ def main(
         int | None, typer.Option(min=1, help="Only the first so many of each grid.")
     ] = None,
 ) -> None:
-    """Run, judge and print."""
+    """Run the peers, measure their lists and print the results."""
     names = peer or list(PEERS)
     if unknown := sorted(set(names) - {*PEERS, *SLOW}):
         raise typer.BadParameter(f"unknown peer {', '.join(unknown)}; known: {PEERS + SLOW}")
-    home = Home.from_environment().root / "peers"
+    home = read_settings().home.root / "peers"
     work = (work or home / "work" / folder.name).resolve()
     work.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
@@ -82,7 +82,7 @@ def main(
 def _answer(
     name: str, folder: Path, envs: Path, work: Path, mask_seen: bool, settings: int | None
 ) -> str | None:
-    """Let one peer answer; what went wrong, if something did."""
+    """Run one peer and return an error message, None if it succeeded."""
     family = name.partition("-")[0]
     arguments: list[str | Path] = [HERE / f"{family}_peer.py", folder, "--model", name]
     arguments += ["--valid", work / "valid.parquet", "--test", work / "test.parquet"]

@@ -1,7 +1,7 @@
-"""What every peer does alike: read the folder, tune on validation, refit, answer, write.
+"""Steps common to all peers: read the folder, tune on validation data, refit, write lists.
 
-Runs in the peers' own environments: numpy, pandas and pyarrow, nothing of recloop. How good a list
-is for choosing settings is computed here; what is published is computed by recloop on the lists.
+This module runs in the peers' environments with numpy, pandas and pyarrow, without recloop. The
+metric for choosing settings is computed here. Published metrics are computed by recloop.
 """
 
 import argparse
@@ -24,15 +24,15 @@ Lists = list[list[Any]]
 
 
 class Ranker(Protocol):
-    """A fitted peer."""
+    """Fitted peer."""
 
     def rank(self, requests: pd.DataFrame, mask: bool) -> Lists:
-        """At most `DEPTH` item ids per request, best first; `mask` leaves out the history."""
+        """Return at most `DEPTH` item ids per request, best first; `mask` excludes the history."""
 
 
 @dataclass
 class Fitted:
-    """A ranker, the setting to refit it with (epochs found, say), and what else is worth telling."""
+    """Fitted ranker, the settings for its refit (such as the number of epochs), and notes."""
 
     ranker: Ranker
     setting: Setting
@@ -41,7 +41,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Watch:
-    """The validation requests, for peers that stop early. Not there when all is refitted."""
+    """Validation requests for peers that stop early; there are none in the refit on all data."""
 
     requests: pd.DataFrame
     mask: bool
@@ -55,14 +55,14 @@ Fit = Callable[[pd.DataFrame, Setting, Watch | None], Fitted]
 
 @dataclass(frozen=True)
 class Peer:
-    """How to fit one model, and the settings that validation chooses from."""
+    """Function that fits one model, and the settings among which validation chooses."""
 
     fit: Fit
     grid: list[Setting]
 
 
 def ndcg_at_10(lists: Lists, relevant: Sequence[Sequence[Any]]) -> float:
-    """Mean NDCG@10, binary relevance, divided by what is achievable."""
+    """Return mean NDCG@10 with binary relevance, normalised by the achievable gain."""
     discount = 1.0 / np.log2(np.arange(2, 12))
     values = []
     for ranked, wanted in zip(lists, relevant, strict=True):
@@ -73,10 +73,10 @@ def ndcg_at_10(lists: Lists, relevant: Sequence[Sequence[Any]]) -> float:
 
 
 def read_interactions(folder: Path) -> pd.DataFrame:
-    """user_id, item_id and split of the positive rows, oldest first within each user.
+    """Return user_id, item_id and split of the positive rows, oldest first within each user.
 
-    The order is `pos`, else `timestamp`, else that of the file; a pair that comes again is kept
-    once, at its first place. Rows with `label` 0 are no positives; `weight` is not used.
+    Rows are ordered by `pos`, otherwise by `timestamp`, otherwise as in the file. Of repeated pairs
+    the first is kept. Rows with `label` 0 are not positive; `weight` is not used.
     """
     rows = pd.read_parquet(folder / "interactions.parquet")
     if "label" in rows:
@@ -88,7 +88,7 @@ def read_interactions(folder: Path) -> pd.DataFrame:
 
 
 def known_histories(requests: pd.DataFrame, items: pd.Index) -> tuple[Any, Any]:
-    """`(rows, columns)` of the histories' known items in a `(requests, items)` matrix."""
+    """Return rows and columns of the histories' known items in a `(requests, items)` matrix."""
     long = requests["history"].reset_index(drop=True).explode().dropna()
     columns = items.get_indexer(pd.Index(long.to_numpy(), dtype=items.dtype))
     rows = long.index.to_numpy()
@@ -96,7 +96,7 @@ def known_histories(requests: pd.DataFrame, items: pd.Index) -> tuple[Any, Any]:
 
 
 def best_of(scores: np.ndarray, items: pd.Index, seen: tuple[Any, Any] | None) -> Lists:
-    """The `DEPTH` best of `(requests, items)` scores; items that score -inf or nan are left out."""
+    """Return the `DEPTH` best items of scores `(requests, items)`, without those of -inf or nan."""
     scores = np.array(scores, np.float32)
     if seen is not None:
         scores[seen] = -np.inf
@@ -110,7 +110,7 @@ def best_of(scores: np.ndarray, items: pd.Index, seen: tuple[Any, Any] | None) -
 
 
 def run(peers: dict[str, Peer], packages: list[str]) -> None:
-    """The command line of one peer's script."""
+    """Run the command line of one peer's script."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, help="interactions.parquet and items.parquet")
     parser.add_argument("--valid", type=Path, required=True, help="Requests to tune on.")

@@ -1,7 +1,7 @@
-"""What breaks while people go on asking: `python -m benchmarks.robustness.faults --seconds 10`.
+"""Faults under load: `python -m benchmarks.robustness.faults --seconds 10`.
 
-For each fault, JSON with the outcomes before, during and after it. An event that was answered with 2xx
-must be there afterwards, and nobody may be answered with anything but 200 or a clean 503.
+Prints JSON with the outcomes of requests before, during and after each fault. An event that was
+acknowledged with 2xx must be stored afterwards, and every status must be 200 or a clean 503.
 """
 
 import argparse
@@ -25,26 +25,26 @@ from flows.shell import CHECKOUT
 from recloop.config import Home
 from recloop.registry.champion import write_champion
 from recloop.registry.manifest import PAYLOAD
-from recloop.registry.store import Registry
-from recloop.store.events import EventStore
-from tests import tiny
+from recloop.registry.versions import Registry
+from recloop.store.event_store import EventStore
+from tests.support import tiny_model
 
 _RATE = 40
 _FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 _HOUR = 3_600
-Strike = Callable[[Replica], AbstractContextManager[None]]
+Fault = Callable[[Replica], AbstractContextManager[None]]
 
 
 @contextmanager
 def killed(replica: Replica) -> Iterator[None]:
-    """Kill -9 of one worker; its parent starts another."""
-    random.choice(replica.processes()).kill()  # noqa: S311 - any of them
+    """Kill one worker with SIGKILL; its parent process starts another."""
+    random.choice(replica.processes()).kill()  # noqa: S311 - not used for secrets
     yield
 
 
 @contextmanager
 def full(replica: Replica) -> Iterator[None]:
-    """No worker can make a file longer, as on a full disk."""
+    """Prevent the workers from extending any file, as on a full disk."""
     workers = replica.processes()
     limits = [each.rlimit(psutil.RLIMIT_FSIZE) for each in workers]
     for each, (_, hard) in zip(workers, limits, strict=True):
@@ -58,7 +58,7 @@ def full(replica: Replica) -> Iterator[None]:
 
 @contextmanager
 def corrupted(replica: Replica) -> Iterator[None]:
-    """The pointer names a version of which one file has changed by one byte."""
+    """Promote a version in whose largest file one byte is changed."""
     folder = Registry(replica.home).path("v2") / PAYLOAD
     file = max(folder.iterdir(), key=lambda path: path.stat().st_size)
     content = bytearray(file.read_bytes())
@@ -68,68 +68,68 @@ def corrupted(replica: Replica) -> Iterator[None]:
     yield
 
 
-def database_away(database: Postgres) -> Strike:
-    """PostgreSQL stops as in a crash, and comes back."""
+def database_away(database: Postgres) -> Fault:
+    """Stop PostgreSQL as in a crash, and start it again."""
 
     @contextmanager
-    def strike(_: Replica) -> Iterator[None]:
+    def fault(_: Replica) -> Iterator[None]:
         database.stop()
         try:
             yield
         finally:
             database.start()
 
-    return strike
+    return fault
 
 
-def clock_back(file: Path) -> Strike:
-    """The workers' clock steps back an hour, and forward again."""
+def clock_back(file: Path) -> Fault:
+    """Set the workers' clock back by an hour, and forward again."""
 
     @contextmanager
-    def strike(_: Replica) -> Iterator[None]:
+    def fault(_: Replica) -> Iterator[None]:
         file.write_text(f"-{_HOUR}\n", encoding="utf-8")
         try:
             yield
         finally:
             file.write_text("+0\n", encoding="utf-8")
 
-    return strike
+    return fault
 
 
-def hanging(file: Path) -> Strike:
-    """The ranker does not come back from any call, until the file is gone."""
+def hanging(file: Path) -> Fault:
+    """Make every call of the ranker hang until the fault ends."""
 
     @contextmanager
-    def strike(_: Replica) -> Iterator[None]:
+    def fault(_: Replica) -> Iterator[None]:
         file.touch()
         try:
             yield
         finally:
             file.unlink()
 
-    return strike
+    return fault
 
 
-def suffer(replica: Replica, strike: Strike, seconds: float, url: str) -> dict[str, Any]:
-    """Traffic before, during and after; then what is stored is compared with what was acknowledged."""
+def measure(replica: Replica, fault: Fault, seconds: float, url: str) -> dict[str, Any]:
+    """Send traffic before, during and after a fault; compare stored with acknowledged events."""
     replica.start()
     traffic = Traffic(replica.address, _RATE)
     phases, notes = {}, {}
 
-    def ends(phase: str) -> None:
+    def end_phase(phase: str) -> None:
         phases[phase], notes[phase] = traffic.reset(), dict(traffic.notes())
 
     try:
         with traffic.flowing():
             time.sleep(seconds / 2)
-            ends("before")
-            with strike(replica):
+            end_phase("before")
+            with fault(replica):
                 time.sleep(seconds)
-                ends("during")
+                end_phase("during")
             time.sleep(seconds / 2)
-            ends("just after")
+            end_phase("just after")
             time.sleep(seconds / 2)
-        ends("after")
+        end_phase("after")
     finally:
         replica.stop()
     store = EventStore(url)
@@ -146,27 +146,27 @@ def suffer(replica: Replica, strike: Strike, seconds: float, url: str) -> dict[s
 
 
 def faults(root: Path, seconds: float) -> Iterator[tuple[str, dict[str, Any]]]:
-    """One fault after another, each with a home of its own; those that cannot be made here are named."""
-    for name, strike in (("worker killed", killed), ("disk full", full), ("model", corrupted)):
+    """Yield the result of each fault, in a home of its own, or why it cannot be produced here."""
+    for name, fault in (("worker killed", killed), ("disk full", full), ("model", corrupted)):
         home = packaged(root / name, ("v1", "v2"))
-        yield name, suffer(Replica(home), strike, seconds, home.database)
-    home = packaged(root / "ranker", payload=tiny.with_ranker())
-    yield "ranker hangs", suffer(*_with_hanging(home), seconds, home.database)
+        yield name, measure(Replica(home), fault, seconds, home.database)
+    home = packaged(root / "ranker", payload=tiny_model.with_ranker())
+    yield "ranker hangs", measure(*_with_hanging(home), seconds, home.database)
     if missing("initdb"):
         yield "database away", {"not run": "PostgreSQL is not installed"}
     else:
         with postgres() as database:
             home = packaged(root / "database")
             replica = Replica(home, extra=database.environment)
-            yield "database away", suffer(replica, database_away(database), seconds, database.url)
+            yield "database away", measure(replica, database_away(database), seconds, database.url)
     if not _FAKETIME:
         yield "clock", {"not run": "libfaketime is not installed"}
         return
     home = packaged(root / "clock")
-    yield "clock", suffer(*_with_clock(home), seconds, home.database)
+    yield "clock", measure(*_with_clock(home), seconds, home.database)
 
 
-def _with_clock(home: Home) -> tuple[Replica, Strike]:
+def _with_clock(home: Home) -> tuple[Replica, Fault]:
     file = home.root / "clock"
     file.write_text("+0\n", encoding="utf-8")
     faked = {
@@ -179,21 +179,21 @@ def _with_clock(home: Home) -> tuple[Replica, Strike]:
     return Replica(home, extra=faked), clock_back(file)
 
 
-def _with_hanging(home: Home) -> tuple[Replica, Strike]:
+def _with_hanging(home: Home) -> tuple[Replica, Fault]:
     file = home.root / "hang"
     path = os.pathsep.join(map(str, [Path(__file__).with_name("hang"), CHECKOUT / "src"]))
-    return Replica(home, extra={"PYTHONPATH": path, "RECLOOP_HANG": str(file)}), hanging(file)
+    return Replica(home, extra={"PYTHONPATH": path, "HANG_FILE": str(file)}), hanging(file)
 
 
 def main() -> int:
-    """Read the command line, run, print JSON."""
+    """Run from the command line, print JSON and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10, help="that each fault lasts")
-    told = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=10, help="duration of each fault")
+    arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as folder:
-        found = dict(faults(Path(folder), told.seconds))
-    print(json.dumps({"seconds": told.seconds, "rate": _RATE, "faults": found}, indent=2))
+        found = dict(faults(Path(folder), arguments.seconds))
+    print(json.dumps({"seconds": arguments.seconds, "rate": _RATE, "faults": found}, indent=2))
     return os.EX_DATAERR if any(each.get("lost") for each in found.values()) else os.EX_OK
 
 

@@ -1,6 +1,6 @@
-"""Hostile requests without end: wrong types, huge numbers, deep nesting, text that breaks things.
+"""Endless hostile requests: wrong types, huge numbers, deep nesting, problematic text.
 
-Everything follows from the seed.
+The same seed gives the same requests.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from tests.tiny import IDS
+from tests.support.tiny_model import IDS
 
 MEGABYTE = 1_000_000
 TEXTS = (
@@ -37,7 +37,23 @@ TEXTS = (
     "NaN",
 )
 NUMBERS = ("NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 400, "-0", "1e-400", "1" * 5000)
-VALUES = (None, True, False, 0, -1, 2**31, 2**63, 2**64, -(2**63), 1e308, 0.1, [], {}, [[]], [None])
+VALUES: tuple[object, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**31,
+    2**63,
+    2**64,
+    -(2**63),
+    1e308,
+    0.1,
+    [],
+    {},
+    [[]],
+    [None],
+)
 MOMENTS = (
     "0001-01-01T00:00:00Z",
     "9999-12-31T23:59:59Z",
@@ -61,8 +77,8 @@ GOOD_MOMENT = "2024-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request, and the parsed body where it is a valid one."""
+class HostileRequest:
+    """One request; `sound` is its body if the request is valid and must be accepted."""
 
     kind: str
     method: str
@@ -72,9 +88,9 @@ class Asked:
     sound: dict[str, list[dict[str, object]]] | None = None
 
 
-def hostile(seed: int) -> Iterator[Asked]:
-    """Requests of every kind in turn."""
-    rng = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+def hostile(seed: int) -> Iterator[HostileRequest]:
+    """Yield requests of each kind in turn."""
+    rng = random.Random(seed)  # noqa: S311 - not used for secrets
     kinds = (_value, _text, _number, _nested, _bytes, _path, _moment, _mistyped, _sound)
     number = 0
     while True:
@@ -82,19 +98,19 @@ def hostile(seed: int) -> Iterator[Asked]:
         number += 1
 
 
-def large(megabytes: int) -> Asked:
-    """A body of so many megabytes."""
+def large(megabytes: int) -> HostileRequest:
+    """Return a request with a body of the given size."""
     text = "x" * (megabytes * MEGABYTE)
     return _json("large", "/v1/events", {"events": [{"event_id": text}]})
 
 
 def _event(number: int, **changes: object) -> dict[str, object]:
-    facts = {"event_id": f"hostile-{number}", "user_id": "eve", "item_id": "east1"}
-    return {**facts, "event": "click", "timestamp": GOOD_MOMENT, **changes}
+    event = {"event_id": f"hostile-{number}", "user_id": "eve", "item_id": "east1"}
+    return {**event, "event": "click", "timestamp": GOOD_MOMENT, **changes}
 
 
 def _body(rng: random.Random, number: int) -> tuple[str, dict[str, object]]:
-    """A valid request: a path and its body."""
+    """Return path and body of a valid request."""
     item = {"item_id": "x", "title": "t", "text": "t", "categories": ["c"], "attributes": {"a": 1}}
     bodies: tuple[tuple[str, dict[str, object]], ...] = (
         ("/v1/recommend", {"user_id": "eve", "query": "q", "k": 3, "exclude": ["both"]}),
@@ -105,8 +121,8 @@ def _body(rng: random.Random, number: int) -> tuple[str, dict[str, object]]:
     return rng.choice(bodies)
 
 
-def _json(kind: str, path: str, body: object, content_type: str = JSON) -> Asked:
-    return Asked(kind, "POST", path, json.dumps(body).encode(), _typed(content_type))
+def _json(kind: str, path: str, body: object, content_type: str = JSON) -> HostileRequest:
+    return HostileRequest(kind, "POST", path, json.dumps(body).encode(), _typed(content_type))
 
 
 def _typed(content_type: str = JSON) -> dict[str, str]:
@@ -114,7 +130,7 @@ def _typed(content_type: str = JSON) -> dict[str, str]:
 
 
 def _changed(rng: random.Random, body: object, value: object) -> object:
-    """The body with one of its leaves replaced, at any depth."""
+    """Return the body with one value replaced, at any depth."""
     if isinstance(body, dict) and body and rng.random() < 0.9:  # noqa: PLR2004
         key = rng.choice(sorted(body))
         return {**body, key: _changed(rng, body[key], value)}
@@ -123,42 +139,42 @@ def _changed(rng: random.Random, body: object, value: object) -> object:
     return value
 
 
-def _value(rng: random.Random, number: int) -> Asked:
+def _value(rng: random.Random, number: int) -> HostileRequest:
     path, body = _body(rng, number)
     return _json("value", path, _changed(rng, body, rng.choice(VALUES)))
 
 
-def _text(rng: random.Random, number: int) -> Asked:
+def _text(rng: random.Random, number: int) -> HostileRequest:
     path, body = _body(rng, number)
     return _json("text", path, _changed(rng, body, rng.choice(TEXTS)))
 
 
-def _number(rng: random.Random, number: int) -> Asked:
+def _number(rng: random.Random, number: int) -> HostileRequest:
     path, body = _body(rng, number)
     text = json.dumps(_changed(rng, body, "@")).replace('"@"', rng.choice(NUMBERS))
-    return Asked("number", "POST", path, text.encode(), _typed())
+    return HostileRequest("number", "POST", path, text.encode(), _typed())
 
 
-def _nested(rng: random.Random, number: int) -> Asked:
+def _nested(rng: random.Random, number: int) -> HostileRequest:
     path, body = _body(rng, number)
     depth = rng.choice((10, 500, 5_000, 100_000))
     opened, closed = rng.choice((("[", "]"), ('{"a":', "}")))
     deep = opened * depth + "1" + closed * depth
     text = json.dumps(_changed(rng, body, "@")).replace('"@"', deep)
-    return Asked("nested", "POST", path, text.encode(), _typed())
+    return HostileRequest("nested", "POST", path, text.encode(), _typed())
 
 
-def _bytes(rng: random.Random, number: int) -> Asked:
+def _bytes(rng: random.Random, number: int) -> HostileRequest:
     path, body = _body(rng, number)
     content = bytearray(json.dumps(body).encode())
     for _ in range(rng.randint(1, 8)):
         content[rng.randrange(len(content))] = rng.randrange(256)
     if rng.random() < 0.2:  # noqa: PLR2004
         content = bytearray(rng.randbytes(rng.randint(0, 2_000)))
-    return Asked("bytes", "POST", path, bytes(content), _typed())
+    return HostileRequest("bytes", "POST", path, bytes(content), _typed())
 
 
-def _path(rng: random.Random, _number: int) -> Asked:
+def _path(rng: random.Random, _number: int) -> HostileRequest:
     name = quote(rng.choice(TEXTS).encode("utf-8", "surrogatepass")[:2_000], safe="")
     method, path = rng.choice(
         (
@@ -172,10 +188,10 @@ def _path(rng: random.Random, _number: int) -> Asked:
             ("PUT", f"/v1/items/{name}"),
         )
     )
-    return Asked("path", method, path, b"", {})
+    return HostileRequest("path", method, path, b"", {})
 
 
-def _moment(rng: random.Random, number: int) -> Asked:
+def _moment(rng: random.Random, number: int) -> HostileRequest:
     moment = rng.choice(MOMENTS)
     path, body = rng.choice(
         (
@@ -188,18 +204,20 @@ def _moment(rng: random.Random, number: int) -> Asked:
     return _json("moment", path, body)
 
 
-def _mistyped(rng: random.Random, number: int) -> Asked:
+def _mistyped(rng: random.Random, number: int) -> HostileRequest:
     path, body = _body(rng, number)
     return _json("mistyped", path, body, rng.choice(TYPES))
 
 
-def _sound(rng: random.Random, number: int) -> Asked:
-    """A valid event, which must be taken in whatever is going on around it."""
+def _sound(rng: random.Random, number: int) -> HostileRequest:
+    """Return a valid event, which must be accepted even among hostile requests."""
     text = rng.choice([text for text in TEXTS if _is_id(text)])
-    user = f"sound {text}"  # nobody whom a hostile path erases
+    user = f"sound {text}"  # a user that no hostile path erases
     body = {"events": [_event(number, user_id=user, item_id=rng.choice((*IDS, text)))]}
-    asked = _json("sound", "/v1/events", body)
-    return Asked(asked.kind, "POST", asked.path, asked.content, asked.headers, body)
+    request = _json("sound", "/v1/events", body)
+    return HostileRequest(
+        request.kind, "POST", request.path, request.content, request.headers, body
+    )
 
 
 def _is_id(text: str) -> bool:

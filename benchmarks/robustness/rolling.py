@@ -1,8 +1,8 @@
 """A rolling update under load: `python -m benchmarks.robustness.rolling --rate 40`.
 
-Two replicas on one PostgreSQL behind nginx, with the configuration of deploy/. Each in turn is asked to
-end (SIGTERM) and started anew while people go on asking. JSON with the requests that failed and the
-acknowledged events that were lost; the exit code is 1 where there are any.
+Two replicas share one PostgreSQL behind nginx with the configuration of deploy/. Each in turn is
+stopped with SIGTERM and started again under load. Prints JSON with the failed requests and the lost
+acknowledged events; the exit code is 1 if there are any.
 """
 
 import argparse
@@ -18,13 +18,13 @@ import numpy as np
 
 from benchmarks.robustness.servers import Postgres, Replica, missing, nginx, packaged, postgres
 from benchmarks.robustness.traffic import Traffic, failures
-from recloop.store.events import EventStore
+from recloop.store.event_store import EventStore
 
 _BETWEEN_SECONDS = 3.0
 
 
 def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
-    """Traffic through nginx while one replica after the other is replaced."""
+    """Send traffic through nginx while each replica is restarted."""
     home = packaged(folder)
     replicas = [Replica(home, name, database.environment, workers=1) for name in ("one", "two")]
     took: list[float] = []
@@ -34,7 +34,7 @@ def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
         with nginx(folder / "nginx", replicas) as address:
             traffic = Traffic(address, rate, lambda _path, _outcome, each: took.append(each))
             with traffic.flowing():
-                ended = [_replaced(replica) for replica in replicas]
+                ended = [_restart(replica) for replica in replicas]
                 time.sleep(_BETWEEN_SECONDS)
     finally:
         for replica in replicas:
@@ -57,26 +57,26 @@ def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
     }
 
 
-def _replaced(replica: Replica) -> float:
-    """Seconds that it took to end."""
+def _restart(replica: Replica) -> float:
+    """Restart a replica and return the seconds that it took to stop."""
     time.sleep(_BETWEEN_SECONDS)
-    asked = time.monotonic()
+    signalled = time.monotonic()
     replica.drain()
-    ended = time.monotonic() - asked
+    ended = time.monotonic() - signalled
     replica.start()
     return ended
 
 
 def main() -> int:
-    """Read the command line, run, print JSON."""
+    """Run from the command line, print JSON and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rate", type=float, default=40, help="requests a second")
-    told = parser.parse_args()
+    parser.add_argument("--rate", type=float, default=40, help="requests per second")
+    arguments = parser.parse_args()
     absent = missing("initdb", "nginx")
     if absent:
         sys.exit(f"not installed: {', '.join(absent)}")
     with tempfile.TemporaryDirectory() as folder, postgres() as database:
-        found = roll(Path(folder), database, told.rate)
+        found = roll(Path(folder), database, arguments.rate)
     print(json.dumps(found, indent=2))
     return bool(found["failed"] or found["lost"])
 

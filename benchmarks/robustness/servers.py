@@ -1,4 +1,4 @@
-"""Real servers for a while: PostgreSQL in a folder of its own, replicas of the service, nginx."""
+"""Temporary servers for tests: PostgreSQL, replicas of the service, and nginx."""
 
 import os
 import pwd
@@ -14,50 +14,54 @@ from pathlib import Path
 
 import psutil
 
-from flows.processes import Children, answers
+from flows import guard
+from flows.processes import ProcessGroup, is_up
 from flows.shell import CHECKOUT
-from recloop.config import DATABASE, Home
+from recloop.config import Home
 from recloop.registry.manifest import Lineage
 from recloop.registry.payload import Payload
-from recloop.registry.store import Registry
-from tests import tiny
+from recloop.registry.versions import Registry
+from tests.support import tiny_model
 
 SERVICE = "recloop.serving.service:RecloopService"
 _DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-_NOTHING = Lineage(
+_NO_LINEAGE = Lineage(
     git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
 )
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def missing(*programs: str) -> list[str]:
-    """Which of these are not installed."""
+    """Return those of the programs that are not installed."""
     return [program for program in programs if _program(program) is None]
 
 
 def packaged(root: Path, versions: Sequence[str] = ("v1",), payload: Payload | None = None) -> Home:
-    """A home with models of five films, or of a payload, the first of which serves."""
+    """Return a home with one model, registered under each version; the first is the champion.
+
+    Without a `payload`, the model is the tiny one of the tests.
+    """
     home = Home(root / "home")
     model, reference = root / "model", root / "reference"
     reference.mkdir(parents=True)
     model.mkdir()
-    (payload or tiny.payload()).save(model)
+    (payload or tiny_model.payload()).save(model)
     registry = Registry(home)
     for version in versions:
-        registry.register(version, model, reference, _NOTHING)
+        registry.register(version, model, reference, _NO_LINEAGE)
     registry.promote(versions[0], [])
     return home
 
 
 @dataclass
 class Replica:
-    """One service with its workers."""
+    """One replica of the service with its workers."""
 
     home: Home
     name: str = "replica"
@@ -68,33 +72,33 @@ class Replica:
     def __post_init__(self) -> None:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self.children = Children(self.home.root / f"{self.name}.json", self.home.logs)
+        self.children = ProcessGroup(self.home.root / f"{self.name}.json", self.home.logs)
 
     def start(self) -> None:
-        """Start, and wait until it is ready."""
+        """Start the service and wait until it is ready."""
         command = ["bentoml", "serve", SERVICE, "--host", "127.0.0.1", "--port", str(self.port)]
         self.children.start(self.name, [*self.prefix, *command], self._environment(), CHECKOUT)
         ready = f"{self.address}/readyz"
-        self.children.wait_until(self.name, lambda: answers(ready), 90)
+        self.children.wait_until(self.name, lambda: is_up(ready), 90)
 
     def drain(self) -> None:
-        """SIGTERM, as an orchestrator sends it, and wait for its end."""
-        child = self.children.running.pop(self.name)
+        """Send SIGTERM, as an orchestrator does, and wait until the service has ended."""
+        child = self.children.processes.pop(self.name)
         child.terminate()
         child.wait(60)
 
     def stop(self) -> None:
-        """End whatever is left of it."""
+        """Stop all processes of the service that are still running."""
         self.children.stop()
 
     def processes(self) -> list[psutil.Process]:
-        """The workers."""
-        tree = psutil.Process(self.children.running[self.name].pid).children(recursive=True)
-        return [each for each in tree if "_bentoml_impl.worker.service" in each.cmdline()]
+        """Return the processes of the workers."""
+        tree = psutil.Process(self.children.processes[self.name].pid).children(recursive=True)
+        return [child for child in tree if "_bentoml_impl.worker.service" in child.cmdline()]
 
     def memory(self) -> int:
-        """Bytes that the workers hold."""
-        return sum(each.memory_info().rss for each in self.processes())
+        """Return the resident memory of the workers in bytes."""
+        return sum(worker.memory_info().rss for worker in self.processes())
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -108,7 +112,7 @@ class Replica:
 
 
 class Postgres:
-    """A server in a temporary folder; started by root, it runs as the system's user for it."""
+    """PostgreSQL server in a temporary folder; root runs it as the system user `postgres`."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="recloop-postgres-"))
@@ -122,20 +126,21 @@ class Postgres:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What lets a replica use it."""
-        return {DATABASE: self.url}
+        """Environment variables with which a replica uses this server."""
+        return {"RECLOOP_DATABASE_URL": self.url}
 
     def start(self) -> None:
-        """Start, and wait until it answers."""
+        """Start the server and wait until it answers."""
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
         self._control("start", "-o", options, "-l", str(self.folder / "log"))
+        guard.watch(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
 
     def stop(self) -> None:
-        """Stop at once, as in a crash."""
+        """Stop the server at once, as in a crash."""
         self._control("stop", "-m", "immediate")
 
     def remove(self) -> None:
-        """Stop where it runs, and leave nothing behind."""
+        """Stop the server if it runs, and delete its folder."""
         if (self.folder / "data" / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -144,14 +149,14 @@ class Postgres:
         self._run("pg_ctl", "-w", "-D", str(self.folder / "data"), *words)
 
     def _run(self, program: str, *words: str) -> None:
-        who = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        command = [*who, str(_program(program)), *words]
+        prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        command = [*prefix, str(_program(program)), *words]
         subprocess.run(command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """PostgreSQL, running."""
+    """Run a PostgreSQL server until the context ends."""
     server = Postgres()
     try:
         server.start()
@@ -162,7 +167,7 @@ def postgres() -> Iterator[Postgres]:
 
 @contextmanager
 def nginx(folder: Path, replicas: Sequence[Replica]) -> Iterator[str]:
-    """Nginx with the configuration of deploy/ before these replicas; its address."""
+    """Run nginx in front of two replicas with the configuration of deploy/; yield its address."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     text = (CHECKOUT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
@@ -175,7 +180,8 @@ def nginx(folder: Path, replicas: Sequence[Replica]) -> Iterator[str]:
     path.write_text(text.replace("/tmp/recloop-nginx", str(folder)), encoding="utf-8")  # noqa: S108
     command = [str(_program("nginx")), "-c", str(path), "-g", "daemon off;", "-e", "stderr"]
     with folder.joinpath("nginx.log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    guard.watch(server.pid)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

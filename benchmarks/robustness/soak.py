@@ -1,8 +1,8 @@
-"""A service under steady load: `python -m benchmarks.robustness.soak --minutes 20 --rate 50`.
+"""Service under steady load: `python -m benchmarks.robustness.soak --minutes 20 --rate 50`.
 
-JSON on standard output: p99 in each third of the time, by how much what the workers hold grows in all of
-it, in percent, from the straight line through all but the first quarter, which fills what is filled once;
-and the same part by part, six of them or one a minute.
+Prints JSON: the 99th percentile of latency in each third of the time, the growth of the workers'
+memory over the whole time, and latency and memory of each part (one per minute, at least six). The
+growth is that of a straight line fitted to all parts but the first quarter, in which caches fill.
 """
 
 import argparse
@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks.robustness.servers import Postgres, Replica, packaged, postgres
 from benchmarks.robustness.traffic import Traffic, failures
 from recloop.config import Home
-from recloop.registry.store import Registry
-from recloop.store.events import EventStore
+from recloop.registry.versions import Registry
+from recloop.store.event_store import EventStore
 
 _PARTS = 6
 
@@ -29,7 +29,7 @@ _PARTS = 6
 def soak(
     home: Home, *, seconds: float, parts: int, rate: float, database: Postgres | None = None
 ) -> dict[str, Any]:
-    """Traffic for so many seconds, looked at in so many equal parts."""
+    """Send traffic for `seconds` and measure it in equal parts."""
     replica = Replica(home, extra=database.environment if database else {})
     replica.start()
     took: list[float] = []
@@ -77,7 +77,7 @@ def _films(home: Home) -> list[str]:
 
 
 def growth(memory: list[int]) -> float:
-    """Percent by which it grows in all, by a straight line through all but the first quarter."""
+    """Return growth of memory over all parts in percent, fitted without the first quarter."""
     settled = memory[len(memory) // 4 :]
     slope, start = np.polyfit(range(len(settled)), settled, 1)
     return float(100 * slope * len(memory) / start)
@@ -88,28 +88,32 @@ def _p99(seconds: np.ndarray) -> float:
 
 
 def _row(times: np.ndarray, memory: int) -> dict[str, float]:
-    found = {"requests": len(times), "memory_bytes": memory}
+    found: dict[str, float] = {"requests": len(times), "memory_bytes": memory}
     if len(times):
         found |= {"p50_ms": float(np.median(times) * 1e3), "p99_ms": _p99(times)}
     return found
 
 
 def main() -> int:
-    """Read the command line, run, print JSON."""
+    """Run from the command line, print JSON and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20)
-    parser.add_argument("--rate", type=float, default=50, help="requests a second")
-    parser.add_argument("--postgres", action="store_true", help="instead of SQLite")
-    parser.add_argument("--home", type=Path, help="with a model; the traffic stays in its store")
-    told = parser.parse_args()
+    parser.add_argument("--rate", type=float, default=50, help="requests per second")
+    parser.add_argument("--postgres", action="store_true", help="use PostgreSQL instead of SQLite")
+    parser.add_argument("--home", type=Path, help="home with a model; its store keeps the traffic")
+    arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        postgres() if told.postgres else nullcontext() as database,
+        postgres() if arguments.postgres else nullcontext() as database,
     ):
-        home = Home(told.home.resolve()) if told.home else packaged(Path(folder))
-        parts = max(_PARTS, round(told.minutes))
+        home = Home(arguments.home.resolve()) if arguments.home else packaged(Path(folder))
+        parts = max(_PARTS, round(arguments.minutes))
         found = soak(
-            home, seconds=told.minutes * 60, parts=parts, rate=told.rate, database=database
+            home,
+            seconds=arguments.minutes * 60,
+            parts=parts,
+            rate=arguments.rate,
+            database=database,
         )
     print(json.dumps(found, indent=2))
     return bool(found["lost"] or found["failed"])

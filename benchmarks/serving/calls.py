@@ -1,26 +1,25 @@
-"""What is asked under load: users, items and words of the served model's own data."""
+"""Requests of the load tests, made of users, items and words of the served model's own data."""
 
 import random
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from load import Call
-
+from benchmarks.serving.load import Call
 from recloop import columns as c
 from recloop.config import Home
 from recloop.registry.payload import Payload
-from recloop.registry.store import Registry
+from recloop.registry.versions import Registry
 
 _EXCLUDED = 10
 _WORDS = 3
 
 
 class Calls:
-    """Endless calls of each kind, the same ones for a seed."""
+    """Endless streams of requests of each kind, the same for the same seed."""
 
     def __init__(self, payload: Payload, seed: int = 1) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - of no secret
+        self._random = random.Random(seed)  # noqa: S311 - not used for secrets
         self._users = payload.users[c.USER].to_list()
         self._items = payload.items[c.ITEM].to_list()
         categories = payload.items[c.CATEGORIES].explode().drop_nulls()
@@ -29,7 +28,7 @@ class Calls:
         self._words = sorted({word for title in titles for word in title.split()})
 
     def known(self) -> Iterator[Call]:
-        """A known user, ten items, three categories to choose from and ten exclusions."""
+        """Yield requests of known users: ten items of three categories, with ten exclusions."""
         while True:
             filters = {"categories": self._some(self._categories, 3)}
             body = {"user_id": self._random.choice(self._users), "k": 10, "filters": filters}
@@ -37,21 +36,21 @@ class Calls:
             yield Call("/v1/recommend", body)
 
     def queries(self) -> Iterator[Call]:
-        """A known user with a text that was not asked before."""
+        """Yield requests of a known user with a query that was not sent before."""
         for number, call in enumerate(self.known()):
             query = " ".join([*self._some(self._words, _WORDS), str(number)])
             body = {"user_id": call.body["user_id"], "k": 10, "query": query}
             yield Call(call.path, body)
 
     def texts(self) -> Iterator[str]:
-        """Texts of new items, of some twenty words."""
+        """Yield texts of about twenty words, for new items."""
         while True:
             yield " ".join(self._some(self._words, 20))
 
     def mixed(self) -> Iterator[Call]:
-        """One call in five reports a click, the others are those of `known`."""
+        """Yield the requests of `known`, with a click event in place of one in five."""
         for call in self.known():
-            yield self._click() if self._random.random() < 0.2 else call  # noqa: PLR2004 - said above
+            yield self._click() if self._random.random() < 0.2 else call  # noqa: PLR2004
 
     def _click(self) -> Call:
         event = {
@@ -68,7 +67,11 @@ class Calls:
 
 
 def champion_version(home: Home) -> str:
-    """Raises LookupError where there is none."""
+    """Return the version of the champion.
+
+    Raises:
+        LookupError: There is no champion.
+    """
     champion = Registry(home).champion()
     if champion is None:
         raise LookupError("the copy has no champion")
@@ -76,5 +79,5 @@ def champion_version(home: Home) -> str:
 
 
 def served_payload(home: Home) -> Payload:
-    """Of the champion."""
+    """Return the payload of the champion."""
     return Payload.load(Registry(home).path(champion_version(home)) / "model")

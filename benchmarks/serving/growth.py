@@ -1,13 +1,15 @@
-"""What a catalogue costs as it grows: latency, memory, time until ready, and what candidates miss.
+"""Latency, memory, start-up time and candidate recall for catalogues of growing size.
 
-`python benchmarks/serving/growth.py --out benchmarks/results/growth.json` makes a synthetic model of each
-size (see `synthetic`), packages it into a temporary home, starts the service as `make serve` does, asks it
-50 times a second, and prints JSON. `topics` filters by three of the finest categories, which leave so few
-items that each is scored; `departments` by three of forty; `unfiltered` by none. `queries` are random
-words, which among synthetic texts are random directions: nothing is harder to find. Recall is of the first
-hundred places, against those of scoring every item with every item counted. The tower is one of the
-default kind, untrained; the encoder is MiniLM. A million items take half an hour, 10 GB of disk and as
-much memory. Give it a quiet machine.
+`python -m benchmarks.serving.growth --out benchmarks/results/growth.json` makes a synthetic model
+of each size (see `synthetic`), packages it into a temporary home, starts the service as
+`make serve` does, sends it 50 requests per second, and prints JSON.
+
+`topics` filters by three of the finest categories, which leave so few items that all are scored;
+`departments` by three of forty; `unfiltered` by none. `queries` are random words. Among synthetic
+texts these are random directions, the hardest queries to find candidates for. Recall is the share
+of the first hundred items of exhaustive scoring that the candidates contain. The user tower has the
+default architecture and is untrained; the query encoder is MiniLM. A million items take half an
+hour, 10 GB of disk and 10 GB of memory. The machine should be otherwise idle.
 """
 
 import json
@@ -27,28 +29,30 @@ import numpy as np
 import polars as pl
 import torch
 import typer
-from calls import Calls
-from load import Call
-from run import bento, memory
-from steps import WARM_UP_SECONDS, step
-from synthetic import Brain, Shape, payload
 
+from benchmarks.serving.calls import Calls
+from benchmarks.serving.load import Call
+from benchmarks.serving.run import bento, memory
+from benchmarks.serving.steps import WARM_UP_SECONDS, step
+from benchmarks.serving.synthetic import Brain, Shape, payload
 from flows.system import System
 from recloop import columns as c
 from recloop.config import Home
-from recloop.data.catalogue import Catalogue
-from recloop.models.query import QueryConfig
-from recloop.models.scope import Part, Rows, Scope
-from recloop.models.tower import TowerConfig, UserTower
-from recloop.recommender.gate import Gate
+from recloop.data.catalogue import Catalogue, Rows
+from recloop.data.frame_schemas import ITEMS
+from recloop.recommender.items.eligibility import EligibilityFilter
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.request import Request
-from recloop.recommender.retrieval import Retrieval, RetrievalConfig, Search
+from recloop.recommender.retrieval import CandidateRetrieval, RetrievalConfig, Search
 from recloop.registry.manifest import Lineage
 from recloop.registry.payload import Payload
-from recloop.registry.store import Registry
-from recloop.training.export import export_tower
-from recloop.training.queryside import frozen_query
+from recloop.registry.versions import Registry
+from recloop.scoring.candidate_set import Candidates, CandidateSet
+from recloop.scoring.query.matcher import QueryConfig
+from recloop.settings import read_settings
+from recloop.training.export.onnx_export import export_tower
+from recloop.training.export.query_export import export_frozen_query
+from recloop.training.modules.tower import TowerConfig, UserTower
 
 _SIZES = [10_000, 100_000, 1_000_000]
 _RATE, _USERS, _JUDGED, _PLACES = 50, 20_000, 50, 100
@@ -57,15 +61,15 @@ _NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def main(
-    items: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
-    above: Annotated[int, typer.Option(help="Larger ones have candidates.")] = 1_000,
+    items: Annotated[list[int] | None, typer.Option(help="Catalogue size; repeatable.")] = None,
+    above: Annotated[int, typer.Option(help="Smallest catalogue with candidates.")] = 1_000,
     workers: Annotated[int, typer.Option(min=1)] = 1,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each step.")] = 30,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each step.")] = 30,
+    out: Annotated[Path | None, typer.Option(help="File to write the JSON to as well.")] = None,
 ) -> None:
-    """Make, package, start, load, compare, print."""
+    """Measure every size and print the results."""
     os.environ["RECLOOP_WORKERS"] = str(workers)
-    retrieval, brain = RetrievalConfig(above=above), _brain()
+    retrieval, brain = RetrievalConfig(min_catalogue=above), _brain()
     document: dict[str, Any] = {
         "machine": {"cpus": sorted(os.sched_getaffinity(0)), "machine": platform.machine()},
         "workers": workers,
@@ -87,50 +91,50 @@ def main(
 
 
 class GrowthCalls(Calls):
-    """Calls of known users, filtered by categories whose names begin alike."""
+    """Requests of known users, filtered by categories whose names share a prefix."""
 
-    def filtered(self, beginning: str) -> Iterator[Call]:
-        """Three of these categories to choose from, and ten exclusions."""
-        names = [name for name in self._categories if name.startswith(beginning)]
+    def filtered(self, prefix: str) -> Iterator[Call]:
+        """Yield requests for three categories with this prefix, with ten exclusions."""
+        names = [name for name in self._categories if name.startswith(prefix)]
         for call in self.known():
             filters = {"categories": self._some(names, 3)}
             yield Call(call.path, {**call.body, "filters": filters})
 
     def unfiltered(self) -> Iterator[Call]:
-        """The ten exclusions alone."""
+        """Yield requests with ten exclusions and no category filter."""
         for call in self.known():
             yield Call(call.path, {**call.body, "filters": {}})
 
 
 @dataclass(frozen=True)
-class Everything(Retrieval):
-    """Every item is scored and counts once: what candidates are compared with."""
+class Everything(CandidateRetrieval):
+    """Retrieval of all items, each with weight 1, as the reference for candidates."""
 
     def scope(
         self,
-        gate: Gate,
-        k: int,  # noqa: ARG002 - of one form
+        gate: EligibilityFilter,
+        k: int,  # noqa: ARG002 - same signature as the base class
         search: Search,  # noqa: ARG002
-    ) -> Scope:
-        """All rows, whatever is asked."""
+    ) -> Candidates:
+        """Return all rows for every request."""
         rows: Rows = np.arange(len(gate.catalogue))
-        return Part(rows, np.ones(len(rows), np.float32))
+        return CandidateSet(rows, np.ones(len(rows), np.float32))
 
 
 def _brain() -> Brain:
     torch.manual_seed(1)
     tower = export_tower(UserTower(_TOWER), _TOWER.dim, _TOWER.window)
-    one = dict.fromkeys(c.ITEMS) | {c.ITEM: "i", c.TITLE: "t", c.CATEGORIES: []}
-    read = frozen_query(
-        QueryConfig(encoder="minilm"), Catalogue(pl.DataFrame([one], schema=c.ITEMS))
+    one = dict.fromkeys(ITEMS) | {c.ITEM: "i", c.TITLE: "t", c.CATEGORIES: []}
+    read = export_frozen_query(
+        QueryConfig(encoder="minilm"), Catalogue(pl.DataFrame([one], schema=ITEMS))
     )
     if read.encoder is None or read.tokenizer is None:
-        raise RuntimeError("MiniLM comes as ONNX")
-    return Brain(tower, _TOWER.window, read.card, read.encoder, read.tokenizer)
+        raise RuntimeError("the query encoder was not exported to ONNX")
+    return Brain(tower, _TOWER.window, read.config, read.encoder, read.tokenizer)
 
 
 def _package(home: Home, shape: Shape, brain: Brain, retrieval: RetrievalConfig) -> dict[str, Any]:
-    """Seconds of building what is packaged, and its size."""
+    """Package a synthetic model and return the seconds that saving took, and its size."""
     print(f"{shape.items} items", file=sys.stderr, flush=True)
     made = payload(shape, brain, retrieval)
     with tempfile.TemporaryDirectory(dir=home.root) as name:
@@ -158,34 +162,34 @@ def _package(home: Home, shape: Shape, brain: Brain, retrieval: RetrievalConfig)
 
 def _serve(home: Home, seconds: float) -> dict[str, Any]:
     calls = GrowthCalls(_packaged(home))
-    asked = {
+    requests = {
         "topics": calls.filtered("t"),
         "departments": calls.filtered("d"),
         "unfiltered": calls.unfiltered(),
         "queries": calls.queries(),
     }
-    with System.running(home, "bench") as system:
+    with System.running(read_settings().in_home(home.root), "bench") as system:
         started = time.monotonic()
         system.start_service()
         ready = time.monotonic() - started
-        url = system.at.service
-        steps = {name: step(url, name, each, _RATE, seconds) for name, each in asked.items()}
-        held = memory(system.children.running["service"].pid)
+        url = system.addresses.service
+        steps = {name: step(url, name, each, _RATE, seconds) for name, each in requests.items()}
+        held = memory(system.processes.processes["service"].pid)
     return {"seconds_until_ready": round(ready, 2), "steps": steps, "memory_mb": held}
 
 
 def _missed(home: Home) -> dict[str, Any]:
-    """Recall, and how long both ways take in this process."""
+    """Return recall, and the time of both retrievals in this process."""
     recommender = _packaged(home).recommender()
     retrieval = recommender.retrieval
     if retrieval is None:
         return {}
-    exact = recommender.over(offer=recommender.offer)
-    exact.retrieval = Everything(retrieval.config, retrieval.sample, retrieval.sketch)
+    exact = recommender.with_catalogue(availability=recommender.availability)
+    exact.retrieval = Everything(retrieval.config, retrieval.sample, retrieval.approximator)
     calls = GrowthCalls(_packaged(home), seed=2)
     return {
-        name: _compared(recommender, exact, [_request(recommender, call) for call in asked])
-        for name, asked in {
+        name: _compared(recommender, exact, [_request(recommender, call) for call in sample])
+        for name, sample in {
             "recall_unfiltered": islice(calls.unfiltered(), _JUDGED),
             "recall_departments": islice(calls.filtered("d"), _JUDGED),
             "recall_topics": islice(calls.filtered("t"), _JUDGED),
@@ -195,10 +199,10 @@ def _missed(home: Home) -> dict[str, Any]:
 
 
 def _request(recommender: Recommender, call: Call) -> Request:
-    state = recommender.states.of(call.body["user_id"])
-    wanted = frozenset(call.body.get("filters", {}).get("categories", ()))
+    state = recommender.histories.get(call.body["user_id"])
+    categories = frozenset(call.body.get("filters", {}).get("categories", ()))
     query = call.body.get("query")
-    return Request(state, k=_PLACES, at=_NOW, categories=wanted, query=query)
+    return Request(state, k=_PLACES, time=_NOW, categories=categories, query=query)
 
 
 def _compared(

@@ -1,7 +1,10 @@
-"""Open-loop load: requests leave at a constant rate, whether or not earlier ones have come back.
+"""Open-loop load generator: requests are sent at a constant rate, answered or not.
 
-A latency runs from the moment at which a request was due, so that a service that stalls cannot slow
-down its own measurement (coordinated omission, Tene 2013).
+A latency is measured from the time at which the request was due. A service that stalls therefore
+cannot hide the stall by delaying later requests (coordinated omission, Tene 2013).
+
+It is our own, because no maintained generator that could be installed is precise enough on a
+machine that it shares with the service; docs/log.md compares it with three of them.
 """
 
 import asyncio
@@ -15,79 +18,83 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from wire import Wire
 
-_FINE = 2  # of a status, its hundreds
+from benchmarks.serving.connections import ConnectionPool
+
+_SUCCESS = 2  # first digit of the HTTP statuses of success
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request: a path, and a body of JSON."""
+    """Request of a load test: path and JSON body of a POST."""
 
     path: str
     body: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """Seconds from when it was due to its last byte, by how much it left late, and whether it was a 2xx."""
+class Timing:
+    """Times of one request, in seconds from when it was due: until it was sent and answered."""
 
     seconds: float
-    late: float
-    fine: bool
+    delay: float
+    success: bool
 
 
-def offer(url: str, calls: Iterator[Call], rate: float, seconds: float) -> list[Answered]:
-    """Send `rate` calls a second for `seconds`; returns when all have come back or timed out."""
-    # A collection of this process's garbage would be taken for a slow service.
+def send_at_rate(url: str, calls: Iterator[Call], rate: float, seconds: float) -> list[Timing]:
+    """Send `rate` calls per second for `seconds`, and wait until all are answered or timed out."""
+    # A pause for this process's own garbage collection would count as latency of the service.
     gc.collect()
     gc.disable()
     try:
-        # epoll waits for whole milliseconds, which is as long as some answers take; select does not.
+        # epoll waits in whole milliseconds, as long as some responses take. select does not.
         with asyncio.Runner(
             loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
         ) as runner:
-            return runner.run(_offer(url, islice(calls, round(rate * seconds)), rate))
+            return runner.run(_send_all(url, islice(calls, round(rate * seconds)), rate))
     finally:
         gc.enable()
 
 
-def summary(answers: list[Answered], rate: float) -> dict[str, Any]:
-    """Percentiles in milliseconds, failures among them; `late_p99_ms` is the generator's own delay."""
-    seconds = np.array([answer.seconds for answer in answers])
-    late = np.array([answer.late for answer in answers])
+def summary(timings: list[Timing], rate: float) -> dict[str, Any]:
+    """Return percentiles in milliseconds, failed requests included.
+
+    `late_p99_ms` is the delay of the generator itself: how much later than due requests were sent.
+    """
+    seconds = np.array([timing.seconds for timing in timings])
+    delays = np.array([timing.delay for timing in timings])
     p50, p95, p99 = np.percentile(seconds, [50, 95, 99]) * 1e3
-    errors = sum(not answer.fine for answer in answers)
+    errors = sum(not timing.success for timing in timings)
     return {
         "rate": rate,
-        "requests": len(answers),
+        "requests": len(timings),
         "errors": errors,
-        "error_rate": errors / len(answers),
+        "error_rate": errors / len(timings),
         "p50_ms": round(float(p50), 2),
         "p95_ms": round(float(p95), 2),
         "p99_ms": round(float(p99), 2),
-        "late_p99_ms": round(float(np.percentile(late, 99) * 1e3), 2),
+        "late_p99_ms": round(float(np.percentile(delays, 99) * 1e3), 2),
     }
 
 
-async def _offer(url: str, calls: Iterator[Call], rate: float) -> list[Answered]:
-    wire, answers = Wire(url), list[Answered]()
-    # What is written before the first is due takes no time from the service.
-    told = [wire.rendered(call.path, json.dumps(call.body).encode()) for call in calls]
-    async with asyncio.TaskGroup() as waiting:
+async def _send_all(url: str, calls: Iterator[Call], rate: float) -> list[Timing]:
+    pool, timings = ConnectionPool(url), list[Timing]()
+    # Requests are encoded before the first is due, so that this takes no time from the service.
+    requests = [pool.encode_post(call.path, json.dumps(call.body).encode()) for call in calls]
+    async with asyncio.TaskGroup() as unanswered:
         started = time.perf_counter()
-        for number, request in enumerate(told):
+        for number, request in enumerate(requests):
             due = started + number / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            waiting.create_task(_send(wire, request, due, answers))
-    wire.close()
-    return answers
+            unanswered.create_task(_send(pool, request, due, timings))
+    pool.close()
+    return timings
 
 
-async def _send(wire: Wire, request: bytes, due: float, answers: list[Answered]) -> None:
-    late = time.perf_counter() - due
+async def _send(pool: ConnectionPool, request: bytes, due: float, timings: list[Timing]) -> None:
+    delay = time.perf_counter() - due
     try:
-        fine = await wire.ask(request) // 100 == _FINE
+        success = await pool.send(request) // 100 == _SUCCESS
     except (OSError, TimeoutError):
-        fine = False
-    answers.append(Answered(time.perf_counter() - due, late, fine))
+        success = False
+    timings.append(Timing(time.perf_counter() - due, delay, success))

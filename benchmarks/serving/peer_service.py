@@ -1,8 +1,8 @@
-"""A peer as the plainest service of its own: fitted when it starts, FastAPI and uvicorn around it.
+"""Minimal service of a peer with FastAPI and uvicorn; the model is fitted at start-up.
 
-`python peer_service.py FOLDER MODEL PORT WORKERS` runs in the peer's environment, nothing of recloop,
-with `benchmarks/peers` on the path; every worker fits its own. It answers the requests of `calls.known`:
-histories as fitted, no events.
+`python peer_service.py FOLDER MODEL PORT WORKERS` runs in the peer's environment without recloop,
+with `benchmarks/peers` on the path. Every worker fits its own model. The service answers the
+requests of `calls.known` from the histories that were fitted; it has no route for events.
 """
 
 import sys
@@ -17,8 +17,8 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-# Those that validation chose on MovieLens-100K (benchmarks/results/peers-ml-100k-leave-one-out.json), but
-# for the epochs: weights do not change how long an answer takes.
+# Chosen on validation data of MovieLens-100K (benchmarks/results/peers-ml-100k-leave-one-out.json),
+# except for the epochs: the values of the weights do not change the latency.
 SETTINGS: dict[str, dict[str, Any]] = {
     "implicit-als": {"factors": 64, "regularization": 10.0, "alpha": 1.0, "iterations": 15},
     "rectools-sasrec": {
@@ -34,18 +34,18 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 
-# User, k, and the items that may be answered with → item ids and scores.
+# Function of user, k and a mask of allowed items that returns item ids and scores.
 Answer = Callable[[str, int, np.ndarray], tuple[list[str], list[float]]]
 
 
 class Filters(BaseModel):
-    """As recloop has them."""
+    """Filters of recloop's requests."""
 
     categories: list[str] = []
 
 
-class Asked(BaseModel):
-    """As recloop has it."""
+class RecommendRequest(BaseModel):
+    """Request in recloop's format."""
 
     user_id: str
     k: int = 10
@@ -54,7 +54,7 @@ class Asked(BaseModel):
 
 
 class Allowed:
-    """Which items a request may be answered with, by the position in `ids`."""
+    """Masks of the items that a request allows, in the order of `ids`."""
 
     def __init__(self, items: pd.DataFrame, ids: pd.Index) -> None:
         self._ids = ids
@@ -63,18 +63,18 @@ class Allowed:
             name: ids.get_indexer(rows.index) for name, rows in categories.groupby(categories)
         }
 
-    def places(self, asked: Asked) -> np.ndarray:
-        """Whether each item may be, `(items,)`."""
-        allowed = np.full(len(self._ids), not asked.filters.categories)
-        for name in asked.filters.categories:
+    def mask(self, request: RecommendRequest) -> np.ndarray:
+        """Return whether each item is allowed, shape `(items,)`, bool."""
+        allowed = np.full(len(self._ids), not request.filters.categories)
+        for name in request.filters.categories:
             allowed[self._of.get(name, [])] = True
-        excluded = self._ids.get_indexer(asked.exclude)
+        excluded = self._ids.get_indexer(pd.Index(request.exclude))
         allowed[excluded[excluded >= 0]] = False
         return allowed
 
 
 def als(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
-    """implicit: the user's stored vector, what they have had left out."""
+    """Fit ALS of implicit; seen items are excluded from its lists."""
     peer = import_module("implicit_peer")
     fitted = peer.fit_als(rows, SETTINGS["implicit-als"], None).ranker
     model, ids = fitted._model, fitted._items
@@ -93,7 +93,7 @@ def als(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
 
 
 def sasrec(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
-    """RecTools: `recommend` for one user of the data set of all histories."""
+    """Fit SASRec of RecTools, which recommends for one user of the data set of all histories."""
     peer = import_module("rectools_peer")
     model = peer.fit_sasrec(rows, SETTINGS["rectools-sasrec"], None).ranker.model
     histories = peer._dataset(rows["user_id"], rows["item_id"])
@@ -112,14 +112,14 @@ KINDS = {"implicit-als": als, "rectools-sasrec": sasrec}
 
 
 def create_app(folder: Path, model: str) -> FastAPI:
-    """Fit on `interactions.parquet` (in order) and `items.parquet`."""
+    """Fit a model on `interactions.parquet` (oldest first) and `items.parquet`, and serve it."""
     answer, ids = KINDS[model](pd.read_parquet(folder / "interactions.parquet"))
     allowed = Allowed(pd.read_parquet(folder / "items.parquet"), ids)
     app = FastAPI()
 
     @app.post("/v1/recommend")
-    def recommend(asked: Asked) -> dict[str, Any]:
-        items, scores = answer(asked.user_id, asked.k, allowed.places(asked))
+    def recommend(request: RecommendRequest) -> dict[str, Any]:
+        items, scores = answer(request.user_id, request.k, allowed.mask(request))
         return {
             "items": [
                 {"item_id": item, "score": score, "position": position}
@@ -129,13 +129,13 @@ def create_app(folder: Path, model: str) -> FastAPI:
 
     @app.get("/readyz")
     def ready() -> None:
-        """Once it answers at all."""
+        """Answer with success once the model is fitted."""
 
     return app
 
 
 def served() -> FastAPI:
-    """Of one worker, as the command line says."""
+    """Return the app of one worker, with the arguments of the command line."""
     return create_app(Path(sys.argv[1]), sys.argv[2])
 
 

@@ -1,10 +1,10 @@
-"""How fast the service answers, under a load that does not wait for it.
+"""Latency of the service under open-loop load.
 
-`python benchmarks/serving/run.py --out benchmarks/results/serving.json` copies a home with a packaged
-model to a temporary folder, builds this checkout's Bento there, starts it as `make serve` does, and
-prints latencies, errors, memory and seconds until ready as JSON. Then once more with a ranker (see
-`with_ranker`), which every answer waits for. Give it a quiet machine. The first seconds of load, before
-every step alike, are warm-up and not counted.
+`python -m benchmarks.serving.run --out benchmarks/results/serving.json` copies a home with a
+packaged model to a temporary folder, builds this checkout's Bento there, starts it as `make serve`
+does, and prints latencies, errors, memory and seconds until ready as JSON. It then does the same
+with a ranker (see `with_ranker`) that every response waits for. The machine should be otherwise
+idle. The first seconds of load before each step are warm-up and not counted.
 """
 
 import json
@@ -18,36 +18,37 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from calls import Calls, served_payload
-from steps import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
-from with_ranker import add_ranker, check
 
+from benchmarks.serving.calls import Calls, served_payload
+from benchmarks.serving.steps import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
+from benchmarks.serving.with_ranker import add_ranker, check
 from flows.shell import CHECKOUT, run
 from flows.system import System
 from recloop.config import Home
 from recloop.registry.payload import Payload
-from recloop.registry.store import Registry
+from recloop.registry.versions import Registry
+from recloop.settings import read_settings
 
 
 def main(
-    home: Annotated[Path | None, typer.Option(help="With a packaged model.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Home with a packaged model.")] = None,
     workers: Annotated[int, typer.Option(min=1)] = 1,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each step.")] = 60,
-    out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each step.")] = 60,
+    out: Annotated[Path | None, typer.Option(help="File to write the JSON to as well.")] = None,
 ) -> None:
-    """Copy, start, load, print."""
-    source = Home(home.resolve()) if home else Home.from_environment()
+    """Measure a copy of the home and print the result."""
+    source = Home(home.resolve()) if home else read_settings().home
     if Registry(source).champion() is None:
         raise typer.BadParameter(f"no champion in {source.root}: `make run` makes one")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         copied = _copy(source, Home(Path(name)))
         os.environ["RECLOOP_WORKERS"] = str(workers)
-        with System.running(copied, "bench") as system:
+        with System.running(read_settings().in_home(copied.root), "bench") as system:
             started = time.monotonic()
             system.start_service()
             ready = time.monotonic() - started
-            steps = _steps(system.at.service, served_payload(copied), seconds)
-            held = memory(system.children.running["service"].pid)
+            steps = _steps(system.addresses.service, served_payload(copied), seconds)
+            held = memory(system.processes.processes["service"].pid)
         ranked = _ranked(copied, seconds)
     machine = {"cpus": sorted(os.sched_getaffinity(0)), "machine": platform.machine()}
     document = {
@@ -67,7 +68,7 @@ def main(
 
 
 def _copy(source: Home, target: Home) -> Home:
-    """The model and the events of a home, with a Bento of this checkout."""
+    """Copy the models and events of a home and build this checkout's Bento in the copy."""
     shutil.copytree(source.models / "models", target.models / "models", symlinks=True)
     shutil.copy(source.champion, target.champion)
     if source.events.exists():
@@ -78,7 +79,7 @@ def _copy(source: Home, target: Home) -> Home:
 
 
 def bento(home: Home) -> None:
-    """This checkout's, built into a home."""
+    """Build this checkout's Bento in a home."""
     extra = {"BENTOML_HOME": str(home.models), "RECLOOP_HOME": str(home.root)}
     extra["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])
     run(["bentoml", "build", "src", "-f", "bentofile.yaml"], extra=extra)
@@ -98,23 +99,26 @@ def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
 
 
 def _ranked(home: Home, seconds: float) -> dict[str, Any]:
-    """Known users, one after another, without a deadline that a late ranker could miss."""
+    """Measure known users one after another with a ranker and no deadline that it could miss."""
     card = add_ranker(home)
     os.environ["RECLOOP_DEADLINE_MS"] = "0"
-    with System.running(home, "bench") as system:
+    with System.running(read_settings().in_home(home.root), "bench") as system:
         system.start_service()
-        url, calls = system.at.service, Calls(served_payload(home))
+        url, calls = system.addresses.service, Calls(served_payload(home))
         check(url, calls)
         calm = step(url, "known users, ranked", calls.known(), CALM_RATE, seconds)
-        held = memory(system.children.running["service"].pid)
+        held = memory(system.processes.processes["service"].pid)
     return {"ranker": card, "calm": calm, "memory_mb": held}
 
 
 def memory(pid: int) -> list[dict[str, Any]]:
-    """Of the server and each of its processes, largest last; PSS shares out what several have in common."""
+    """Return the memory of the server and of each child in MiB, largest last.
+
+    PSS divides memory that several processes share among them.
+    """
     parent = psutil.Process(pid)
-    full = [each.memory_full_info() for each in (parent, *parent.children(recursive=True))]
-    sizes = sorted((each.rss, each.pss) for each in full)
+    full = [process.memory_full_info() for process in (parent, *parent.children(recursive=True))]
+    sizes = sorted((info.rss, info.pss) for info in full)
     return [{"rss": round(rss / 2**20), "pss": round(pss / 2**20)} for rss, pss in sizes]
 
 

@@ -1,30 +1,33 @@
-"""One rate for a while, and the highest rate that is held."""
+"""Measure one request rate, and search the highest rate that is within the limits."""
 
 import sys
 from collections.abc import Iterator
 from typing import Any
 
-from calls import Calls
-from load import Call, offer, summary
+from benchmarks.serving.calls import Calls
+from benchmarks.serving.load import Call, send_at_rate, summary
 
-# One after another, so that nobody waits for somebody else; and what a small shop has at its busiest.
+# A rate at which requests do not overlap, and the busiest hour of a small shop.
 CALM_RATE, KNOWN_RATE = 5, 100
 RATES = (250, 400, 500, 750, 1000, 1500, 2000)
 P99_MS = 25.0
 WARM_UP_SECONDS = 5.0
-# Fewer than that many of a thousand may fail at a rate that is held.
+# Largest share of failed requests, exclusive.
 _FAILURES = 0.001
 
 
 def step(url: str, name: str, calls: Iterator[Call], rate: float, seconds: float) -> dict[str, Any]:
-    """Warm up, then measure."""
+    """Warm up, then measure one rate."""
     print(f"{name} at {rate:g}/s", file=sys.stderr, flush=True)
-    offer(url, calls, rate, WARM_UP_SECONDS)
-    return summary(offer(url, calls, rate, seconds), rate)
+    send_at_rate(url, calls, rate, WARM_UP_SECONDS)
+    return summary(send_at_rate(url, calls, rate, seconds), rate)
 
 
 def peak(url: str, calls: Calls, seconds: float, known: dict[str, Any]) -> dict[str, Any]:
-    """Ever higher rates of known users until one is not held; `known` was measured at the lowest."""
+    """Measure known users at rising rates until one exceeds the limits.
+
+    `known` is the result at the lowest rate.
+    """
     tried: list[dict[str, Any]] = []
     for rate in RATES if _held(known) else ():
         tried.append(step(url, "known users", calls.known(), rate, seconds))

@@ -1,11 +1,14 @@
-"""A packaged model of any size, of items that were never sold: what numbers look like, not what they mean.
+"""Synthetic packaged models of any size, for measuring speed and memory.
 
-Each item lies in a space of 24 hidden tastes, near the centre of one of many topics, the topics near the
-centre of one of a few departments. Text vectors, item vectors and factors are that point seen through a
-fixed random matrix each, with noise: channels agree about as much as they do where they are learned from
-one catalogue. Titles are words of the topic and words of all, texts are a few sentences of them.
-Popularity falls as in Zipf's law; people are in a few topics, what they met is popular there; item-kNN
-links items of one topic. Vectors are clustered, and so not the uniform noise in which nothing is near.
+Each item is a point in a space of 24 latent dimensions, near the centre of its topic; topics lie
+near the centres of a few departments. Text vectors, item vectors and factors are random linear
+projections of that point with noise, so that channels agree about as much as if they were learned
+from one catalogue. The vectors are clustered as real ones are; in uniform noise, nearest-neighbour
+search would be harder than it is in practice.
+
+Titles and texts mix words of the topic with words of the whole vocabulary. Popularity follows
+Zipf's law. Each user is interested in a few topics and has interacted with popular items of them.
+Item-kNN links items of the same topic.
 """
 
 from dataclasses import dataclass
@@ -17,25 +20,26 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recloop import columns as c
+from recloop.data.frame_schemas import ITEMS
 from recloop.data.split import EVENTS, HISTORY, TIMES
-from recloop.data.trail import EVENT_NUMBERS
-from recloop.models.blend import (
-    COLLABORATIVE,
-    CONTENT,
-    LOW_RANK,
-    NEIGHBOURS,
-    POPULARITY,
-    SEQUENTIAL,
-    BlendWeights,
-    trend,
-)
-from recloop.models.low_rank import IalsConfig
-from recloop.models.newcomers import NewcomerTerms
-from recloop.models.query import QueryCard
+from recloop.data.user_sequences import EVENT_CODES
 from recloop.recommender.retrieval import RetrievalConfig
-from recloop.registry.card import Card
+from recloop.registry.model_config import ModelConfig
 from recloop.registry.payload import Payload
-from recloop.registry.users import SEEN
+from recloop.registry.user_table import SEEN
+from recloop.scoring.blend import (
+    EASE,
+    IALS,
+    ITEM_KNN,
+    POPULARITY,
+    SASREC,
+    TEXT,
+    BlendWeights,
+    recent_popularity,
+)
+from recloop.scoring.channels.implicit_als import ImplicitALSConfig
+from recloop.scoring.cold_items import ColdItemCalibration
+from recloop.scoring.query.matcher import QueryModelConfig
 
 Floats = NDArray[np.float32]
 
@@ -44,19 +48,19 @@ _LINKS, _HEAD, _NEW_SHARE = 30, 2_000, 0.01
 _WORDS, _TOPIC_WORDS, _LANGUAGES = 30_000, 40, ("en", "fr", "de", "es")
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WEIGHTS = {
-    SEQUENTIAL: 1.0,
-    COLLABORATIVE: 0.3,
-    NEIGHBOURS: 0.3,
-    LOW_RANK: 0.5,
-    CONTENT: 0.4,
+    SASREC: 1.0,
+    EASE: 0.3,
+    ITEM_KNN: 0.3,
+    IALS: 0.5,
+    TEXT: 0.4,
     POPULARITY: 0.1,
-    trend(0): 0.1,
+    recent_popularity(0): 0.1,
 }
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How many items and users; widths of item vectors, factors and text vectors."""
+    """Number of items and users; widths of item vectors, factors and text vectors."""
 
     items: int
     users: int
@@ -68,18 +72,18 @@ class Shape:
 
 @dataclass(frozen=True)
 class Brain:
-    """What reads histories and queries: ONNX files, and how many steps the tower takes."""
+    """ONNX models of histories and queries; `window` is the history length of the tower."""
 
     tower: bytes
     window: int
-    query: QueryCard
+    query: QueryModelConfig
     encoder: bytes
     tokenizer: str
 
 
 @dataclass(frozen=True)
 class World:
-    """Topic and hidden tastes of each item, and how popular it is."""
+    """Topic, latent point and interaction count of each item."""
 
     topics: NDArray[np.int64]
     tastes: Floats
@@ -87,32 +91,32 @@ class World:
 
     @classmethod
     def draw(cls, items: int, rng: np.random.Generator) -> "World":
-        """Departments, topics in them, items in these."""
+        """Draw departments, topics around them, and items around the topics."""
         topics = max(_DEPARTMENTS, items // _PER_TOPIC)
         departments = rng.normal(size=(_DEPARTMENTS, _TASTES))
         centres = departments[np.arange(topics) % _DEPARTMENTS] + rng.normal(size=(topics, _TASTES))
-        mine = rng.integers(topics, size=items)
-        tastes = centres[mine] + 0.6 * rng.normal(size=(items, _TASTES))
+        topic = rng.integers(topics, size=items)
+        tastes = centres[topic] + 0.6 * rng.normal(size=(items, _TASTES))
         counts = 10 * items / (10 + rng.permutation(items))
-        return cls(mine, tastes.astype(np.float32), np.floor(counts).astype(np.float32))
+        return cls(topic, tastes.astype(np.float32), np.floor(counts).astype(np.float32))
 
-    def seen_through(self, width: int, noise: float, rng: np.random.Generator) -> Floats:
-        """`(items, width)`, with a spread of about one."""
+    def project(self, width: int, noise: float, rng: np.random.Generator) -> Floats:
+        """Return a noisy projection of the latent points, `(items, width)`, variance about 1."""
         lens = (rng.normal(size=(_TASTES, width)) / np.sqrt(2.4 * _TASTES)).astype(np.float32)
-        found = self.tastes @ lens
+        found: Floats = self.tastes @ lens
         found += np.float32(noise) * rng.standard_normal(found.shape, np.float32)
         return found
 
 
 def payload(shape: Shape, brain: Brain, retrieval: RetrievalConfig) -> Payload:
-    """The model; the same one for a shape."""
+    """Return a synthetic model; it is the same for the same shape."""
     rng = np.random.default_rng(shape.seed)
     world = World.draw(shape.items, rng)
     known = rng.random(shape.items) >= _NEW_SHARE
-    text = world.seen_through(shape.text, 0.3, rng)
+    text = world.project(shape.text, 0.3, rng)
     text /= np.linalg.norm(text, axis=1, keepdims=True)
-    vectors = world.seen_through(shape.dim, 0.5, rng)
-    factors = world.seen_through(shape.factors, 0.5, rng) * known[:, None] * np.float32(0.3)
+    vectors = world.project(shape.dim, 0.5, rng)
+    factors = world.project(shape.factors, 0.5, rng) * known[:, None] * np.float32(0.3)
     counts = world.counts * known
     head = np.sort(np.argsort(-counts)[: min(_HEAD, shape.items)])
     return Payload(
@@ -123,7 +127,7 @@ def payload(shape: Shape, brain: Brain, retrieval: RetrievalConfig) -> Payload:
         text=text.astype(np.float16),
         known=known,
         counts=counts,
-        collaborative=_together(world.tastes[head]),
+        collaborative=_co_occurrence(world.tastes[head]),
         collaborative_rows=head,
         neighbours=_neighbours(world, known, rng),
         neighbours_rows=np.arange(shape.items),
@@ -135,15 +139,17 @@ def payload(shape: Shape, brain: Brain, retrieval: RetrievalConfig) -> Payload:
     )
 
 
-def _card(brain: Brain, shape: Shape, retrieval: RetrievalConfig) -> Card:
-    return Card(
-        weights=BlendWeights(channels=WEIGHTS, newcomers=NewcomerTerms(stretch=1.2, shift=-0.5)),
+def _card(brain: Brain, shape: Shape, retrieval: RetrievalConfig) -> ModelConfig:
+    return ModelConfig(
+        weights=BlendWeights(
+            channels=WEIGHTS, cold_items=ColdItemCalibration(scale=1.2, offset=-0.5)
+        ),
         repeats=False,
         window=brain.window,
         content_last=5,
         decay=0.9,
         neighbours_decay=0.9,
-        low_rank=IalsConfig(dim=shape.factors),
+        low_rank=ImplicitALSConfig(dim=shape.factors),
         low_rank_decay=0.9,
         query=brain.query,
         retrieval=retrieval,
@@ -153,10 +159,10 @@ def _card(brain: Brain, shape: Shape, retrieval: RetrievalConfig) -> Card:
     )
 
 
-def _together(tastes: Floats) -> Floats:
-    """EASE's kind of weights among the head: few are large, none links an item to itself."""
+def _co_occurrence(tastes: Floats) -> Floats:
+    """Return weights like those of EASE: few are large, and the diagonal is zero."""
     unit = tastes / np.linalg.norm(tastes, axis=1, keepdims=True)
-    weights = np.maximum(unit @ unit.T - np.float32(0.5), 0) ** 2
+    weights: Floats = np.maximum(unit @ unit.T - np.float32(0.5), 0) ** 2
     np.fill_diagonal(weights, 0)
     return weights
 
@@ -164,7 +170,7 @@ def _together(tastes: Floats) -> Floats:
 def _neighbours(
     world: World, known: NDArray[np.bool_], rng: np.random.Generator
 ) -> sparse.csr_matrix:
-    """Of each known item, links to some of the known ones of its topic."""
+    """Link each known item to some known items of its topic."""
     order = np.argsort(np.where(known, world.topics, world.topics.max() + 1), kind="stable")
     order = order[: known.sum()]
     place = np.repeat(np.arange(len(order)), _LINKS)
@@ -178,7 +184,7 @@ def _neighbours(
 
 
 def _items(world: World, rng: np.random.Generator) -> pl.DataFrame:
-    """Titles of two to five words, texts of twelve to forty, one or two categories, two attributes."""
+    """Draw titles of 2 to 5 words, texts of 12 to 40 words, two categories and two attributes."""
     count = len(world.topics)
     words = np.array(["".join(rng.choice(list("aeioumnrtslkdbp"), 7)) for _ in range(_WORDS)])
     lengths = rng.integers(2, 6, count), rng.integers(12, 41, count)
@@ -199,9 +205,9 @@ def _items(world: World, rng: np.random.Generator) -> pl.DataFrame:
             ],
             c.PUBLISHED: [_NOW] * count,
             c.EXPIRES: [None] * count,
-            c.AVAILABLE: rng.random(count) >= 0.02,  # noqa: PLR2004 - a fiftieth is sold out
+            c.AVAILABLE: rng.random(count) >= 0.02,  # noqa: PLR2004 - 2 % are sold out
         },
-        schema=c.ITEMS,
+        schema=ITEMS,
     )
 
 
@@ -211,11 +217,11 @@ def _sentences(
     lengths: NDArray[np.int64],
     rng: np.random.Generator,
 ) -> list[str]:
-    """Half of the words are of the item's topic, the others fall in frequency as in Zipf's law."""
+    """Draw half of the words from the item's topic, the others by Zipf's law from all words."""
     total = int(lengths.sum())
     common = np.minimum(rng.zipf(1.3, total), len(words)) - 1
     own = (np.repeat(topics, lengths) * 7919 + rng.integers(_TOPIC_WORDS, size=total)) % len(words)
-    drawn = words[np.where(rng.random(total) < 0.5, own, common)]  # noqa: PLR2004 - said above
+    drawn = words[np.where(rng.random(total) < 0.5, own, common)]  # noqa: PLR2004 - see above
     ends = np.cumsum(lengths)
     return [" ".join(drawn[start:end]) for start, end in zip(ends - lengths, ends, strict=True)]
 
@@ -223,7 +229,10 @@ def _sentences(
 def _users(
     world: World, known: NDArray[np.bool_], count: int, rng: np.random.Generator
 ) -> pl.DataFrame:
-    """Thirty to eighty items of three topics each, the popular ones first of all, an hour between two."""
+    """Draw histories of 30 to 80 items of three topics each, with popular items more often.
+
+    Two events of a user are an hour apart.
+    """
     order = np.lexsort((-world.counts, world.topics))
     order = order[known[order]]
     starts = np.searchsorted(world.topics[order], np.arange(world.topics.max() + 2))
@@ -233,7 +242,7 @@ def _users(
         topic = rng.choice(filled, 3)[rng.integers(3, size=length)]
         size = np.diff(starts)[topic]
         histories.append(order[starts[topic] + (size * rng.random(length) ** 2).astype(np.int64)])
-    click = EVENT_NUMBERS[c.Event.CLICK]
+    click = EVENT_CODES[c.Event.CLICK]
     times = [[_NOW.timestamp() - 3600.0 * (len(h) - n) for n in range(len(h))] for h in histories]
     columns = {
         HISTORY: (pl.List(pl.Int32), histories),

@@ -1,9 +1,4 @@
-"""A typed client of the service. Knows HTTP and the service's own types, nothing of what is behind them.
-
-with Client("http://localhost:3000", key=os.environ["RECLOOP_KEY"]) as shop:
-    answer = shop.recommend(RecommendRequest(user_id="42", k=5))
-    shop.record([EventIn(...)])
-"""
+"""Typed client of the HTTP service. Needs httpx and pydantic only."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,14 +9,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from recloop.serving.api import (
-    EventIn,
-    EventsRequest,
-    EventsResponse,
-    RecommendRequest,
-    RecommendResponse,
-)
-from recloop.serving.catalogue_api import (
+from recloop.schemas.catalogue import (
     DeletedResponse,
     ItemIn,
     ItemsRequest,
@@ -30,19 +18,31 @@ from recloop.serving.catalogue_api import (
     PopularResponse,
     SimilarResponse,
 )
-from recloop.serving.privacy_api import Export, Receipt
-from recloop.serving.problems import ErrorResponse, Problem
+from recloop.schemas.errors import ErrorResponse, Problem
+from recloop.schemas.privacy import Export, Receipt
+from recloop.schemas.recommend import (
+    EventIn,
+    EventsRequest,
+    EventsResponse,
+    RecommendRequest,
+    RecommendResponse,
+)
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Response = TypeVar("Response", bound=BaseModel)
 
-# What passes: too many requests, nothing to answer with yet, a store that is away.
-_PASSING = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
+# Temporary conditions: too many requests, no model yet, the store is down.
+_TEMPORARY = {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}
 _PAUSES = (0.1, 0.5, 2.0)
 _LONGEST_PAUSE = 10.0
 
 
 class ServiceError(RuntimeError):
-    """The service refused or failed: `problem` says what, `status` is that of HTTP."""
+    """The service returned an error.
+
+    Attributes:
+        status: HTTP status.
+        problem: The error as the service describes it.
+    """
 
     def __init__(self, status: int, problem: Problem) -> None:
         super().__init__(f"{problem.code} ({status}): {problem.message}")
@@ -51,15 +51,25 @@ class ServiceError(RuntimeError):
 
 
 class Client:
-    """Of one service; safe for threads.
+    """Client of one service, safe to use from several threads.
 
-    Every call may be sent again without counting twice, so each is: after a broken connection, a 429 or a
-    503, at most three times. `seconds` bounds each try, `key` is an API key, `transport` and `sleep` are
-    for tests.
+    Every call is repeated up to three times after a broken connection and after status 429 or 503;
+    none of them counts twice.
 
-    Raises, from every call:
-        ServiceError: the answer is an error.
-        httpx.TransportError: there is no answer.
+    Example:
+        with Client("http://localhost:3000", key=os.environ.get("RECLOOP_KEY")) as client:
+            response = client.recommend(RecommendRequest(user_id="42", k=5))
+
+    Args:
+        url: Address of the service.
+        key: API key, if the service asks for one.
+        seconds: Time limit of each attempt.
+        transport: HTTP transport, for tests.
+        sleep: Function that waits between attempts, for tests.
+
+    Raises:
+        ServiceError: The service returned an error. Every call may raise it.
+        httpx.TransportError: There was no response. Every call may raise it.
     """
 
     def __init__(
@@ -89,51 +99,51 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._http.close()
 
-    def recommend(self, asked: RecommendRequest) -> RecommendResponse:
-        """A ranked list."""
-        return self._call("POST", "/v1/recommend", RecommendResponse, asked)
+    def recommend(self, request: RecommendRequest) -> RecommendResponse:
+        """Return a ranked list."""
+        return self._call("POST", "/v1/recommend", RecommendResponse, request)
 
     def record(self, events: Sequence[EventIn]) -> EventsResponse:
-        """What people did; on disk when this returns."""
+        """Store events. They are on disk when this method returns."""
         batch = EventsRequest(events=list(events))
         return self._call("POST", "/v1/events", EventsResponse, batch)
 
     def upsert(self, items: Sequence[ItemIn]) -> ItemsResponse:
-        """New items, and new versions of known ones."""
+        """Add items, or replace items that exist."""
         return self._call("POST", "/v1/items", ItemsResponse, ItemsRequest(items=list(items)))
 
     def delete(self, item_id: str) -> DeletedResponse:
-        """Let an item go."""
+        """Delete an item."""
         return self._call("DELETE", f"/v1/items/{_path(item_id)}", DeletedResponse)
 
     def similar(self, item_id: str, listing: Listing | None = None) -> SimilarResponse:
-        """Items like this one."""
+        """Return items that are similar to an item."""
         path = f"/v1/items/{_path(item_id)}/similar"
         return self._call("GET", path, SimilarResponse, listing=listing)
 
     def popular(self, listing: Listing | None = None) -> PopularResponse:
-        """What most people met, and what they met lately."""
+        """Return the most popular items, overall and recently."""
         return self._call("GET", "/v1/popular", PopularResponse, listing=listing)
 
     def export(self, user_id: str) -> Export:
-        """Everything that is held of a user."""
+        """Return all data that are stored about a user."""
         return self._call("GET", f"/v1/users/{_path(user_id)}/export", Export)
 
     def erase(self, user_id: str) -> Receipt:
-        """Erase a user."""
+        """Erase the data of a user and return the receipt."""
         return self._call("DELETE", f"/v1/users/{_path(user_id)}", Receipt)
 
     def _call(
         self,
         method: str,
         path: str,
-        kind: type[Answer],
+        kind: type[Response],
         body: BaseModel | None = None,
         listing: Listing | None = None,
-    ) -> Answer:
+    ) -> Response:
         request = self._http.build_request(
             method,
             path,
@@ -141,21 +151,21 @@ class Client:
             headers={"content-type": "application/json"} if body else None,
             params=listing.model_dump(exclude_unset=True) if listing else None,
         )
-        answer = self._send(request)
-        if answer.is_success:
-            return kind.model_validate_json(answer.content)
-        raise ServiceError(answer.status_code, _problem(answer))
+        response = self._send(request)
+        if response.is_success:
+            return kind.model_validate_json(response.content)
+        raise ServiceError(response.status_code, _problem(response))
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         for pause in _PAUSES:
             try:
-                answer = self._http.send(request)
+                response = self._http.send(request)
             except httpx.TransportError:
                 self._sleep(pause)
                 continue
-            if answer.status_code not in _PASSING:
-                return answer
-            self._sleep(max(pause, _asked_for(answer)))
+            if response.status_code not in _TEMPORARY:
+                return response
+            self._sleep(max(pause, _requested_pause(response)))
         return self._http.send(request)
 
 
@@ -163,14 +173,14 @@ def _path(identity: str) -> str:
     return quote(identity, safe="")
 
 
-def _asked_for(answer: httpx.Response) -> float:
-    """Seconds to wait that the service named, within bounds."""
-    told = answer.headers.get("retry-after", "")
-    return min(float(told), _LONGEST_PAUSE) if told.isdecimal() else 0.0
+def _requested_pause(response: httpx.Response) -> float:
+    """Return the seconds in the response's `Retry-After` header, at most ten; 0 without one."""
+    seconds = response.headers.get("retry-after", "")
+    return min(float(seconds), _LONGEST_PAUSE) if seconds.isdecimal() else 0.0
 
 
-def _problem(answer: httpx.Response) -> Problem:
+def _problem(response: httpx.Response) -> Problem:
     try:
-        return ErrorResponse.model_validate_json(answer.content).error
-    except ValidationError:  # of something in between, a proxy say
-        return Problem(code="no_answer", message=answer.reason_phrase)
+        return ErrorResponse.model_validate_json(response.content).error
+    except ValidationError:  # the response comes from something else, such as a proxy
+        return Problem(code="no_answer", message=response.reason_phrase)

@@ -1,12 +1,8 @@
-"""Every column, event and metric name of the project, said once.
+"""Names of columns and events. Every other module of the project uses these constants."""
 
-Knows nothing of where the data comes from or goes to.
-"""
-
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
-
-import polars as pl
 
 USER: Final = "user_id"
 ITEM: Final = "item_id"
@@ -31,11 +27,9 @@ RELEVANT: Final = "relevant"
 REASON: Final = "reason"
 ROW: Final = "row"
 
-TIMESTAMP_TYPE: Final = pl.Datetime("us", "UTC")
-
 
 class Event(StrEnum):
-    """What a user (or the system) can do with an item."""
+    """An event that a user, or the system, can record for an item."""
 
     IMPRESSION = "impression"
     CLICK = "click"
@@ -49,31 +43,8 @@ class Event(StrEnum):
     HIDE = "hide"
 
 
-# Events that say "more like this"; the others mark an item as seen and nothing else.
+# Events that count as interest in an item. The others only mark an item as seen.
 POSITIVE_EVENTS: Final = frozenset(Event) - {Event.IMPRESSION, Event.DISLIKE, Event.HIDE}
 
-INTERACTIONS: Final = pl.Schema(
-    {
-        USER: pl.String(),
-        ITEM: pl.String(),
-        TIME: TIMESTAMP_TYPE,
-        EVENT: pl.String(),
-        VALUE: pl.Float64(),
-        QUERY: pl.String(),
-        SESSION: pl.String(),
-        REQUEST: pl.String(),
-    }
-)
-
-ITEMS: Final = pl.Schema(
-    {
-        ITEM: pl.String(),
-        TITLE: pl.String(),
-        TEXT: pl.String(),
-        CATEGORIES: pl.List(pl.String()),
-        ATTRIBUTES: pl.String(),
-        PUBLISHED: TIMESTAMP_TYPE,
-        EXPIRES: TIMESTAMP_TYPE,
-        AVAILABLE: pl.Boolean(),
-    }
-)
+# A timestamp may lie this far in the future, because the clocks of two machines differ.
+CLOCK_SKEW: Final = timedelta(minutes=5)

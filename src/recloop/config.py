@@ -1,11 +1,10 @@
-"""The one reader of `params.yaml`, and of where the home is.
+"""Reader of `params.yaml`, and the layout of the home, the folder of all state.
 
-Each part of the project keeps its own small settings class; this module only fills it. It touches
-nothing when imported.
+Each part of the project keeps a small settings class of its own; `read_block` fills it. Settings
+that come from the environment are in `settings`. Importing this module reads nothing.
 """
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 Block = TypeVar("Block", bound=BaseModel)
 
-DATABASE = "RECLOOP_DATABASE_URL"
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
     {"snapshot", "validate", "split", "pretrain", "train", "ranker", "baselines", "export"}
@@ -23,14 +21,14 @@ BLOCKS = frozenset(
 
 
 class ConfigError(ValueError):
-    """A setting is missing or does not fit; the message names it."""
+    """A setting is missing, unknown or not allowed; the message names it."""
 
 
 def read_block(name: str, kind: type[Block], path: Path = PARAMS_FILE) -> Block:
-    """One block of `params.yaml` as its settings class.
+    """Read one block of `params.yaml` into its settings class.
 
     Raises:
-        ConfigError: no such file, unreadable YAML, unknown or unfit settings.
+        ConfigError: The file is missing or is not YAML, or a setting is unknown or not allowed.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
@@ -52,43 +50,44 @@ def read_block(name: str, kind: type[Block], path: Path = PARAMS_FILE) -> Block:
         raise ConfigError(f"{path}: {problems}") from error
 
 
-class Settings(BaseModel, extra="forbid"):
-    """Base of every settings class: a misspelt name is an error, not a silent default."""
+class ConfigModel(BaseModel, extra="forbid"):
+    """Base class of every block of settings; a name that is not a field is an error."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where the system keeps its state: one folder, `RECLOOP_HOME`."""
+    """Folder of all state, `RECLOOP_HOME`, and the database that belongs to it.
+
+    `database_url` is None where events and keys are in SQLite files of the home.
+    """
 
     root: Path
-
-    @classmethod
-    def from_environment(cls) -> "Home":
-        """`RECLOOP_HOME`, by default `.recloop` in the working directory."""
-        return cls(Path(os.environ.get("RECLOOP_HOME") or ".recloop").resolve())
+    database_url: str | None = field(default=None, repr=False)
 
     @property
     def sources(self) -> Path:
+        """Data sets that were downloaded or unpacked."""
         return self.root / "sources"
 
     @property
     def events(self) -> Path:
+        """SQLite file of the event store."""
         return self.root / "events.db"
 
     @property
     def database(self) -> str:
-        """URL of the store: `RECLOOP_DATABASE_URL`, by default the SQLite file of this home."""
-        return os.environ.get(DATABASE) or f"sqlite:///{self.events}"
+        """URL of the event store."""
+        return self.database_url or f"sqlite:///{self.events}"
 
     @property
     def keys(self) -> Path:
-        """API keys, hashed, where no database is named."""
+        """SQLite file of the API keys, hashed."""
         return self.root / "keys.db"
 
     @property
     def keyring(self) -> Path | str:
-        """Where API keys are: in the database that is named, otherwise in a file of their own."""
-        return os.environ.get(DATABASE) or self.keys
+        """File or URL of the API keys: the database that is named, otherwise `keys`."""
+        return self.database_url or self.keys
 
     @property
     def models(self) -> Path:
@@ -97,34 +96,40 @@ class Home:
 
     @property
     def champion(self) -> Path:
-        """The pointer file that says which model version serves."""
+        """Pointer file: the model version that serves."""
         return self.root / "champion.json"
 
     @property
     def cache(self) -> Path:
+        """DVC's cache."""
         return self.root / "dvc" / "cache"
 
     @property
-    def bases(self) -> Path:
+    def base_models(self) -> Path:
         """Base models unpacked from their wheels."""
         return self.root / "bases"
 
     @property
     def remote(self) -> Path:
+        """DVC's remote."""
         return self.root / "dvc" / "remote"
 
     @property
     def workspace(self) -> Path:
+        """Clone of the checkout in which the loop trains."""
         return self.root / "workspace"
 
     @property
     def reports(self) -> Path:
+        """Reports for people, and the outcome of each flow run."""
         return self.root / "reports"
 
     @property
     def logs(self) -> Path:
+        """Output of the processes that the loop starts."""
         return self.root / "logs"
 
     @property
     def prefect(self) -> Path:
+        """Home of Prefect's server."""
         return self.root / "prefect"

@@ -1,11 +1,14 @@
-"""The loop's decisions. Pure: numbers and rules in, `(decision, reasons)` out, nothing else known."""
+"""Decisions of the loop: pure functions of numbers and rules.
+
+They return the decision and the reasons for it, as sentences.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recloop.config import Settings
+from recloop.config import ConfigModel
 
 Decision = tuple[bool, list[str]]
 
@@ -22,27 +25,31 @@ class Interval:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
 
-class PromotionRules(Settings):
-    """How much worse a challenger may be at most, relative to the champion, and how narrow its lists.
+class PromotionRules(ConfigModel):
+    """Rules of promotion.
 
-    A challenger knows newer users and items, so that equal accuracy is enough; `margin` is how far
-    the lower end of the difference's interval may lie below zero.
+    Equal accuracy is enough, because a challenger includes newer users and items.
     """
 
     margin: float = 0.02
+    """How far the lower end of the interval of the difference in NDCG@10 may be below zero,
+    relative to the champion."""
     min_coverage_ratio: float = 0.5
+    """Least catalogue coverage of the challenger, relative to the champion's."""
     min_requests: int = 200
+    """Fewest test requests on which the models are compared."""
 
 
-class WarmStartRules(Settings):
-    """How many models in a row may continue the one before; 0: every model starts from scratch."""
+class WarmStartRules(ConfigModel):
+    """Rules of continuing the training of an earlier model."""
 
     generations: int = 5
+    """Most models in a row that continue the one before; 0: every model is trained from scratch."""
 
 
 @dataclass(frozen=True)
-class Ancestor:
-    """A registered model: what it was trained on and with, and the version that it continued."""
+class TrainedModel:
+    """Registered model with its data, its training settings and the version that it continued."""
 
     version: str
     data_version: str
@@ -50,16 +57,22 @@ class Ancestor:
     parent: str | None
 
 
-def choose_start(
-    ancestors: Sequence[Ancestor],
+def choose_warm_start(
+    ancestors: Sequence[TrainedModel],
     data_version: str,
     settings: Mapping[str, Any],
     rules: WarmStartRules,
 ) -> str | None:
-    """The version to continue from, None for scratch. The champion comes first, its parents follow.
+    """Return the version whose training is continued, None to train from scratch.
 
-    A champion of these very data is not improved by continuing from itself: its own start is taken
-    again, so that what is asked for twice is done once.
+    If the champion was trained on the same data, the new model starts from the champion's parent:
+    the training then equals the champion's, and DVC reuses its result.
+
+    Args:
+        ancestors: The champion, then its parent, the parent of that, and so on.
+        data_version: DVC's hash of the new snapshot.
+        settings: Training settings of the new model; a model with others is not continued.
+        rules: Rules of continuing.
     """
     if not ancestors or not rules.generations or ancestors[0].settings != settings:
         return None
@@ -70,13 +83,14 @@ def choose_start(
 
 
 @dataclass(frozen=True)
-class Rivalry:
-    """Challenger and rival on the same later requests, NDCG@10, the difference paired.
+class ModelComparison:
+    """NDCG@10 of challenger and champion on the same later requests, and their paired difference.
 
-    `first`: there is no champion yet, and the rival is a baseline; then few requests are enough.
+    `first`: no champion can be loaded, so a baseline takes its place and one request is enough.
+    `problem`: why the champion cannot be loaded; None if it can, or if there is none.
     """
 
-    rival: str
+    champion_version: str
     requests: int
     challenger: Interval
     champion: Interval
@@ -84,43 +98,58 @@ class Rivalry:
     challenger_coverage: float
     champion_coverage: float
     first: bool = False
+    problem: str | None = None
 
 
-def should_promote(rivalry: Rivalry, rules: PromotionRules) -> Decision:
-    """Whether the challenger takes over from its rival (the champion, or popularity at the start)."""
-    needed = 1 if rivalry.first else rules.min_requests
-    if rivalry.requests < needed:
-        return False, [f"only {rivalry.requests} requests to compare on, {needed} are needed"]
-    floor = -rules.margin * rivalry.champion.value
-    accurate = rivalry.difference.low >= floor
-    narrow = rules.min_coverage_ratio * rivalry.champion_coverage
-    broad = rivalry.challenger_coverage >= narrow
-    return accurate and broad, [
-        f"NDCG@10 {rivalry.challenger} against {rivalry.champion} of {rivalry.rival}"
-        f" on {rivalry.requests} requests",
-        f"difference {rivalry.difference}: "
+def should_promote(comparison: ModelComparison, rules: PromotionRules) -> Decision:
+    """Decide whether the challenger is promoted, with reasons."""
+    needed = 1 if comparison.first else rules.min_requests
+    problem = [comparison.problem] if comparison.problem else []
+    if comparison.requests < needed:
+        few = f"only {comparison.requests} requests to compare on, {needed} are needed"
+        return False, [*problem, few]
+    floor = -rules.margin * comparison.champion.value
+    accurate = comparison.difference.low >= floor
+    min_coverage = rules.min_coverage_ratio * comparison.champion_coverage
+    covers = comparison.challenger_coverage >= min_coverage
+    return accurate and covers, [
+        *problem,
+        f"NDCG@10 {comparison.challenger} against {comparison.champion}"
+        f" of {comparison.champion_version} on {comparison.requests} requests",
+        f"difference {comparison.difference}: "
         + ("not worse than" if accurate else "may be worse than")
         + f" the margin of {floor:.4f}",
-        f"coverage@10 {rivalry.challenger_coverage:.3f}, "
-        + ("at least" if broad else "below")
-        + f" {narrow:.3f}",
+        f"coverage@10 {comparison.challenger_coverage:.3f}, "
+        + ("at least" if covers else "below")
+        + f" {min_coverage:.3f}",
     ]
 
 
-class RetrainRules(Settings):
-    """Thresholds; those of drift were set above what data without drift shows (docs/log.md)."""
+class RetrainRules(ConfigModel):
+    """Rules of requesting a retrain.
+
+    The thresholds of drift are above the values measured on data without drift (docs/log.md).
+    """
 
     min_new_interactions: int = 500
+    """Fewest new interactions that are worth a retrain; with fewer, drift is not measured."""
     new_share: float = 0.1
+    """New interactions, relative to those that the model was trained on, that are enough for a
+    retrain."""
     column_psi: float = 0.25
+    """Population stability index (PSI) of a column, above which it has drifted."""
     embedding_auc: float = 0.65
+    """AUC of a classifier of new against old interactions by the texts of their items, above which
+    texts have drifted."""
     score_psi: float = 0.5
+    """Population stability index of the scores, above which they have drifted."""
     max_age_days: float = 30.0
+    """Age of the model in days, above which a retrain is requested."""
 
 
 @dataclass(frozen=True)
-class Condition:
-    """How the world differs from what the newest model was trained on."""
+class DriftSummary:
+    """Difference between new interactions and those that the newest model was trained on."""
 
     new_interactions: int
     trained_on: int
@@ -130,46 +159,52 @@ class Condition:
     score_psi: float | None
 
 
-def should_retrain(condition: Condition, rules: RetrainRules) -> Decision:
-    """Whether a new model is worth its training. Too little new data is a no, whatever drifts."""
-    if condition.new_interactions < rules.min_new_interactions:
+def should_retrain(drift: DriftSummary, rules: RetrainRules) -> Decision:
+    """Decide whether to request a retrain, with reasons.
+
+    With fewer than `min_new_interactions` new interactions, the answer is always no.
+    """
+    if drift.new_interactions < rules.min_new_interactions:
         return False, [
-            f"{condition.new_interactions} new interactions,"
-            f" fewer than the {rules.min_new_interactions} that make a difference"
+            f"{drift.new_interactions} new interactions,"
+            f" fewer than the {rules.min_new_interactions} that a retrain needs"
         ]
     reasons = [
         f"{name} drifted: PSI {psi:.3f} above {rules.column_psi}"
-        for name, psi in condition.column_psi.items()
+        for name, psi in drift.column_psi.items()
         if psi > rules.column_psi
     ]
-    share = condition.new_interactions / max(condition.trained_on, 1)
+    share = drift.new_interactions / max(drift.trained_on, 1)
     if share >= rules.new_share:
         reasons.append(
             f"new interactions are {share:.1%} of the snapshot, at least {rules.new_share:.0%}"
         )
-    if condition.embedding_auc is not None and condition.embedding_auc > rules.embedding_auc:
+    if drift.embedding_auc is not None and drift.embedding_auc > rules.embedding_auc:
         reasons.append(
-            f"item texts drifted: AUC {condition.embedding_auc:.3f} above {rules.embedding_auc}"
+            f"item texts drifted: AUC {drift.embedding_auc:.3f} above {rules.embedding_auc}"
         )
-    if condition.score_psi is not None and condition.score_psi > rules.score_psi:
-        reasons.append(f"scores drifted: PSI {condition.score_psi:.3f} above {rules.score_psi}")
-    if condition.age_days > rules.max_age_days:
+    if drift.score_psi is not None and drift.score_psi > rules.score_psi:
+        reasons.append(f"scores drifted: PSI {drift.score_psi:.3f} above {rules.score_psi}")
+    if drift.age_days > rules.max_age_days:
         reasons.append(
-            f"the model is {condition.age_days:.0f} days old, above {rules.max_age_days:.0f}"
+            f"the model is {drift.age_days:.0f} days old, above {rules.max_age_days:.0f}"
         )
     return bool(reasons), reasons or ["nothing drifted beyond its threshold"]
 
 
-class RollbackRules(Settings):
-    """How sure one must be that the new champion is clicked less: lists per side, and a z value."""
+class RollbackRules(ConfigModel):
+    """Rules of rolling back to the previous version."""
 
     min_lists: int = 500
+    """Fewest served lists of each of the two versions."""
     z: float = 2.58
+    """Smallest z statistic of the difference in click-through."""
     min_drop: float = 0.1
+    """Smallest relative loss of click-through."""
 
 
 @dataclass(frozen=True)
-class Clicks:
+class VersionClicks:
     """Lists served by one model version, and how many of them were clicked."""
 
     version: str
@@ -182,8 +217,10 @@ class Clicks:
         return self.clicked / self.lists if self.lists else 0.0
 
 
-def should_roll_back(champion: Clicks, previous: Clicks | None, rules: RollbackRules) -> Decision:
-    """Whether the previous version returns: a two-proportion z test on click-through rates."""
+def should_roll_back(
+    champion: VersionClicks, previous: VersionClicks | None, rules: RollbackRules
+) -> Decision:
+    """Decide by a two-proportion z-test whether to promote the previous version again."""
     if previous is None:
         return False, ["there is no previous version to return to"]
     if min(champion.lists, previous.lists) < rules.min_lists:

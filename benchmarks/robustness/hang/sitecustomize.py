@@ -1,6 +1,6 @@
 """What a service starts with that has this folder on its path: its ranker hangs while a file is there.
 
-`RECLOOP_HANG` names the file.
+`HANG_FILE` names the file.
 """
 
 import os
@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from recloop.models.ranker_onnx import OnnxRanker
 from recloop.recommender.reranking import Logits
+from recloop.scoring.ranker.onnx_ranker import OnnxRanker
 
-_FILE = Path(os.environ["RECLOOP_HANG"])
+_FILE = Path(os.environ["HANG_FILE"])
 _LOOK_SECONDS = 0.05
 _logits = OnnxRanker.logits
 

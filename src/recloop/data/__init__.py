@@ -1,1 +1,1 @@
-"""From a user's files to the contract: sources, snapshots, splits."""
+"""Data: sources, the contract of interactions and items, snapshots, splits and user sequences."""

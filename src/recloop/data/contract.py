@@ -1,31 +1,33 @@
-"""The contract of interactions and items: what a source's raw table must become.
+"""Contract of interactions and items: converts the raw tables of a source to fixed schemas.
 
-A row that cannot be made to fit is returned as quarantined with its reason, never dropped
-silently. This module knows no files and no data sets.
+A row that does not fit is returned as quarantined, with its reason; no row is dropped silently.
+This module knows no files and no data sets.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import reduce
 
 import polars as pl
 
 from recloop import columns as c
+from recloop.data.frame_schemas import INTERACTIONS, ITEMS, TIMESTAMP_TYPE
 
-# How far the clock of a client may be ahead of ours.
-CLOCK_SKEW = timedelta(minutes=5)
-
-# Numbers this large are epoch milliseconds, not seconds (seconds would lie beyond the year 5000).
+# Numbers from here on are epoch milliseconds; as seconds, they would lie beyond the year 5000.
 _MILLISECONDS_FROM = 1e11
 
 
 class ContractError(ValueError):
-    """The table as a whole cannot fit the contract, for example a required column is missing."""
+    """Raised when a table cannot fit the contract at all, for example without a required column."""
 
 
 @dataclass(frozen=True)
-class Conformed:
-    """Rows that fit the contract, and the others with their row number and reason."""
+class ConformedTable:
+    """Table that was converted to a schema of the contract.
+
+    Attributes:
+        rows: Rows that fit the contract.
+        quarantine: The other rows: row number in the source, reason, and the row as JSON.
+    """
 
     rows: pl.DataFrame
     quarantine: pl.DataFrame
@@ -37,14 +39,30 @@ class Conformed:
         return self.quarantine.height / total if total else 0.0
 
 
-def conform_interactions(raw: pl.DataFrame, default_event: c.Event = c.Event.CLICK) -> Conformed:
-    """Bring a table with contract column names to the interaction schema.
+def conform_interactions(
+    raw: pl.DataFrame, default_event: c.Event = c.Event.CLICK
+) -> ConformedTable:
+    """Convert a table with the column names of the contract to the schema of interactions.
 
     Timestamps may be datetimes, ISO 8601 strings, or epoch seconds or milliseconds.
-    Rows come back ordered by time; equal times keep the order of the source.
+
+    Args:
+        raw: Table with at least user_id, item_id and timestamp.
+        default_event: Event of all rows of a table without an event column.
+
+    Returns:
+        Rows in the schema `recloop.columns.INTERACTIONS`, by time; equal times keep the order of
+        the source.
 
     Raises:
-        ContractError: user, item or timestamp column is missing.
+        ContractError: The column of users, items or timestamps is missing.
+
+    >>> raw = pl.DataFrame({"user_id": ["u", ""], "item_id": ["i", "i"], "timestamp": [60, 120]})
+    >>> table = conform_interactions(raw)
+    >>> table.rows["timestamp"].to_list()
+    [datetime.datetime(1970, 1, 1, 0, 1, tzinfo=zoneinfo.ZoneInfo(key='UTC'))]
+    >>> table.quarantine["reason"].to_list()
+    ['user_id is empty']
     """
     _require(raw, (c.USER, c.ITEM, c.TIME))
     if c.EVENT not in raw.columns:
@@ -67,19 +85,29 @@ def conform_interactions(raw: pl.DataFrame, default_event: c.Event = c.Event.CLI
         | pl.col(c.VALUE).is_nan().fill_null(value=False),
     }
     conformed = _separate(typed, raw, checks)
-    ordered = conformed.rows.sort(c.TIME, maintain_order=True).cast(c.INTERACTIONS)
-    return Conformed(ordered, conformed.quarantine)
+    ordered = conformed.rows.sort(c.TIME, maintain_order=True).cast(INTERACTIONS)
+    return ConformedTable(ordered, conformed.quarantine)
 
 
-def whose(raw: pl.DataFrame) -> pl.DataFrame:
-    """User and time of each row of a table of interactions, as the contract reads them, null where bad."""
+def users_and_times(raw: pl.DataFrame) -> pl.DataFrame:
+    """Return user and time of each row as the contract reads them; null where it cannot."""
     return raw.select(_text(c.USER), _time(raw, c.TIME))
 
 
-def conform_items(raw: pl.DataFrame) -> Conformed:
-    """Bring a table with contract column names to the item schema; the first of equal ids wins.
+def conform_items(raw: pl.DataFrame) -> ConformedTable:
+    """Convert a table with the column names of the contract to the schema of items.
 
-    `categories` may be a list or a string separated by `|`. Raises ContractError without ids or titles.
+    Of several rows with the same id, the first one is kept.
+
+    Args:
+        raw: Table with at least item_id and title. `categories` may be lists, or strings separated
+            by `|`.
+
+    Returns:
+        Rows in the schema `recloop.columns.ITEMS`, in the order of the source.
+
+    Raises:
+        ContractError: The column of ids or of titles is missing.
     """
     _require(raw, (c.ITEM, c.TITLE))
     typed = raw.with_row_index(c.ROW).select(
@@ -104,20 +132,21 @@ def conform_items(raw: pl.DataFrame) -> Conformed:
         "available is neither true nor false": pl.col(c.AVAILABLE).is_null(),
     }
     conformed = _separate(typed, raw, checks)
-    return Conformed(conformed.rows.cast(c.ITEMS), conformed.quarantine)
+    return ConformedTable(conformed.rows.cast(ITEMS), conformed.quarantine)
 
 
-def _separate(typed: pl.DataFrame, raw: pl.DataFrame, checks: dict[str, pl.Expr]) -> Conformed:
+def _separate(typed: pl.DataFrame, raw: pl.DataFrame, checks: dict[str, pl.Expr]) -> ConformedTable:
+    """Separate the rows that fail a check; the reason is the first check that fails."""
     reason = reduce(
         lambda otherwise, check: pl.when(check[1]).then(pl.lit(check[0])).otherwise(otherwise),
         reversed(checks.items()),
         pl.lit(None, dtype=pl.String),
     )
-    judged = pl.concat([raw.select(pl.struct(pl.all()).alias("_raw")), typed], how="horizontal")
-    judged = judged.with_columns(reason.alias(c.REASON))
-    good = judged.filter(pl.col(c.REASON).is_null()).drop("_raw", c.REASON, c.ROW)
-    bad = judged.filter(pl.col(c.REASON).is_not_null())
-    return Conformed(
+    checked = pl.concat([raw.select(pl.struct(pl.all()).alias("_raw")), typed], how="horizontal")
+    checked = checked.with_columns(reason.alias(c.REASON))
+    good = checked.filter(pl.col(c.REASON).is_null()).drop("_raw", c.REASON, c.ROW)
+    bad = checked.filter(pl.col(c.REASON).is_not_null())
+    return ConformedTable(
         good, bad.select(c.ROW, c.REASON, pl.col("_raw").struct.json_encode().alias("raw"))
     )
 
@@ -147,7 +176,7 @@ def _boolean(name: str) -> pl.Expr:
 
 
 def _optional(raw: pl.DataFrame, name: str) -> pl.Expr:
-    kind = c.INTERACTIONS.get(name) or c.ITEMS[name]
+    kind = INTERACTIONS.get(name) or ITEMS[name]
     if name not in raw.columns:
         return pl.lit(None, dtype=kind).alias(name)
     return _text(name) if kind == pl.String() else pl.col(name).cast(kind, strict=False)
@@ -162,7 +191,7 @@ def _unreadable_number(raw: pl.DataFrame, name: str) -> pl.Expr:
 
 def _time(raw: pl.DataFrame, name: str) -> pl.Expr:
     if name not in raw.columns:
-        return pl.lit(None, dtype=c.TIMESTAMP_TYPE).alias(name)
+        return pl.lit(None, dtype=TIMESTAMP_TYPE).alias(name)
     kind = raw.schema[name]
     if isinstance(kind, pl.Datetime):
         column = pl.col(name)
@@ -171,7 +200,7 @@ def _time(raw: pl.DataFrame, name: str) -> pl.Expr:
     number = pl.col(name).cast(pl.Float64, strict=False)
     seconds = pl.when(number.abs() >= _MILLISECONDS_FROM).then(number / 1000).otherwise(number)
     sane = pl.when(seconds.is_finite() & (seconds.abs() < _MILLISECONDS_FROM)).then(seconds)
-    from_epoch = (sane * 1_000_000).cast(pl.Int64).cast(c.TIMESTAMP_TYPE)
+    from_epoch = (sane * 1_000_000).cast(pl.Int64).cast(TIMESTAMP_TYPE)
     if kind == pl.String():
         from_text = (
             pl.col(name)

@@ -1,21 +1,23 @@
-"""How everything behind the door knows users: by keyed hashes of their ids, where there is a key.
+"""Pseudonyms: with a key, every component behind the API knows users by keyed hashes of their ids.
 
-The key is a secret of the environment. It is in no settings file, no artifact and no log.
+The key is a secret of the environment. It is in no settings file, artifact or log.
 """
 
 import hmac
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recloop.config import ConfigError
-from recloop.data.erased import pseudonym
+from recloop.data.erased_users import user_digest
+
+if TYPE_CHECKING:
+    from recloop.settings import Settings
 
 KEY, KEY_FILE = "RECLOOP_PSEUDONYM_KEY", "RECLOOP_PSEUDONYM_KEY_FILE"
-# How data without pseudonyms name users: by their ids.
-PLAIN = "plain"
+# Scheme of data that names users by their ids.
+PLAIN_IDS = "plain"
 
-_LEAST_BYTES = 32
+_MIN_BYTES = 32
 # 128 bits: among a billion people, any two share one with a probability of 2e-21.
 _DIGITS = 32
 _FINGERPRINT_OF, _FINGERPRINT_DIGITS = "recloop naming", 16
@@ -23,53 +25,76 @@ _FINGERPRINT_OF, _FINGERPRINT_DIGITS = "recloop naming", 16
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """HMAC-SHA-256 (RFC 2104), the first half of it, in hexadecimal; without a key the ids themselves."""
+    """Maps user ids to pseudonyms: the first half of their HMAC-SHA-256, in hexadecimal.
+
+    Without a key, the pseudonym is the id itself.
+
+    Args:
+        key: Secret key, at least 32 bytes.
+
+    >>> Pseudonyms(b"0" * 32).pseudonymise("user-1")
+    'f1f61b99f1afe188ddef8dd015bce80c'
+    >>> NO_PSEUDONYMS.pseudonymise("user-1")
+    'user-1'
+
+    Reference:
+        RFC 2104, "HMAC: Keyed-Hashing for Message Authentication".
+    """
 
     key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises ConfigError on a key that could be guessed."""
-        if self.key is not None and len(self.key) < _LEAST_BYTES:
+        """Check the length of the key.
+
+        Raises:
+            ConfigError: The key is too short.
+        """
+        if self.key is not None and len(self.key) < _MIN_BYTES:
             raise ConfigError(
-                f"the key in {KEY} or {KEY_FILE} has {len(self.key)} bytes; it needs {_LEAST_BYTES},"
+                f"the key in {KEY} or {KEY_FILE} has {len(self.key)} bytes; it needs {_MIN_BYTES},"
                 " such as `openssl rand -hex 32` makes"
             )
 
     @classmethod
-    def from_environment(cls) -> "Pseudonyms":
-        """With the key in RECLOOP_PSEUDONYM_KEY, or in the file that RECLOOP_PSEUDONYM_KEY_FILE names.
+    def of_settings(cls, settings: "Settings") -> "Pseudonyms":
+        """Return the pseudonyms under the key of the settings, or of the file that they name.
 
         Raises:
-            ConfigError: both are set, the file cannot be read, or the key is too short. An empty one is.
+            ConfigError: Key and file are both set, the file cannot be read, or the key is too
+                short; an empty key is.
         """
-        key, file = os.environ.get(KEY), os.environ.get(KEY_FILE)
-        if key is not None and file is not None:
-            raise ConfigError(f"{KEY} and {KEY_FILE} are both set; one of them holds the key")
+        secret, file = settings.pseudonym_key, settings.pseudonym_key_file
+        if secret is not None and file is not None:
+            raise ConfigError(f"{KEY} and {KEY_FILE} are both set; set only one of them")
+        key = None if secret is None else secret.get_secret_value()
         if file is not None:
             try:
-                key = Path(file).read_text(encoding="utf-8")
+                key = file.read_text(encoding="utf-8")
             except (OSError, ValueError) as error:
-                raise ConfigError(f"{KEY_FILE}: cannot read {file!r}") from error
+                raise ConfigError(f"{KEY_FILE}: cannot read {str(file)!r}") from error
         return cls(None if key is None else key.strip().encode())
 
     @property
-    def naming(self) -> str:
-        """What data say of how they name users: that it is plainly, or a fingerprint of the key."""
+    def scheme(self) -> str:
+        """Name of the scheme, stored beside data: `plain`, or a fingerprint of the key."""
         if self.key is None:
-            return PLAIN
+            return PLAIN_IDS
         return f"hmac-sha256:{_keyed(self.key, _FINGERPRINT_OF)[:_FINGERPRINT_DIGITS]}"
 
-    def of(self, user_id: str) -> str:
-        """How a user is known."""
-        return user_id if self.key is None else _keyed(self.key, pseudonym(user_id))
+    def pseudonymise(self, user_id: str) -> str:
+        """Return the pseudonym of a user id."""
+        return user_id if self.key is None else _keyed(self.key, user_digest(user_id))
 
-    def hashed(self, hashed_id: str) -> str:
-        """The SHA-256 of how a user is known, from that of the id: all that is left of who was erased."""
-        return hashed_id if self.key is None else pseudonym(_keyed(self.key, hashed_id))
+    def pseudonymise_digest(self, hashed_id: str) -> str:
+        """Return the digest of a user's pseudonym, from the digest of the id (see `user_digest`).
+
+        Of an erased user, only the digest is kept, so it is changed without knowing the id.
+        """
+        return hashed_id if self.key is None else user_digest(_keyed(self.key, hashed_id))
 
 
-# Without a key.
-IDS = Pseudonyms()
+# Pseudonyms without a key.
+NO_PSEUDONYMS = Pseudonyms()
 
 
 def _keyed(key: bytes, message: str) -> str:

@@ -1,6 +1,7 @@
-"""A snapshot: everything known at one moment, in the contract's form.
+"""Snapshot: interactions and items at one moment, in the form of the contract.
 
-Joins what the source holds with what the service was told since. Frames in, frames out.
+It joins the data of the source with the feedback and the items that the service received. Frames
+in, frames out.
 """
 
 from collections.abc import Sequence
@@ -9,32 +10,43 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from recloop import columns as c
-from recloop.config import Settings
-from recloop.data.contract import conform_interactions, conform_items, whose
-from recloop.data.erased import ERASED, keeps_by_number, keeps_by_time
-from recloop.data.live import LiveItem, merge
+from recloop.config import ConfigModel
+from recloop.data.contract import conform_interactions, conform_items, users_and_times
+from recloop.data.erased_users import ERASED, kept_by_sequence, kept_by_time
+from recloop.data.frame_schemas import INTERACTIONS
+from recloop.data.live_items import LiveItem, apply_live_items
 from recloop.data.pseudonyms import Pseudonyms
 from recloop.data.sources import RawData, SourceConfig
 
 
-class SnapshotConfig(Settings):
-    """The source, and which share of its interactions, by time, counts as already known.
-
-    The rest (`1 - history`) is the later stretch that `make run` replays as live traffic.
-    `value_min` and `value_max` bound the values of ratings.
-    """
+class SnapshotConfig(ConfigModel):
+    """Settings of the snapshot: source, share of the history, and bounds of values."""
 
     source: SourceConfig = SourceConfig()
-    history: float = 1.0
+    """Where the data comes from."""
+    history_share: float = 1.0
+    """Share of the interactions, by time, that counts as history. `make run` replays the rest as
+    live traffic."""
     value_min: float = 0.0
+    """Smallest value of a rating."""
     value_max: float = 5.0
+    """Largest value of a rating."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Interactions and items that fit the contract, feedback as it came, and what did not fit.
+    """Data of one moment, in the form of the contract.
 
-    `erased_source`, `erased_feedback`: how many rows were left out because their user was erased.
+    Attributes:
+        interactions: Interactions of the source and of the feedback, by time; no impressions.
+        items: Items of the source with the live items applied.
+        feedback: Rows of the event store that fit the contract.
+        quarantine: Rows that do not fit the contract: table, row number, reason and the row as
+            JSON.
+        quarantined_share: Share of the source's rows that were quarantined, of interactions or of
+            items, whichever is larger; in [0, 1].
+        erased_source_rows: Rows of the source left out because their user was erased.
+        erased_feedback_rows: The same for rows of the feedback.
     """
 
     interactions: pl.DataFrame
@@ -42,8 +54,8 @@ class Snapshot:
     feedback: pl.DataFrame
     quarantine: pl.DataFrame
     quarantined_share: float
-    erased_source: int
-    erased_feedback: int
+    erased_source_rows: int
+    erased_feedback_rows: int
 
 
 def take_snapshot(
@@ -53,58 +65,78 @@ def take_snapshot(
     erased: pl.DataFrame | None = None,
     live: Sequence[LiveItem] = (),
 ) -> Snapshot:
-    """Conform the source, keep its known share, and add the feedback and the `live` items.
+    """Conform the source, keep its share of history, and add the feedback and the live items.
 
-    `feedback` holds the event store's rows (see `EventStore.events`). What clients sent by mistake is
-    quarantined, so that it cannot shut the gate for ever. Impressions are no interactions.
-    Of users in `erased` (see `recloop.data.erased`) only what came later is taken, also into quarantine.
+    Invalid feedback goes to quarantine, since a client's mistake must not make validation fail from
+    then on. Impressions are not interactions.
+
+    Args:
+        raw: Tables of the source.
+        feedback: Rows of the event store (see `EventStore.events`).
+        config: Settings of the snapshot.
+        erased: Erased users, in the schema `recloop.data.erased_users.ERASED`; only their rows
+            after the erasure are taken.
+        live: Items written through the API.
+
+    Raises:
+        ContractError: A table of the source lacks a required column.
     """
-    forgotten = ERASED.to_frame() if erased is None else erased
+    erased = ERASED.to_frame() if erased is None else erased
     interactions = conform_interactions(raw.interactions, config.source.default_event)
     items = conform_items(raw.items)
-    catalogue = merge(items.rows, live)
-    dated, _later = divide(interactions.rows, config.history)
-    known = dated.filter(keeps_by_time(dated, forgotten))
+    catalogue = apply_live_items(items.rows, live)
+    history, _later = split_by_time_share(interactions.rows, config.history_share)
+    kept = history.filter(kept_by_time(history, erased))
     bad = interactions.quarantine
-    unfit_source = bad.filter(keeps_by_time(whose(raw.interactions)[bad[c.ROW]], forgotten))
-    told = feedback.filter(keeps_by_number(feedback, forgotten))
-    fit, unfit = _separate_feedback(told, catalogue, config)
-    joined = pl.concat([known, fit.select(c.INTERACTIONS.names())])
+    kept_bad = bad.filter(kept_by_time(users_and_times(raw.interactions)[bad[c.ROW]], erased))
+    kept_feedback = feedback.filter(kept_by_sequence(feedback, erased))
+    good_feedback, bad_feedback = _separate_feedback(kept_feedback, catalogue, config)
+    joined = pl.concat([kept, good_feedback.select(INTERACTIONS.names())])
     quarantine = [
-        _label(unfit_source, "interactions"),
+        _label(kept_bad, "interactions"),
         _label(items.quarantine, "items"),
-        _label(unfit, "feedback"),
+        _label(bad_feedback, "feedback"),
     ]
     return Snapshot(
         joined.filter(pl.col(c.EVENT) != c.Event.IMPRESSION).sort(c.TIME, maintain_order=True),
         catalogue,
-        fit,
+        good_feedback,
         pl.concat(quarantine),
         max(interactions.quarantined_share, items.quarantined_share),
-        erased_source=dated.height - known.height + bad.height - unfit_source.height,
-        erased_feedback=feedback.height - told.height,
+        erased_source_rows=history.height - kept.height + bad.height - kept_bad.height,
+        erased_feedback_rows=feedback.height - kept_feedback.height,
     )
 
 
-def under_pseudonyms(raw: RawData, pseudonyms: Pseudonyms) -> RawData:
-    """A source's users under their pseudonyms, of the ids as the contract reads them.
+def pseudonymise_source(raw: RawData, pseudonyms: Pseudonyms) -> RawData:
+    """Replace the user ids of a source by their pseudonyms; without a key, change nothing.
 
-    Columns beyond the contract's may tell who somebody is, and quarantine quotes whole rows: they are
-    left out. Without a key nothing changes.
+    Columns that are not in the contract are dropped, since they may identify a user and quarantine
+    quotes whole rows.
     """
     rows = raw.interactions
     if pseudonyms.key is None or c.USER not in rows.columns:
         return raw
-    users = whose(rows)[c.USER]
-    names = {user: pseudonyms.of(user) for user in users.drop_nulls().unique()}
-    known = users.replace_strict(names, default=None, return_dtype=pl.String)
-    told = rows.select(name for name in rows.columns if name in c.INTERACTIONS)
-    return replace(raw, interactions=told.with_columns(known))
+    users = users_and_times(rows)[c.USER]
+    names = {user: pseudonyms.pseudonymise(user) for user in users.drop_nulls().unique()}
+    pseudonymised = users.replace_strict(names, default=None, return_dtype=pl.String)
+    contract_columns = rows.select(name for name in rows.columns if name in INTERACTIONS)
+    return replace(raw, interactions=contract_columns.with_columns(pseudonymised))
 
 
-def divide(interactions: pl.DataFrame, history: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Interactions before and from the moment at which the share `history` was known."""
-    boundary = round(interactions.height * history)
+def split_by_time_share(
+    interactions: pl.DataFrame, share: float
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split interactions at the time before which a share of them happened.
+
+    Args:
+        interactions: Interactions, sorted by time.
+        share: Share of the interactions, in [0, 1].
+
+    Returns:
+        The interactions before that time, and those from it on.
+    """
+    boundary = round(interactions.height * share)
     if boundary >= interactions.height:
         return interactions, interactions.clear()
     moment = interactions[c.TIME][boundary]
@@ -116,6 +148,7 @@ def divide(interactions: pl.DataFrame, history: float) -> tuple[pl.DataFrame, pl
 def _separate_feedback(
     feedback: pl.DataFrame, items: pl.DataFrame, config: SnapshotConfig
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of the feedback that fit the contract, and those for the quarantine."""
     unknown = ~pl.col(c.ITEM).is_in(items[c.ITEM].implode())
     rated = pl.col(c.EVENT) == c.Event.RATING
     within = pl.col(c.VALUE).is_between(config.value_min, config.value_max)
@@ -125,14 +158,14 @@ def _separate_feedback(
         .when(rated & ~within)
         .then(pl.lit("rating is out of bounds"))
     )
-    judged = feedback.with_columns(reason.alias(c.REASON))
-    fit = judged.filter(pl.col(c.REASON).is_null()).drop(c.REASON)
-    unfit = judged.filter(pl.col(c.REASON).is_not_null()).select(
+    checked = feedback.with_columns(reason.alias(c.REASON))
+    good = checked.filter(pl.col(c.REASON).is_null()).drop(c.REASON)
+    bad = checked.filter(pl.col(c.REASON).is_not_null()).select(
         pl.col("seq").cast(pl.UInt32).alias(c.ROW),
         c.REASON,
         pl.struct(feedback.columns).struct.json_encode().alias("raw"),
     )
-    return fit, unfit
+    return good, bad
 
 
 def _label(quarantine: pl.DataFrame, table: str) -> pl.DataFrame:

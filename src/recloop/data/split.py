@@ -1,4 +1,4 @@
-"""Time-ordered splits, and the evaluation requests they give.
+"""Time-ordered splits of a table of interactions.
 
 `temporal`: one global boundary in time, so that nothing learned lies after anything tested.
 `leave-one-out`: each user's last interaction is the test, the one before it validation.
@@ -10,27 +10,33 @@ from typing import Literal
 import polars as pl
 
 from recloop import columns as c
-from recloop.config import Settings
+from recloop.config import ConfigModel
+from recloop.data.interaction_log import PART, TEST_PART, TRAIN_PART, VALID_PART
 
 Protocol = Literal["temporal", "leave-one-out"]
 HISTORY = "history"
 # Of each item of the history: when it was met, and by which event.
 TIMES, EVENTS = "times", "events"
 
+# Above this share of repeats among validation rows, what was seen may be recommended again.
+_REPEATS_FROM = 0.05
 # Places counted from the end of a user's interactions.
 _TEST, _VALID = 1, 2
 
 
-class SplitConfig(Settings):
-    """Which protocol, and the shares of validation and test (temporal only).
-
-    `repeats`: whether what somebody has had may be recommended again. Groceries yes, films no.
-    """
+class SplitConfig(ConfigModel):
+    """Settings of the split into training, validation and test."""
 
     protocol: Protocol = "temporal"
+    """`temporal`: the last interactions by time are held out; `leave-one-out`: the last two of
+    every user."""
     valid: float = 0.1
+    """Share of the interactions, by time, for validation (`temporal` only)."""
     test: float = 0.1
-    repeats: bool = False
+    """Share of the interactions, by time, for the test (`temporal` only)."""
+    repeats: bool | None = None
+    """Whether an item that a user has interacted with may be recommended again. Null: if more than
+    one validation row in twenty is of an item that its user already has in training."""
 
 
 class SplitError(ValueError):
@@ -91,35 +97,27 @@ def _leave_one_out(ordered: pl.DataFrame) -> Split:
     )
 
 
-def requests(
-    past: pl.DataFrame, future: pl.DataFrame, protocol: Protocol, *, repeats: bool
-) -> pl.DataFrame:
-    """What a live system would have been asked during `future`.
+def repeat_share(train: pl.DataFrame, valid: pl.DataFrame) -> float:
+    """Return the share of validation rows whose item the user has in training; high for shops.
 
-    Temporal: one request per user and moment; its history is everything that the user did strictly
-    before that moment (in `past` and in `future`), its relevant items those of that moment; without
-    `repeats`, only those which are new to the user. The model stays frozen; the state moves on, as in
-    production.
-    Leave-one-out: the whole of the user's past is the history, equal times included.
-
-    Returns:
-        user_id, timestamp, history (item ids, oldest first) with times and events, relevant (item ids).
+    Both tables hold positive events: user_id and item_id.
     """
-    future = future.with_columns(pl.lit(value=True).alias("_target"))
-    past = past.with_columns(pl.lit(value=False).alias("_target"))
-    moments = pl.concat([past, future]).sort(c.TIME, maintain_order=True)
-    if not repeats:
-        moments = moments.filter(pl.struct(c.USER, c.ITEM).is_first_distinct())
-    moment = pl.int_range(pl.len()).over(c.USER) if protocol == "leave-one-out" else pl.col(c.TIME)
-    moments = moments.with_columns(moment.alias("_moment")).with_columns(
-        (pl.col("_moment").rank("min").over(c.USER) - 1).alias("_before")
-    )
-    targets = moments.filter("_target").group_by(c.USER, "_before", maintain_order=True)
-    asked = targets.agg(
-        pl.col(c.TIME).first(), pl.col(c.ITEM).unique(maintain_order=True).alias(c.RELEVANT)
-    )
-    told = {HISTORY: c.ITEM, TIMES: c.TIME, EVENTS: c.EVENT}
-    histories = moments.group_by(c.USER).agg(pl.col(col).alias(name) for name, col in told.items())
-    return asked.join(histories, on=c.USER, how="left", maintain_order="left").select(
-        c.USER, c.TIME, pl.col(*told).list.head("_before"), c.RELEVANT
-    )
+    keys = [c.USER, c.ITEM]
+    met = train.select(keys).unique()
+    return valid.join(met, on=keys, how="semi").height / max(valid.height, 1)
+
+
+def allows_repeats(train: pl.DataFrame, valid: pl.DataFrame, *, wanted: bool | None) -> bool:
+    """Return whether seen items may be recommended; None lets the data decide."""
+    return repeat_share(train, valid) > _REPEATS_FROM if wanted is None else wanted
+
+
+def joined(split: Split) -> pl.DataFrame:
+    """Return the three parts as one table with the column `part`, as `InteractionLog` reads it."""
+    parts = ((split.train, TRAIN_PART), (split.valid, VALID_PART), (split.test, TEST_PART))
+    return pl.concat([table.with_columns(part(number)) for table, number in parts])
+
+
+def part(number: int) -> pl.Expr:
+    """Return the column `part` with one number in every row."""
+    return pl.lit(number, pl.Int8).alias(PART)

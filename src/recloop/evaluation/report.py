@@ -1,35 +1,43 @@
-"""From predictions to the table of metrics: each model, each metric, with its interval."""
+"""Ranked lists, and their metrics with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import field_validator
 
 from recloop import columns as c
-from recloop.config import Settings
+from recloop.config import ConfigModel
 from recloop.data.catalogue import Catalogue
 from recloop.evaluation.bootstrap import UserBootstrap
+from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import METRICS, Values, coverage
-from recloop.evaluation.offline import Requests, hits
-from recloop.models.ranking import Ranked
-from recloop.models.scorer import Scores
+from recloop.scoring.scorer import Channel, Scores
+from recloop.scoring.top_k import Ranked, top_k
 
 OURS = "recloop"
 K = 10
 HEADLINE = f"ndcg@{K}"
 # How many items each list of predictions holds.
 DEPTH = 20
+# Users times bootstrap draws: 400 MB.
+_BOOTSTRAP_CELLS = 50_000_000
+# Slices by the length of the history.
+_ACTIVITY = {"no history": (0, 1), "1-9": (1, 10), "10-49": (10, 50), "50 and more": (50, 1 << 62)}
 
 
-class EvaluateConfig(Settings):
-    """Cut-offs, and the number and seed of bootstrap draws."""
+class EvaluateConfig(ConfigModel):
+    """Settings of the evaluation."""
 
     ks: list[int] = [5, 10, 20]
+    """Cut-offs of the metrics; 10 must be among them."""
     draws: int = 1_000
+    """Bootstrap draws of an interval."""
     seed: int = 42
+    """Seed of the bootstrap."""
 
     @field_validator("ks")
     @classmethod
@@ -40,7 +48,7 @@ class EvaluateConfig(Settings):
 
 
 def predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.DataFrame:
-    """Ranked lists as a table, a row a request in the order of the requests: item ids and scores."""
+    """Return ranked lists as a table, one row for each request in their order: item ids and scores."""
     lists = [
         ([catalogue.ids[row] for row in rows if row >= 0], values[rows >= 0].tolist())
         for rows, values in zip(ranked, scores, strict=True)
@@ -51,20 +59,59 @@ def predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.Data
     )
 
 
-def per_request(
-    predicted: pl.DataFrame, requests: Requests, catalogue: Catalogue, ks: list[int]
-) -> tuple[dict[str, Values], dict[str, float]]:
-    """Metric values per request, and coverage, which is one number for all requests."""
-    depth = max(ks)
-    ranked = np.full((predicted.height, depth), -1, np.int64)
+def rows_of(predicted: pl.DataFrame, catalogue: Catalogue) -> Ranked:
+    """Return the lists of `predictions` as catalogue rows `(requests, DEPTH)`, -1 for empty ranks."""
+    ranked = np.full((predicted.height, DEPTH), -1, np.int64)
     for row, ids in enumerate(predicted[c.RANKED]):
-        rows = catalogue.rows(ids)[:depth]
+        rows = catalogue.rows(ids)[:DEPTH]
         ranked[row, : len(rows)] = rows
+    return ranked
+
+
+def ranked_by(channel: Channel, requests: Requests, items: int) -> Ranked:
+    """Return the lists of a channel that answers alone, as `rows_of` does."""
+    ranked = np.full((len(requests.histories), DEPTH), -1, np.int64)
+    start = 0
+    for part in requests.parts(items):
+        found, _ = top_k(channel(part), part.forbidden(), DEPTH)
+        ranked[start : start + len(found), : found.shape[1]] = found
+        start += len(found)
+    return ranked
+
+
+def per_request(ranked: Ranked, requests: Requests, ks: Sequence[int]) -> dict[str, Values]:
+    """Return every metric at every cut-off, one value per request."""
     found, relevant = hits(ranked, requests.relevant), requests.counts()
-    values = {
-        f"{name}@{k}": metric(found, relevant, k) for name, metric in METRICS.items() for k in ks
+    return {
+        f"{name}@{k}": metric(found, relevant, k) for k in ks for name, metric in METRICS.items()
     }
-    return values, {f"coverage@{k}": coverage(ranked, len(catalogue), k) for k in ks}
+
+
+def measure(
+    ranked: Ranked,
+    requests: Requests,
+    items: int,
+    config: EvaluateConfig,
+    popularity: NDArray[np.float32] | None = None,
+) -> dict[str, Any]:
+    """Return every metric with its 95 % interval over users, and coverage.
+
+    Args:
+        ranked: `(requests, DEPTH)` rows of the catalogue, best first, -1 where there is nothing left.
+        requests: What was asked, with its users.
+        items: Number of items in the catalogue.
+        config: Cut-offs and the bootstrap.
+        popularity: Interactions of each item before the test, `(items,)`; with it novelty, and NDCG@10 of
+            slices are measured too.
+    """
+    bootstrap = _bootstrap(requests, config)
+    values = per_request(ranked, requests, config.ks)
+    measured: dict[str, Any] = {n: asdict(bootstrap.interval(v)) for n, v in values.items()}
+    measured |= {f"coverage@{k}": coverage(ranked, items, k) for k in config.ks}
+    if popularity is None:
+        return measured
+    measured |= {f"novelty@{k}": _novelty(ranked[:, :k], popularity) for k in config.ks}
+    return measured | {"slices": _slices(values[HEADLINE], requests, popularity)}
 
 
 def table(
@@ -72,16 +119,22 @@ def table(
     asked: pl.DataFrame,
     catalogue: Catalogue,
     config: EvaluateConfig,
+    popularity: NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
-    """`{model: {metric: {value, low, high}, …, coverage@k: number}}`."""
-    requests = Requests.encode(asked, catalogue)
-    bootstrap = UserBootstrap(asked[c.USER].to_list(), config.draws, config.seed)
-    models: dict[str, Any] = {}
-    for name, lists in predicted.items():
-        values, covered = per_request(lists, requests, catalogue, config.ks)
-        intervals = {metric: asdict(bootstrap.interval(v)) for metric, v in values.items()}
-        models[name] = {**intervals, **covered}
-    return models
+    """Return `{model: {metric: {value, low, high}, …, coverage@k: number}}` (see `measure`).
+
+    Args:
+        predicted: Lists of each model (see `predictions`).
+        asked: The requests (see `Requests.table`).
+        catalogue: The items.
+        config: Cut-offs and the bootstrap.
+        popularity: As in `measure`.
+    """
+    requests, items = Requests.encode(asked, catalogue), len(catalogue)
+    return {
+        name: measure(rows_of(lists, catalogue), requests, items, config, popularity)
+        for name, lists in predicted.items()
+    }
 
 
 def differences(
@@ -91,13 +144,40 @@ def differences(
     catalogue: Catalogue,
     config: EvaluateConfig,
 ) -> dict[str, dict[str, float]]:
-    """Paired difference of NDCG@10, ours minus each other's, with its interval."""
+    """Return the paired differences of NDCG@10, ours minus each other's, with their intervals."""
     requests = Requests.encode(asked, catalogue)
-    bootstrap = UserBootstrap(asked[c.USER].to_list(), config.draws, config.seed)
-    mine = per_request(ours, requests, catalogue, [K])[0][HEADLINE]
+    bootstrap = _bootstrap(requests, config)
+
+    def values(lists: pl.DataFrame) -> Values:
+        return per_request(rows_of(lists, catalogue), requests, [K])[HEADLINE]
+
+    mine = values(ours)
+    return {name: asdict(bootstrap.interval(mine - values(them))) for name, them in others.items()}
+
+
+def _bootstrap(requests: Requests, config: EvaluateConfig) -> UserBootstrap:
+    users = requests.user_numbers()
+    draws = max(100, min(config.draws, _BOOTSTRAP_CELLS // (int(users.max(initial=0)) + 1)))
+    return UserBootstrap(users.tolist(), draws, config.seed)
+
+
+def _novelty(ranked: Ranked, popularity: NDArray[np.float32]) -> float:
+    """Return the mean self-information of what was shown in bits: -log2 of the share of interactions."""
+    shown = ranked[ranked >= 0]
+    share = np.maximum(popularity[shown], 1) / max(float(popularity.sum()), 1.0)
+    return float(-np.log2(share).mean()) if len(shown) else 0.0
+
+
+def _slices(
+    values: Values, requests: Requests, popularity: NDArray[np.float32]
+) -> dict[str, dict[str, float]]:
+    """Return NDCG@10 by length of history, and for items that occur before the test or do not."""
+    lengths = requests.lengths()
+    cold = np.array([(popularity[rows] == 0).all() for rows in requests.relevant], np.bool_)
+    chosen = {f"history {n}": (lengths >= a) & (lengths < b) for n, (a, b) in _ACTIVITY.items()}
+    chosen |= {"cold items": cold, "warm items": ~cold}
     return {
-        name: asdict(
-            bootstrap.interval(mine - per_request(theirs, requests, catalogue, [K])[0][HEADLINE])
-        )
-        for name, theirs in others.items()
+        name: {"requests": int(rows.sum()), HEADLINE: float(values[rows].mean())}
+        for name, rows in chosen.items()
+        if rows.any()
     }

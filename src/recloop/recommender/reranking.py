@@ -1,52 +1,61 @@
-"""The language model's say on the first places of each list. Knows no clock and no thread.
+"""Re-ranking: the cross-encoder orders the first items of each list.
 
-It permutes: the item that comes first in the mixed order gets the best of the scores that these places
-had, and so on. What comes after scores (rules, ranking) sees scores as before.
+The ranker only permutes. The item that is first in the new order gets the highest of the scores of
+the re-ranked items, the second one the second highest, and so on. Later steps (rules, top k)
+therefore work with scores on the same scale with and without a ranker.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recloop.data.catalogue import Rows
-from recloop.models.ranking import top_k
-from recloop.models.rerank import rerank
-from recloop.models.scope import EVERYTHING, Scope
-from recloop.models.scorer import History, Scores
+from recloop.scoring.candidate_set import ALL_ITEMS, Candidates
+from recloop.scoring.ranker.weighting import rerank
+from recloop.scoring.scorer import History, Scores
+from recloop.scoring.top_k import top_k
 
 RANKER = "ranker"
 
 Logits = NDArray[np.float32]
-# Asks for logits, or does without: None.
-Judge = Callable[[Callable[[], Logits]], Logits | None]
+# Calls a function that returns logits; returns None to leave the ranker out.
+RankerCall = Callable[[Callable[[], Logits]], Logits | None]
+
+
+def call_directly(get_logits: Callable[[], Logits]) -> Logits:
+    """Call the ranker in this thread, without a time limit."""
+    return get_logits()
 
 
 class Ranker(Protocol):
-    """Reads what somebody did, beside each candidate."""
+    """Cross-encoder that reads a user's behaviour together with each candidate."""
 
     def logits(
         self, behaviour: Sequence[str], query: str | None, candidates: Sequence[str]
     ) -> Logits:
-        """`(candidates,)`; `behaviour` holds the titles of the history's items, oldest first."""
+        """Return one relevance logit per candidate, shape `(candidates,)`, float32.
+
+        Args:
+            behaviour: Titles of the items of the history, oldest first.
+            query: Search query.
+            candidates: Texts of the candidates.
+        """
         ...
 
 
-class Asking(Protocol):
-    """Of a request, what concerns the ranker. `judge`: how it is asked, by default directly."""
-
-    @property
-    def query(self) -> str | None: ...
-    @property
-    def judge(self) -> Judge | None: ...
-
-
 class Reranker:
-    """A ranker, its weight, and the items' words: `titles` of what was met, `texts` of candidates.
+    """Re-ranks the first `depth` items of each list by a ranker.
 
-    The first `depth` places of a list are read.
+    Args:
+        ranker: The cross-encoder.
+        weight: Weight of the ranker's order against the order of the blend.
+        depth: Number of items that are re-ranked.
+        titles: Title of each item, used for items of the history.
+        texts: Text of each item, used for candidates.
     """
 
     def __init__(
@@ -60,76 +69,78 @@ class Reranker:
         self._ranker = ranker
         self._weight = weight
         self._depth = depth
-        self.words = list(zip(titles, texts, strict=True))
+        self.item_texts = list(zip(titles, texts, strict=True))
 
-    def over(self, rows: Rows, titles: Sequence[str | None], texts: Sequence[str]) -> "Reranker":
-        """The same, but for these items in these rows; new ones follow the last, in order."""
+    def with_items(
+        self, rows: Rows, titles: Sequence[str | None], texts: Sequence[str]
+    ) -> "Reranker":
+        """Return a copy with other titles and texts in these rows; new rows follow the last one."""
         other = copy(self)
-        other.words = [*self.words, *[(None, "")] * (max(rows) + 1 - len(self.words))]
-        for row, words in zip(rows, zip(titles, texts, strict=True), strict=True):
-            other.words[row] = words
+        missing = max(rows) + 1 - len(self.item_texts)
+        other.item_texts = [*self.item_texts, *[(None, "")] * missing]
+        for row, item in zip(rows, zip(titles, texts, strict=True), strict=True):
+            other.item_texts[row] = item
         return other
 
-    def lead(
+    def apply(
         self,
-        parts: Mapping[str, Scores],
+        contributions: Mapping[str, Scores],
         scores: Scores,
         histories: Sequence[History],
-        forbidden: Sequence[Rows],
-        asked: Sequence[Asking],
-        scope: Scope = EVERYTHING,
+        ineligible: Sequence[Rows],
+        queries: Sequence[str | None],
+        candidates: Candidates = ALL_ITEMS,
+        call_ranker: RankerCall = call_directly,
     ) -> tuple[dict[str, Scores], Scores]:
-        """The parts and the scores `(requests, items in scope)` with the ranker's moves in them.
+        """Add the score changes of the ranker to the contributions and to the scores.
 
-        `forbidden` are places in scope.
+        Args:
+            contributions: Contribution of each channel, each `(requests, candidates)`.
+            scores: Sum of the contributions, `(requests, candidates)`, float32.
+            histories: Item rows of each request's history, oldest first.
+            ineligible: For each request, candidate positions that must not be in its list.
+            queries: Search query of each request.
+            candidates: The items that were scored.
+            call_ranker: Runs the ranker, or returns None to leave it out.
+
+        Returns:
+            Contributions and scores of the same shapes.
 
         Raises:
-            ValueError: asked directly, the ranker answered with something else than numbers.
+            ValueError: The ranker, called directly, returned a wrong shape or a value that is not
+                finite.
         """
-        moves = np.zeros_like(scores)
-        for row, (history, refused, each) in enumerate(
-            zip(histories, forbidden, asked, strict=True)
-        ):
-            self._move(moves[row], scores[row], history, refused, each, scope)
-        if not moves.any():
-            return dict(parts), scores
-        return {**parts, RANKER: moves}, scores + moves
+        changes = np.zeros_like(scores)
+        for number, query in enumerate(queries):
+            ranked, values = top_k(scores[number][None], [ineligible[number]], self._depth)
+            kept = ranked[0] >= 0
+            ranked, values = ranked[:, kept], values[:, kept]
+            if ranked.size < 2:  # noqa: PLR2004 - nothing to reorder
+                continue
+            logits = call_ranker(
+                partial(self._logits, histories[number], query, candidates.rows_at(ranked[0]))
+            )
+            if logits is not None:
+                order, _ = rerank(ranked, values, logits[None], self._weight)
+                changes[number, order[0]] = _descending(values[0]) - scores[number, order[0]]
+        if not changes.any():
+            return dict(contributions), scores
+        return {**contributions, RANKER: changes}, scores + changes
 
-    def _move(
-        self,
-        moves: Logits,
-        scores: Logits,
-        history: History,
-        refused: Rows,
-        asked: Asking,
-        scope: Scope,
-    ) -> None:
-        ranked, values = top_k(scores[None], [refused], self._depth)
-        kept = ranked[0] >= 0
-        ranked, values = ranked[:, kept], values[:, kept]
-        if ranked.size < 2:  # noqa: PLR2004 - nothing to put in order
-            return
-        judge = asked.judge or _directly
-        logits = judge(lambda: self._read(history, asked.query, scope.rows_at(ranked[0])))
-        if logits is not None:
-            order, _ = rerank(ranked, values, logits[None], self._weight)
-            moves[order[0]] = _descending(values[0]) - scores[order[0]]
-
-    def _read(self, history: History, query: str | None, candidates: Rows) -> Logits:
-        behaviour = [self.words[row][0] or "" for row in history]
-        logits = self._ranker.logits(behaviour, query, [self.words[row][1] for row in candidates])
-        if logits.shape != candidates.shape or not np.isfinite(logits).all():
-            raise ValueError("the ranker answered with something else than numbers")
+    def _logits(self, history: History, query: str | None, rows: Rows) -> Logits:
+        behaviour = [self.item_texts[row][0] or "" for row in history]
+        texts = [self.item_texts[row][1] for row in rows]
+        logits = self._ranker.logits(behaviour, query, texts)
+        if logits.shape != rows.shape:
+            raise ValueError(f"the ranker returned shape {logits.shape} instead of {rows.shape}")
+        if not np.isfinite(logits).all():
+            raise ValueError("the ranker returned values that are not finite")
         return logits
 
 
-def _directly(ask: Callable[[], Logits]) -> Logits:
-    return ask()
-
-
 def _descending(values: Logits) -> Logits:
-    """The same scores, equal ones told apart by the last bit, so that they hold an order."""
-    apart = values.copy()
-    for place in range(1, len(apart)):
-        apart[place] = min(apart[place], np.nextafter(apart[place - 1], np.float32(-np.inf)))
-    return apart
+    """Lower equal scores by one float each, so that the order of the list is strict."""
+    strict = values.copy()
+    for place in range(1, len(strict)):
+        strict[place] = min(strict[place], np.nextafter(strict[place - 1], np.float32(-np.inf)))
+    return strict

@@ -1,4 +1,4 @@
-"""Which items of a catalogue are scored for a request: all, or the candidates of a large one."""
+"""Candidate retrieval: the items of a large catalogue that are scored for a request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,94 +6,122 @@ from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import Field
 
-from recloop.config import Settings
+from recloop.config import ConfigModel
 from recloop.data.catalogue import Rows
-from recloop.models.scope import Part, Sample, Scope, distinct
-from recloop.models.scorer import Scores
-from recloop.models.sketch import Sketch
-from recloop.recommender.gate import Gate
+from recloop.recommender.items.eligibility import EligibilityFilter
+from recloop.scoring.candidate_set import Candidates, CandidateSet, ReferenceSample, sorted_union
+from recloop.scoring.candidates.approximation import ScoreApproximator
+from recloop.scoring.scorer import Scores
 
 
-class Find(Protocol):
-    """So many rows that may be among the best, in any order."""
+class GenerateCandidates(Protocol):
+    """Function that returns rows of candidates, in any order."""
 
     def __call__(self, count: int, *, sampled: bool) -> Rows:
-        """`sampled`: what may be best is known, and the sample measures what it can."""
+        """Return about `count` rows of each generator.
+
+        With `sampled`, the generators leave out searches in vector indexes: the best items are
+        found in another way, and the reference sample is enough to standardise the scores.
+        """
         ...
 
 
 class Search(NamedTuple):
-    """How the items of one request are looked for.
+    """Functions that find candidates of one request.
 
-    `score`: the mix, of items in scope, `(1, items)`. `with_new` adds to rows
-    new items that are like them, some for such a count; `backed` adds those by which rows are judged.
+    Attributes:
+        generate: Generates candidates.
+        score: Returns blended scores of candidates, shape `(1, candidates)`.
+        add_cold_items: Adds to rows the cold items related to them, some for a given count.
+        add_neighbours: Adds to rows the warm items from which their cold items take scores.
     """
 
-    find: Find
-    score: Callable[[Scope], Scores]
-    with_new: Callable[[Rows, int], Rows]
-    backed: Callable[[Rows], Rows]
+    generate: GenerateCandidates
+    score: Callable[[Candidates], Scores]
+    add_cold_items: Callable[[Rows, int], Rows]
+    add_neighbours: Callable[[Rows], Rows]
 
 
-class RetrievalConfig(Settings):
-    """When candidates are looked for, and how many.
+class RetrievalConfig(ConfigModel):
+    """Settings of candidate generation."""
 
-    `above`: larger catalogues are not scored as a whole. `count`: what each channel names; `wider` times
-    as much where too few of them may leave. What meets a filter is scored as a whole up to `narrow`, and
-    otherwise the `likely` ones, beside what channels name unless less than one in `wider` meets it.
-    `sample`: items drawn by `seed` by which scores are standardised.
-    """
-
-    above: Annotated[int, Field(ge=0)] = 200_000
-    count: Annotated[int, Field(ge=1)] = 300
-    wider: Annotated[int, Field(ge=1)] = 8
-    narrow: Annotated[int, Field(ge=0)] = 8_192
-    likely: Annotated[int, Field(ge=1)] = 2_048
+    min_catalogue: Annotated[int, Field(ge=0)] = 200_000
+    """Items of the catalogue from which on only candidates are scored."""
+    per_channel: Annotated[int, Field(ge=1)] = 300
+    """Candidates of each channel."""
+    widen_factor: Annotated[int, Field(ge=1)] = 8
+    """Factor by which each channel names more, where too few candidates are eligible."""
+    exhaustive_below: Annotated[int, Field(ge=0)] = 8_192
+    """Items that meet a filter up to which all of them are scored."""
+    shortlist: Annotated[int, Field(ge=1)] = 2_048
+    """Items of a wider filter that are scored, the best by an approximation."""
     sample: Annotated[int, Field(ge=1)] = 2_048
+    """Items of the sample by which scores are standardised."""
     seed: int = 42
+    """Seed of the sample."""
 
 
 @dataclass(frozen=True)
-class Retrieval:
-    """Of a large catalogue: the items that stand for all, and how the others are found."""
+class CandidateRetrieval:
+    """Candidate retrieval in a large catalogue.
+
+    Attributes:
+        config: Numbers of candidates.
+        sample: Reference sample of items, by which scores are standardised.
+        approximator: Approximate scores for filters that many items match.
+    """
 
     config: RetrievalConfig
-    sample: Sample
-    sketch: Sketch
+    sample: ReferenceSample
+    approximator: ScoreApproximator
 
-    def scope(self, gate: Gate, k: int, search: Search) -> Scope:
-        """The candidates, of which k may leave, or all that may."""
-        found = search.find(self.config.count, sampled=self._hardly_met(gate))
-        # What is found and must not leave stays: channels are measured by it.
-        scope = self._around(distinct(found, self._meeting(gate, search)), search)
-        if gate.met is None and _short(gate, scope, k):
-            wide = search.find(self.config.count * self.config.wider, sampled=False)
-            scope = self._around(wide, search)
-        if _short(gate, scope, k):
-            scope = self._around(gate.allowed(), search)
-        return scope
+    def candidates(self, eligibility: EligibilityFilter, k: int, search: Search) -> Candidates:
+        """Return the candidates of a request.
 
-    def _meeting(self, gate: Gate, search: Search) -> Rows:
-        """What meets the conditions of a filter: all of it, or where that is much, the likely ones."""
-        rows = gate.meeting
+        At least k of them are eligible, or all items that are.
+
+        Args:
+            eligibility: Eligibility filter of the request.
+            k: Length of the list.
+            search: Functions that find candidates.
+        """
+        found = search.generate(self.config.per_channel, sampled=self._few_match(eligibility))
+        # Ineligible candidates stay, because scores are standardised over all candidates.
+        candidates = self._with_neighbours(
+            sorted_union(found, self._matching(eligibility, search)), search
+        )
+        if eligibility.matches is None and _short(eligibility, candidates, k):
+            wide = search.generate(
+                self.config.per_channel * self.config.widen_factor, sampled=False
+            )
+            candidates = self._with_neighbours(wide, search)
+        if _short(eligibility, candidates, k):
+            candidates = self._with_neighbours(eligibility.eligible_rows(), search)
+        return candidates
+
+    def _matching(self, eligibility: EligibilityFilter, search: Search) -> Rows:
+        """Return the rows that match the filter: all of them, or the best by approximate scores."""
+        rows = eligibility.matching_rows
         if rows is None:
-            return distinct()
-        if len(rows) <= self.config.narrow:
+            return sorted_union()
+        if len(rows) <= self.config.exhaustive_below:
             return rows
-        scope = self._around(distinct(), search)
-        likely = self.sketch.likely(scope, search.score(scope)[0], rows, self.config.likely)
-        # What a sketch cannot know of is found by its like.
-        return search.with_new(likely, self.config.count)
+        candidates = self._with_neighbours(sorted_union(), search)
+        likely = self.approximator.shortlist(
+            candidates, search.score(candidates)[0], rows, self.config.shortlist
+        )
+        # The approximation has no scores for cold items, so they are found by their neighbours.
+        return search.add_cold_items(likely, self.config.per_channel)
 
-    def _hardly_met(self, gate: Gate) -> bool:
-        """Whether of what channels name, hardly anything would meet the conditions."""
-        met = gate.meeting
-        return met is not None and len(met) * self.config.wider <= len(gate.catalogue)
+    def _few_match(self, eligibility: EligibilityFilter) -> bool:
+        """Return whether so few items match the filter that most candidates would not."""
+        met = eligibility.matching_rows
+        return met is not None and len(met) * self.config.widen_factor <= len(eligibility.catalogue)
 
-    def _around(self, found: Rows, search: Search) -> Part:
-        return self.sample.around(search.backed(found))
+    def _with_neighbours(self, found: Rows, search: Search) -> CandidateSet:
+        return self.sample.with_candidates(search.add_neighbours(found))
 
 
-def _short(gate: Gate, scope: Scope, k: int) -> bool:
-    rows = scope.size(len(gate.catalogue))
-    return rows - len(distinct(gate.forbidden(scope))) < k
+def _short(eligibility: EligibilityFilter, candidates: Candidates, k: int) -> bool:
+    rows = candidates.size(len(eligibility.catalogue))
+    return rows - len(sorted_union(eligibility.ineligible_positions(candidates))) < k

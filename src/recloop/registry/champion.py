@@ -1,15 +1,15 @@
-"""The champion pointer: one small file, replaced atomically, that says which version serves."""
+"""Champion pointer: a small file, replaced atomically, with the model version that serves."""
 
-import fcntl
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import BaseModel
 
 
 class Champion(BaseModel, frozen=True):
-    """Which version serves, since when, why, and which one it followed."""
+    """The version that serves, when and why it was promoted, and the version before it."""
 
     version: str
     promoted: datetime
@@ -18,7 +18,11 @@ class Champion(BaseModel, frozen=True):
 
 
 def read_champion(path: Path) -> Champion | None:
-    """The current champion, None where nothing was ever promoted. Raises ValueError on a broken file."""
+    """Return the current champion, None if no version was ever promoted.
+
+    Raises:
+        ValueError: The file is broken.
+    """
     try:
         return Champion.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -26,10 +30,12 @@ def read_champion(path: Path) -> Champion | None:
 
 
 def write_champion(path: Path, version: str, reasons: list[str]) -> Champion:
-    """Point to `version`. Readers see the old pointer or the new one, never a part of either."""
+    """Point to `version` and return the new pointer.
+
+    Readers see the old pointer or the new one, never a part of either. Writers wait for each other.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(path.with_suffix(".lock")):
         champion = Champion(
             version=version,
             promoted=datetime.now(UTC),
@@ -46,7 +52,10 @@ def write_champion(path: Path, version: str, reasons: list[str]) -> Champion:
 
 
 def _previous(path: Path, version: str) -> str | None:
-    """What served before; promoting the champion again changes nothing, a broken pointer is mended."""
+    """Return the version that served before `version`, None if none did or the pointer is broken.
+
+    Promoting the champion again keeps its predecessor.
+    """
     try:
         before = read_champion(path)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The files of a served model, and the Recommender that they make. Nothing is unpickled."""
+"""Files of a packaged model, and the recommender that is built from them. No file is a pickle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,31 +14,36 @@ from scipy import sparse
 from tokenizers import Tokenizer
 
 from recloop import columns as c
-from recloop.data.catalogue import Catalogue, passages, texts
+from recloop.data.catalogue import Catalogue, item_passages, item_texts
 from recloop.data.split import EVENTS, HISTORY, TIMES
-from recloop.models.blend import Blend
-from recloop.models.encoders import open_encoder
-from recloop.models.item_item import Sparse
-from recloop.models.query import QuerySide
-from recloop.models.ranker_onnx import OnnxRanker
-from recloop.models.scope import Sample
-from recloop.models.sequential import open_session
-from recloop.models.titles import TitleIndex
+from recloop.recommender.history import InteractionHistory, PackagedHistories
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.reranking import Reranker
-from recloop.recommender.retrieval import Retrieval
-from recloop.recommender.state import Past, UserStates
-from recloop.registry.card import Card, RankerCard
-from recloop.registry.channels import blend_of
-from recloop.registry.indexes import Indexes, build
-from recloop.registry.mapped import mapped
-from recloop.registry.users import HIDDEN, SEEN
+from recloop.recommender.retrieval import CandidateRetrieval
+from recloop.registry.mmap_tensors import mmap_tensors
+from recloop.registry.model_config import (
+    CARD,
+    ModelConfig,
+    PackagedRankerConfig,
+    read_model_config,
+)
+from recloop.registry.stored_channels import blend_of
+from recloop.registry.stored_indexes import Indexes, build
+from recloop.registry.user_table import HIDDEN, SEEN
+from recloop.scoring.blend import Blend
+from recloop.scoring.candidate_set import ReferenceSample
+from recloop.scoring.channels.item_item import Sparse
+from recloop.scoring.onnx_session import open_session
+from recloop.scoring.query.matcher import QueryMatcher
+from recloop.scoring.query.open_encoder import open_encoder
+from recloop.scoring.query.title_index import TitleIndex
+from recloop.scoring.ranker.onnx_ranker import OnnxRanker
 
-CARD, ITEMS, USERS, TENSORS = "model.json", "items.parquet", "users.parquet", "tensors.safetensors"
+ITEMS, USERS, TENSORS = "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
 RANKER_MODEL, RANKER_TOKENIZER = "ranker.onnx", "ranker-tokenizer.json"
 INDEXES = "indexes"
-# How a sparse matrix is stored.
+# Names of the tensors of a sparse matrix in CSR form.
 _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
 
 
@@ -46,14 +51,31 @@ _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
 class Payload:
     """A model in memory, in the form in which it is stored.
 
-    `factors` `(items, dim)` are those of the low-rank model; `trends` `(half-lives, items)` count
-    interactions that fade until the moment of packaging.
-    `search`: the items in the space of the query's encoder, where that is not the text's.
-    `encoder` and `tokenizer` are there where the card says that queries are read by ONNX, `ranker` and
-    `ranker_tokenizer` where it has a ranker. `indexes`: of a large catalogue, once it comes from disk.
+    Attributes:
+        card: Settings of the model.
+        items: Items of the catalogue.
+        users: Histories of the users, from `user_table`.
+        vectors: Item vectors of the sequence model, shape `(items, dim)`.
+        text: Text vectors of the items, shape `(items, text_dim)`.
+        known: Whether the training data have the item, shape `(items,)`.
+        counts: Interactions of each item, shape `(items,)`.
+        collaborative: EASE weights, shape `(rows, rows)`.
+        collaborative_rows: Rows of the catalogue that `collaborative` covers, shape `(rows,)`.
+        neighbours: Item-item similarities of ItemKNN, in the order of `neighbours_rows`.
+        neighbours_rows: Rows of the catalogue that `neighbours` covers.
+        factors: Item factors of the low-rank model, shape `(items, factors)`.
+        trends: Interactions that decay until the time of packaging, shape `(half-lives, items)`.
+        tower: ONNX file of the sequence model.
+        encoder: ONNX file of the query encoder, if the model has one.
+        tokenizer: Tokenizer of `encoder`.
+        search: Item vectors in the space of the query encoder, shape `(items, search_dim)`. None:
+            `text`.
+        ranker: ONNX file of the ranker, if the model has one.
+        ranker_tokenizer: Tokenizer of `ranker`.
+        indexes: Indexes of a large catalogue; only after `load`.
     """
 
-    card: Card
+    card: ModelConfig
     items: pl.DataFrame
     users: pl.DataFrame
     vectors: NDArray[np.float32]
@@ -75,10 +97,7 @@ class Payload:
     indexes: Indexes | None = None
 
     def save(self, folder: Path) -> None:
-        """Write the files into `folder`, which must be there and empty.
-
-        For a large catalogue, the indexes are built here.
-        """
+        """Write the files into an empty folder. For a large catalogue, this builds the indexes."""
         folder.joinpath(CARD).write_text(self.card.model_dump_json(indent=2))
         self.items.write_parquet(folder / ITEMS)
         self.users.write_parquet(folder / USERS)
@@ -106,16 +125,22 @@ class Payload:
         if self.ranker is not None and self.ranker_tokenizer is not None:
             folder.joinpath(RANKER_MODEL).write_bytes(self.ranker)
             folder.joinpath(RANKER_TOKENIZER).write_text(self.ranker_tokenizer, encoding="utf-8")
-        if len(self.items) > self.card.retrieval.above:
+        if len(self.items) > self.card.retrieval.min_catalogue:
             self._indexes().save(folder / INDEXES)
 
     @classmethod
     def load(cls, folder: Path) -> "Payload":
-        """Read what `save` wrote. Raises OSError, ValueError where a file is missing or unfit."""
-        card = Card.model_validate_json(folder.joinpath(CARD).read_bytes())
+        """Read the files that `save` wrote.
+
+        Raises:
+            ModelFormatError: The package has another format than this version reads.
+            OSError: A file is missing.
+            ValueError: A file is not valid.
+        """
+        card = read_model_config(folder)
         items, onnx = pl.read_parquet(folder / ITEMS), card.query.kind == "onnx"
-        large = len(items) > card.retrieval.above
-        tensors = mapped(folder / TENSORS) if large else load_file(folder / TENSORS)
+        large = len(items) > card.retrieval.min_catalogue
+        tensors = mmap_tensors(folder / TENSORS) if large else load_file(folder / TENSORS)
         words = folder / RANKER_TOKENIZER
         return cls(
             card=card,
@@ -131,25 +156,29 @@ class Payload:
             **tensors,
         )
 
-    def with_ranker(self, card: RankerCard, model: bytes, tokenizer: str) -> "Payload":
-        """The same model with a ranker for its first places."""
-        told = self.card.model_copy(update={"ranker": card})
-        return replace(self, card=told, ranker=model, ranker_tokenizer=tokenizer)
+    def with_ranker(self, card: PackagedRankerConfig, model: bytes, tokenizer: str) -> "Payload":
+        """Return the model with a ranker, which re-ranks the first items of each list."""
+        config = self.card.model_copy(update={"ranker": card})
+        return replace(self, card=config, ranker=model, ranker_tokenizer=tokenizer)
 
     def blend(self) -> Blend:
-        """The channels of this model, mixed."""
+        """Return the blend of the model's channels."""
         return blend_of(self)
 
     def recommender(self) -> Recommender:
-        """The model, ready to answer. Raises EncoderMissingError without the wheel that it needs."""
+        """Build the recommender.
+
+        Raises:
+            EncoderMissingError: The package of the model's query encoder is not installed.
+        """
         return Recommender(
             Catalogue(self.items),
             self.blend(),
             self._query(),
-            UserStates(
+            PackagedHistories(
                 self.users[c.USER].to_list(),
                 [
-                    Past(rows.astype(np.int64), times, events)
+                    InteractionHistory(rows.astype(np.int64), times, events)
                     for rows, times, events in zip(
                         *(_lists(self.users[name]) for name in (HISTORY, TIMES, EVENTS)),
                         strict=True,
@@ -164,29 +193,29 @@ class Payload:
             retrieval=self._retrieval(),
         )
 
-    def _query(self) -> QuerySide:
+    def _query(self) -> QueryMatcher:
         vectors = self.text if self.search is None else self.search
         indexes = self.indexes
-        return QuerySide(
+        return QueryMatcher(
             open_encoder(self.card.query, self.encoder, self.tokenizer),
             vectors if indexes else vectors.astype(np.float32),
             indexes.titles if indexes else self.items[c.TITLE].to_list(),
-            self.card.query.mix,
-            texts if self.search is None else passages,
+            self.card.query.weights,
+            item_texts if self.search is None else item_passages,
             indexes.search if indexes else None,
             self.sample.rows if indexes else None,
         )
 
-    def _retrieval(self) -> Retrieval | None:
+    def _retrieval(self) -> CandidateRetrieval | None:
         if self.indexes is None:
             return None
-        return Retrieval(self.card.retrieval, self.sample, self.indexes.sketch)
+        return CandidateRetrieval(self.card.retrieval, self.sample, self.indexes.sketch)
 
     @cached_property
-    def sample(self) -> Sample:
-        """The items that stand for all of a large catalogue."""
+    def sample(self) -> ReferenceSample:
+        """Return the reference sample, which stands for all items of a large catalogue."""
         retrieval = self.card.retrieval
-        return Sample.draw(self.known, retrieval.sample, retrieval.seed)
+        return ReferenceSample.draw(self.known, retrieval.sample, retrieval.seed)
 
     def _indexes(self) -> Indexes:
         titles = TitleIndex(self.items[c.TITLE].to_list())
@@ -194,7 +223,7 @@ class Payload:
         return build(self.vectors, self.factors, self.text, self.search, titles, self.known, sample)
 
     def _hidden(self) -> pl.Series:
-        """Rows that each user has hidden; none in models packaged before these were told apart."""
+        """Return the rows of each user's hidden items; none in models of old versions."""
         if HIDDEN in self.users.columns:
             return self.users[HIDDEN]
         return pl.Series([[]] * len(self.users), dtype=pl.List(pl.Int32))
@@ -204,9 +233,16 @@ class Payload:
         if card is None or self.ranker is None or self.ranker_tokenizer is None:
             return None
         words = Tokenizer.from_str(self.ranker_tokenizer)
-        ranker = OnnxRanker(open_session(self.ranker), words, card.shown, card.max_tokens)
+        ranker = OnnxRanker(
+            open_session(self.ranker),
+            words,
+            card.history_length,
+            card.max_tokens,
+            card.form,
+            card.start_tokens,
+        )
         titles = self.items[c.TITLE].to_list()
-        return Reranker(ranker, card.weight, card.depth, titles, texts(self.items))
+        return Reranker(ranker, card.weight, card.depth, titles, item_texts(self.items))
 
 
 def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:
@@ -214,7 +250,7 @@ def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:
 
 
 def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
-    """The matrix, whose parts leave `tensors`."""
+    """Build the sparse matrix, and remove its parts from `tensors`."""
     data, indices, indptr = (tensors.pop(f"{_CSR}{name}") for name in _CSR_PARTS)
     items = len(tensors["neighbours_rows"])
     return sparse.csr_matrix((data, indices, indptr), shape=(items, items))

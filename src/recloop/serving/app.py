@@ -1,6 +1,5 @@
-"""The API's routes and errors, as a FastAPI application over an Engine."""
+"""FastAPI application of the HTTP API: routes and errors."""
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -13,63 +12,105 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recloop import __version__
-from recloop.data.pseudonyms import IDS, Pseudonyms
-from recloop.logs import blame, get_log
-from recloop.recommender.arms import UnknownArmError
+from recloop.data.pseudonyms import NO_PSEUDONYMS, Pseudonyms
+from recloop.logs import error_location, get_log
+from recloop.recommender.lists.experiments import UnknownArmError
 from recloop.recommender.recommender import UnknownItemError
-from recloop.serving.api import (
+from recloop.schemas.errors import ErrorResponse
+from recloop.schemas.recommend import (
     EventsRequest,
     EventsResponse,
+    Explanation,
     RecommendedItem,
     RecommendRequest,
     RecommendResponse,
 )
-from recloop.serving.door import known, stored
 from recloop.serving.engine import Engine
-from recloop.serving.feedback import count_events, count_list
-from recloop.serving.items import routes
-from recloop.serving.metrics import exposition, metrics
-from recloop.serving.page import docs_page
-from recloop.serving.privacy import privacy_routes
-from recloop.serving.problems import ErrorResponse
-from recloop.serving.problems import error_answer as _error
-from recloop.serving.security import GuardedApi, SecurityConfig
-from recloop.serving.situation import NoModelError
-from recloop.serving.wishes import Explanation
+from recloop.serving.errors import error_response as _error
+from recloop.serving.execution.request_context import NoModelError
+from recloop.serving.middleware.security import GuardedApi, SecurityConfig
+from recloop.serving.pseudonymisation import pseudonymise_request, to_stored_event
+from recloop.serving.routes.catalogue_routes import catalogue_routes
+from recloop.serving.routes.privacy_routes import privacy_routes
+from recloop.serving.routes.swagger import docs_page
+from recloop.serving.telemetry.event_metrics import count_events, count_served_list
+from recloop.serving.telemetry.prometheus import metrics, render_metrics
 
 MAX_BODY_BYTES = 2_000_000
 
 log = get_log("serving")
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorResponse} for status in (400, 401, 403, 411, 413, 422, 429, 500, 503)
+    400: {"description": "The body is not valid JSON."},
+    401: {"description": "A valid API key is required."},
+    403: {"description": "The API key does not have the required scope."},
+    411: {"description": "Content-Length is required."},
+    413: {"description": f"The body is longer than {MAX_BODY_BYTES} bytes."},
+    422: {"description": "The request does not match the schema, or names an unknown arm."},
+    429: {"description": "The rate limit is exceeded. Retry-After has the seconds to wait."},
+    500: {"description": "Internal error. The service has logged it under the request id."},
+    503: {"description": "No model is served yet, or the store is not available."},
 }
+for _response in _ERRORS.values():
+    _response["model"] = ErrorResponse
+
+
+_DESCRIPTION = """\
+Self-hosted recommendations. Send items and events, and request lists for users, sessions and search
+queries. Events and items are in effect from the next request on.
+
+If API keys are on, send `Authorization: Bearer KEY`. Each operation requires one scope. Every
+response has an `X-Request-ID`, which a client may choose. Every error has the same form.
+"""
+_TAGS = [
+    {"name": "recommend", "description": "Lists for a user, a session or a search query."},
+    {"name": "events", "description": "What users do."},
+    {"name": "catalogue", "description": "Change items; list similar and popular items."},
+    {"name": "privacy", "description": "Erase and export the data of one user."},
+]
 
 
 def create_app(
-    engine: Callable[[], Engine],
+    engine: Engine,
     security: SecurityConfig | None = None,
-    pseudonyms: Pseudonyms = IDS,
+    pseudonyms: Pseudonyms = NO_PSEUDONYMS,
 ) -> FastAPI:
-    """The application; `engine` is asked for at every request, when the service is up.
+    """Return the application over an engine.
 
-    The engine knows users by their `pseudonyms` only, and clients by their ids.
+    Args:
+        engine: Engine, which knows users by their pseudonyms only.
+        security: API keys, rate limits and allowed origins. None: no protection.
+        pseudonyms: Pseudonyms of the user ids that clients send.
     """
     app = GuardedApi(
         title="recloop",
         version=__version__,
-        summary="Recommendations that follow what a person is doing right now.",
+        summary="Recommendations from histories, current sessions and search queries.",
         docs_url=None,
         redoc_url=None,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
         responses=_ERRORS,
     )
 
-    @app.post("/v1/recommend", tags=["recommend"], response_model=RecommendResponse)
-    async def recommend(asked: RecommendRequest) -> Response:
-        """A ranked list for a user, a session, a query, or all of them together."""
+    @app.post(
+        "/v1/recommend",
+        tags=["recommend"],
+        summary="Recommend items",
+        response_model=RecommendResponse,
+        response_description="The list. It is empty if no item meets the conditions.",
+    )
+    async def recommend(request: RecommendRequest) -> Response:
+        """Recommend items for a user, a session, a search query, or a combination of them.
+
+        The list is stored, so that events with its `request_id` count as its outcomes. If a part of
+        the service fails or is late, the list is produced without it and `degraded` names the part.
+        """
         with metrics().seconds.labels("recommend").time():
-            served, ranked, degraded = await engine().recommend(known(asked, pseudonyms))
-        count_list(served)
+            served, ranked, degraded = await engine.recommend(
+                pseudonymise_request(request, pseudonyms)
+            )
+        count_served_list(served)
         answer = RecommendResponse(
             request_id=served.request_id,
             model_version=served.model_version,
@@ -81,30 +122,38 @@ def create_app(
                     score=item.score,
                     position=position,
                     propensity=item.propensity,
-                    reasons=item.contributions if asked.explain else None,
+                    reasons=item.contributions if request.explain else None,
                     explanation=[Explanation(**vars(reason)) for reason in item.reasons]
-                    if asked.explain
+                    if request.explain
                     else None,
                 )
                 for position, item in enumerate(ranked, start=1)
             ],
         )
-        # As it is: it was checked when it was made, and the framework would check it again.
+        # A plain response: with a model as return value, FastAPI would validate it a second time.
         return Response(answer.model_dump_json(), media_type="application/json")
 
-    @app.post("/v1/events", tags=["events"])
+    @app.post(
+        "/v1/events",
+        tags=["events"],
+        summary="Store events",
+        response_description="The events are stored on disk.",
+    )
     def events(batch: EventsRequest) -> EventsResponse:
-        """Feedback: stored before the answer, and part of the user's very next recommendation."""
+        """Store events, which are part of the user's history from the next request on.
+
+        After a failure, send the batch again: an `event_id` counts once.
+        """
         with metrics().seconds.labels("events").time():
-            new = engine().ingest([stored(event, pseudonyms) for event in batch.events])
+            new = engine.ingest([to_stored_event(event, pseudonyms) for event in batch.events])
         count_events(batch.events, new)
         return EventsResponse(accepted=len(new), duplicates=len(batch.events) - len(new))
 
-    app.include_router(routes(engine, pseudonyms))
+    app.include_router(catalogue_routes(engine, pseudonyms))
 
     @app.get("/metrics", include_in_schema=False)
-    def measured() -> Response:
-        content, kind = exposition()
+    def prometheus() -> Response:
+        content, kind = render_metrics()
         return Response(content, media_type=kind)
 
     @app.get("/", include_in_schema=False)
@@ -113,7 +162,7 @@ def create_app(
         return docs_page()
 
     app.include_router(privacy_routes(engine, pseudonyms))
-    app.add_middleware(LimitBody)
+    app.add_middleware(BodySizeLimit)
     app.guard(security or SecurityConfig())
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(NoModelError, _no_model)
@@ -126,8 +175,8 @@ def create_app(
     return app
 
 
-class LimitBody:
-    """Refuses bodies that are too large, or do not say how large they are, before reading them."""
+class BodySizeLimit:
+    """Middleware that refuses a POST request without Content-Length or with too large a body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -144,9 +193,11 @@ class LimitBody:
 
 def _refuse(length: bytes) -> JSONResponse | None:
     if not length.isdigit():
-        return _error(411, "length_required", "The request says how long its body is.")
+        return _error(411, "length_required", "Content-Length is required.")
     if int(length) > MAX_BODY_BYTES:
-        return _error(413, "body_too_large", f"A body has {MAX_BODY_BYTES} bytes at most.")
+        return _error(
+            413, "body_too_large", f"The body must not be longer than {MAX_BODY_BYTES} bytes."
+        )
     return None
 
 
@@ -155,7 +206,7 @@ def _invalid(_: Request, error: Exception) -> JSONResponse:
     details = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems[:20]]
     if any(problem["type"] == "json_invalid" for problem in problems):
         return _error(400, "invalid_json", "The body is not valid JSON.", details)
-    return _error(422, "invalid_request", "The request does not fit the schema.", details)
+    return _error(422, "invalid_request", "The request does not match the schema.", details)
 
 
 def _no_model(_: Request, error: Exception) -> JSONResponse:
@@ -171,18 +222,20 @@ def _unknown_arm(_: Request, error: Exception) -> JSONResponse:
 
 
 def _store_down(_: Request, error: Exception) -> JSONResponse:
-    log.error("event store not available", error=blame(error))
-    return _error(503, "store_unavailable", "Nothing can be stored right now; send it again.")
+    log.error("event store not available", error=error_location(error))
+    return _error(
+        503, "store_unavailable", "The event store is not available; send the request again."
+    )
 
 
 def _unexpected(_: Request, error: Exception) -> JSONResponse:
-    log.error("unexpected", error=blame(error))
-    return _error(500, "internal_error", "Something went wrong here; it has been logged.")
+    log.error("unexpected", error=error_location(error))
+    return _error(500, "internal_error", "Internal error; the service has logged it.")
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    if status == HTTPStatus.BAD_REQUEST:  # the framework's own, for a body that it cannot parse
+    if status == HTTPStatus.BAD_REQUEST:  # raised by FastAPI for a body that it cannot parse
         return _error(400, "invalid_json", "The body is not valid JSON.")
     phrase = HTTPStatus(status).phrase
     return _error(status, phrase.lower().replace(" ", "_"), f"{phrase}.")

@@ -1,4 +1,4 @@
-"""What stands behind the API: the serving model, swapped while it runs, and the event store."""
+"""Engine of the service: the served model, which is replaced while it runs, and the stores."""
 
 import threading
 import uuid
@@ -10,36 +10,37 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from recloop.data.live import LiveItem
-from recloop.logs import blame, get_log
+from recloop.data.live_items import LiveItem
+from recloop.logs import error_location, get_log
+from recloop.recommender.lists.list_builder import ListOptions
 from recloop.recommender.request import RankedItem, Request
-from recloop.recommender.shape import Shape
+from recloop.recommender.site_rules import SiteRules
 from recloop.registry.champion import Champion, read_champion
-from recloop.registry.store import Registry
-from recloop.serving.answering import Answering
-from recloop.serving.answers import AnswerLog
-from recloop.serving.api import RecommendRequest
-from recloop.serving.asking import request_of
-from recloop.serving.course import Course
-from recloop.serving.deadline import Deadline, DeadlineConfig
-from recloop.serving.erasures import KnownErasures
-from recloop.serving.live import LiveModel, Serving
-from recloop.serving.policy import ServingPolicy
-from recloop.serving.prepare import prepared
-from recloop.serving.shaping import Shaping
-from recloop.serving.situation import Situations
-from recloop.serving.stages import Stage, watch
-from recloop.store.events import EventStore, ServedList, StoredEvent
-from recloop.store.items import ItemStore
-from recloop.store.outcomes import Outcomes
+from recloop.registry.manifest import ModelFormatError
+from recloop.registry.versions import Registry
+from recloop.schemas.recommend import RecommendRequest
+from recloop.serving.erasure_cache import ErasureCache
+from recloop.serving.execution.deadline import Deadline, DeadlineConfig
+from recloop.serving.execution.deadline_executor import DeadlineExecutor
+from recloop.serving.execution.request_context import RequestContextLoader
+from recloop.serving.execution.request_execution import RequestExecution
+from recloop.serving.execution.scoring_stages import Stage, measure_stage
+from recloop.serving.experiment_assignment import ExperimentAssigner
+from recloop.serving.live_model import LiveModel, ServedModel
+from recloop.serving.served_list_writer import ServedListWriter
+from recloop.serving.to_request import session_events, to_request
+from recloop.serving.warm_up import warm_up
+from recloop.store.click_counts import ClickCounts
+from recloop.store.event_store import EventStore, ServedList, StoredEvent
+from recloop.store.item_store import ItemStore
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 log = get_log("serving")
 
 
-class Answer(NamedTuple):
-    """A list as it is logged, its items, and the stages that it had to do without."""
+class Recommendation(NamedTuple):
+    """A served list as it is stored, its items, and the stages that were replaced by a fallback."""
 
     served: ServedList
     items: list[RankedItem]
@@ -47,9 +48,19 @@ class Answer(NamedTuple):
 
 
 class Engine:
-    """Thread-safe. `start` loads the champion and follows pointer and items until `stop`.
+    """Answers requests with the champion and the stores. Thread-safe.
 
-    `loaded` is told of every version that begins to serve.
+    `start` loads the champion. Until `stop`, threads follow the champion pointer and changed items,
+    and write served lists.
+
+    Args:
+        registry: Packaged models.
+        pointer: File that names the champion.
+        store: Events and served lists; closed by `stop`.
+        poll_seconds: Seconds between two looks at the pointer.
+        site_rules: Rules of all lists, and the experiment. None: neither.
+        deadlines: Deadline of each request. None: no deadline.
+        on_load: Called with the version of each model that begins to serve.
     """
 
     def __init__(
@@ -58,165 +69,181 @@ class Engine:
         pointer: Path,
         store: EventStore,
         poll_seconds: float,
-        policy: ServingPolicy | None = None,
+        site_rules: SiteRules | None = None,
         deadlines: DeadlineConfig | None = None,
-        loaded: Callable[[str], None] = lambda _version: None,
+        on_load: Callable[[str], None] = lambda _version: None,
     ) -> None:
         self._registry = registry
         self._pointer = pointer
         self._store = store
         self._poll = poll_seconds
-        self._shaping = Shaping(policy or ServingPolicy(), Outcomes(store.engine))
-        self._loaded = loaded
+        self._assigner = ExperimentAssigner(site_rules or SiteRules(), ClickCounts(store.engine))
+        self._on_load = on_load
         self.deadlines = deadlines or DeadlineConfig()
-        self._answering = Answering()
-        self._answers = AnswerLog(store)
-        self.erasures = KnownErasures(store.personal)
+        self._executor = DeadlineExecutor()
+        self._writer = ServedListWriter(store)
+        self.erasures = ErasureCache(store.personal)
         self._items = ItemStore(store.engine)
-        self.live = LiveModel(self._items)
-        self._situations = Situations(self.live, store, self.erasures)
+        self.live_model = LiveModel(self._items)
+        self._contexts = RequestContextLoader(self.live_model, store, self.erasures)
         self._champion: Champion | None = None
         self._refused: Champion | None = None
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._follow, name="follow-champion", daemon=True),
-            threading.Thread(target=self._answers.write, name="write-answers", daemon=True),
-            threading.Thread(target=self.live.follow, name="follow-items", daemon=True),
+            threading.Thread(target=self._writer.run, name="write-answers", daemon=True),
+            threading.Thread(target=self.live_model.follow, name="follow-items", daemon=True),
         ]
 
     def start(self) -> None:
-        """Load what there is, and go on looking."""
+        """Load the champion and start the threads that follow changes."""
         self.refresh()
-        self.erasures.follow()
+        self.erasures.refresh()
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Write what was answered and let go."""
+        """Write the remaining served lists, end the threads and close the store."""
         self._stopping.set()
-        self._answers.stop()
-        self.live.stop()
+        self._writer.stop()
+        self.live_model.stop()
         for thread in self._threads:
             thread.join(timeout=10)
         self._store.close()
 
     @property
     def version(self) -> str | None:
-        """The version that answers now."""
-        return self.live.version
+        """Return the version of the served model, None if no model is loaded."""
+        return self.live_model.version
 
     @property
-    def serving(self) -> Serving | None:
-        """The model that answers now."""
-        return self.live.current()
+    def served_model(self) -> ServedModel | None:
+        """Return the served model after all stored changes of items, None if no model is loaded."""
+        return self.live_model.current()
 
     @property
     def registry(self) -> Registry:
-        """Every packaged model."""
+        """Return the registry of packaged models."""
         return self._registry
 
     @property
     def store(self) -> EventStore:
-        """Events and served lists."""
+        """Return the store of events and served lists."""
         return self._store
 
     def refresh(self) -> None:
-        """Load the champion where it is not what serves; a bad one is refused and the old one stays.
+        """Load the champion if it has changed. If it cannot be loaded, the old model stays.
 
         Raises:
-            SQLAlchemyError: the items cannot be read right now, and the old one stays.
+            SQLAlchemyError: The items cannot be read; the old model stays until the next call.
         """
         champion = read_champion(self._pointer)
         if champion is None or champion in {self._champion, self._refused}:
             return
         try:
-            self.live.swap(champion.version, prepared(self._registry.load(champion.version)))
-            self._loaded(champion.version)
-        except SQLAlchemyError:
-            raise  # of the store, not of the model: to be tried again
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one serves on
+            self.live_model.swap(champion.version, warm_up(self._registry.load(champion.version)))
+            self._on_load(champion.version)
+        except ModelFormatError as error:
             self._refused = champion
-            log.error("model refused", error=blame(error), still_serving=self.version)
+            log.error("model refused", why=str(error), still_serving=self.version)
+            return
+        except SQLAlchemyError:
+            raise  # an error of the store, not of the model: the next call tries again
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old model serves
+            self._refused = champion
+            log.error("model refused", error=error_location(error), still_serving=self.version)
             return
         self._champion = champion
         log.info("model loaded", version=champion.version)
 
-    async def recommend(self, asked: RecommendRequest) -> Answer:
-        """Answer in time, with what there is by then, and log what was answered.
+    async def recommend(self, request: RecommendRequest) -> Recommendation:
+        """Recommend items within the deadline, and store the served list.
 
         Raises:
-            NoModelError: nothing has been promoted yet.
-            UnknownArmError: the request asks for an arm that the experiment does not have.
+            NoModelError: No model has been promoted yet.
+            UnknownArmError: The experiment does not have the arm that the request names.
         """
         request_id = uuid.uuid4().hex
-        arm, shape = self._shaping.of(asked, request_id)
-        with watch(Stage.TOTAL):
-            made, course = await self._answering.in_time(
-                Deadline.starts(self.deadlines),
-                lambda course: self._answer(course, asked, request_id, arm, shape),
+        arm, options = self._assigner.assign(request, request_id)
+        with measure_stage(Stage.TOTAL):
+            (served, items), execution = await self._executor.run(
+                Deadline.start(self.deadlines),
+                lambda execution: self._recommend(execution, request, request_id, arm, options),
             )
-        self._answers.add(made[0])
-        return Answer(*made, course.degraded)
+        self._writer.add(served)
+        return Recommendation(served, items, execution.degraded)
 
-    async def browse(
-        self, user_id: str | None, wanted: Request, browse: Callable[[Serving, Request], Found]
-    ) -> Found:
-        """A list that is not made for one person: what `browse` makes of what serves now.
+    async def run(
+        self, user_id: str | None, request: Request, work: Callable[[ServedModel, Request], Result]
+    ) -> Result:
+        """Run `work` on the served model within the deadline.
 
-        `user_id`: whose seen items are left out. Raises NoModelError.
+        Args:
+            user_id: User whose history `work` finds in its request. None: an empty history.
+            request: Request, whose history and time are replaced.
+            work: Function of the served model and the request.
+
+        Raises:
+            NoModelError: No model has been promoted yet.
         """
 
-        def work(course: Course) -> Found:
-            serving, _, state = self._situations.of(course, user_id)
-            return browse(serving, replace(wanted, state=state, at=datetime.now(UTC)))
+        def in_context(execution: RequestExecution) -> Result:
+            served, _, history = self._contexts.load(execution, user_id)
+            return work(served, replace(request, history=history, time=datetime.now(UTC)))
 
-        return (await self._answering.in_time(Deadline.starts(self.deadlines), work))[0]
+        return (await self._executor.run(Deadline.start(self.deadlines), in_context))[0]
 
     def upsert(self, items: Sequence[LiveItem]) -> None:
-        """Store items; on disk when this returns."""
+        """Insert or replace items. They are on disk when this returns."""
         self._items.upsert(items)
-        self.live.wake()
+        self.live_model.wake()
 
     def delete(self, item_id: str) -> None:
-        """Let an item go; on disk when this returns."""
+        """Delete an item. The change is on disk when this returns."""
         self._items.delete(item_id)
-        self.live.wake()
+        self.live_model.wake()
 
     def ingest(self, events: Sequence[StoredEvent]) -> set[str]:
-        """Store events; on disk when this returns. Returns the ids of those that were new."""
+        """Store events and return the ids of the new ones. They are on disk when this returns."""
         return self._store.append_new(events)
 
-    def _answer(
-        self, course: Course, asked: RecommendRequest, request_id: str, arm: str, shape: Shape
+    def _recommend(
+        self,
+        execution: RequestExecution,
+        request: RecommendRequest,
+        request_id: str,
+        arm: str,
+        options: ListOptions,
     ) -> tuple[ServedList, list[RankedItem]]:
-        serving, erased, state = self._situations.of(course, asked.user_id)
-        recommender = serving.recommender
-        request = request_of(asked, state, shape, course, recommender.catalogue)
-        ranked = course.run(
+        session = session_events(request)
+        model, erasure, history = self._contexts.load(execution, request.user_id, session)
+        recommender, wanted = model.recommender, to_request(request, history, options)
+        hooks = execution.hooks(ranker=request.ranker)
+        items = execution.run_stage(
             Stage.SCORE,
-            lambda: recommender.recommend(request),
-            lambda: course.last(lambda: recommender.popular(request)),
+            lambda: recommender.recommend(wanted, hooks),
+            lambda: execution.popularity_fallback(lambda: recommender.popular(wanted)),
         )
         served = ServedList(
             request_id=request_id,
-            user_id=asked.user_id,
-            timestamp=request.at or datetime.now(UTC),
-            model_version=serving.version,
+            user_id=request.user_id,
+            timestamp=wanted.time or datetime.now(UTC),
+            model_version=model.version,
             arm=arm,
-            items=[item.item_id for item in ranked],
-            scores=[item.score for item in ranked],
-            propensities=[item.propensity for item in ranked],
-            erasure=erased,
+            items=[item.item_id for item in items],
+            scores=[item.score for item in items],
+            propensities=[item.propensity for item in items],
+            erasure=erasure,
         )
-        return served, ranked
+        return served, items
 
     def _follow(self) -> None:
         while not self._stopping.wait(self._poll):
             try:
                 self.refresh()
-                self._shaping.follow()
-                self.erasures.follow()
+                self._assigner.refresh_counts()
+                self.erasures.refresh()
             except (ValueError, OSError) as error:
-                log.error("champion pointer unreadable", error=blame(error))
+                log.error("champion pointer unreadable", error=error_location(error))
             except SQLAlchemyError as error:
-                log.error("store unreadable, nothing followed", error=blame(error))
+                log.error("store unreadable, nothing followed", error=error_location(error))

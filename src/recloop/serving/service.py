@@ -1,57 +1,52 @@
-"""The Bento: the API over the champion of this home, which is followed while it serves.
+"""BentoML service: the HTTP API over the champion of this home.
 
-BentoML reads this file in the server's process as well, to learn what is declared here, before a worker
-begins: what a worker alone needs is imported when it begins, so that nobody waits for it twice.
+BentoML imports this file also in the supervising process, which only reads its declarations. What
+only a worker needs is imported when the worker starts, so that nobody waits for it twice.
 """
 
-import os
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import bentoml
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from recloop.serving.cores import keep_to_one_core
-from recloop.serving.envelope import Envelope
-from recloop.serving.paths import PAGES, PlainPaths
-from recloop.serving.renewal import Renewal
+from recloop.serving.cpu_affinity import keep_to_one_core
+from recloop.serving.middleware.connection_recycling import ConnectionRecycling
+from recloop.serving.middleware.control_characters import PAGES, ControlCharacterGuard
+from recloop.serving.middleware.response_headers import ResponseHeadersMiddleware
+from recloop.settings import read_settings
 
-if TYPE_CHECKING:
-    from recloop.serving.running import Running
-
-_WORKERS = int(os.environ.get("RECLOOP_WORKERS", "1"))
-
-_running: list["Running"] = []
+_WORKERS = read_settings().workers
 
 
 class Api:
-    """The API of this worker."""
+    """ASGI application of the service instance that this worker runs."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _running[-1].app(scope, receive, send)
+        await bentoml.get_current_service().app(scope, receive, send)
 
 
 _api = Api()
 
 
-async def everything(scope: Scope, receive: Receive, send: Send) -> None:
-    """The API also where it has no route, so that its own answer says so and not BentoML's."""
+async def versioned(scope: Scope, receive: Receive, send: Send) -> None:
+    """Pass every path below /v1 to the API, which also answers paths that do not exist."""
     await _api({**scope, "root_path": ""}, receive, send)
 
 
-# Whatever else is not below /v1 is BentoML's.
+# Every other path outside of /v1 belongs to BentoML.
 pages = Starlette(routes=[Route(path, _api) for path in PAGES])
 
 
-# BentoML's own access log, metrics and traces name paths, in which ids stand; ours name routes. They
-# would cost a quarter of an answer, too.
+# BentoML's own access log, metrics and traces contain paths, and paths contain ids. Ours contain
+# routes. BentoML's would also add a quarter to the CPU time of a response.
 @bentoml.service(
     name="recloop",
     workers=_WORKERS,
     logging={"access": {"enabled": False}},
-    # Products of one request are small: threads inside them only wait for each other.
-    # Threads that allocate in one place: memory grows by a third of what it does with places of their own.
+    # The matrix products of one request are small: threads inside of them only wait for each other.
+    # One malloc arena for all threads: memory grows by a third of what it does with one for each.
     envs=[
         {"name": "OPENBLAS_NUM_THREADS", "value": "1"},
         {"name": "MALLOC_ARENA_MAX", "value": "1"},
@@ -59,29 +54,28 @@ pages = Starlette(routes=[Route(path, _api) for path in PAGES])
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
 )
-@bentoml.asgi_app(everything, path="/v1", name="v1")
+@bentoml.asgi_app(versioned, path="/v1", name="v1")
 @bentoml.asgi_app(pages, path="/", name="api")
 class RecloopService:
     """Recommendations over HTTP."""
 
     def __init__(self) -> None:
-        from recloop.serving.running import Running  # noqa: PLC0415
+        from recloop.serving.build import build_service  # noqa: PLC0415
 
         keep_to_one_core(bentoml.server_context.worker_index, _WORKERS)
-        self.running = Running()
-        _running.append(self.running)
+        self.engine, self.app = build_service()
 
     async def __is_ready__(self) -> bool:
-        """Ready once a model answers."""
-        return self.running.engine.version is not None
+        """Return whether a model is loaded."""
+        return self.engine.version is not None
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def stop(self) -> None:
-        """Write what was answered."""
-        self.running.engine.stop()
+        """Stop the engine, which writes the remaining served lists."""
+        self.engine.stop()
 
 
-# Around BentoML's own pages too; the decorators have made a service of the class.
-cast("Any", RecloopService).add_asgi_middleware(Envelope)
-cast("Any", RecloopService).add_asgi_middleware(PlainPaths)
-cast("Any", RecloopService).add_asgi_middleware(Renewal)
+# The decorators made a BentoML service of the class. These middlewares also wrap BentoML's pages.
+cast("Any", RecloopService).add_asgi_middleware(ResponseHeadersMiddleware)
+cast("Any", RecloopService).add_asgi_middleware(ControlCharacterGuard)
+cast("Any", RecloopService).add_asgi_middleware(ConnectionRecycling)

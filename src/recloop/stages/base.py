@@ -1,7 +1,7 @@
 """Which base the stages start from: the one that continued pretraining left, else the one named."""
 
-from recloop.models.bases import TextConfig, resolve_base
 from recloop.stages import files
+from recloop.training.base_models import TextConfig, resolve_base
 
 
 def current_base(config: TextConfig) -> str:

@@ -13,8 +13,7 @@ from recloop import columns as c
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
 from recloop.evaluation.report import OURS, EvaluateConfig, differences, table
-from recloop.registry.card import Card
-from recloop.registry.payload import CARD
+from recloop.registry.model_config import read_model_config
 from recloop.stages import files, recommend
 
 CHALLENGER, CHAMPION = "challenger", "champion"
@@ -26,8 +25,7 @@ def main(champion: Annotated[Path, typer.Option(help="Folder of the champion's m
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     recommend.main(champion, files.CHAMPION_PREDICTIONS)
     asked = pl.read_parquet(files.TEST_REQUESTS)
-    trained_until = Card.model_validate_json(champion.joinpath(CARD).read_bytes()).trained_until
-    later = asked[c.TIME] > trained_until
+    later = asked[c.TIME] > read_model_config(champion).trained_until
     predicted = {
         name: pl.read_parquet(folder / f"{OURS}.parquet").filter(later)
         for name, folder in (

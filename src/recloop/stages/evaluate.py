@@ -4,9 +4,9 @@ import polars as pl
 
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
-from recloop.data.split import SplitConfig
 from recloop.evaluation.report import HEADLINE, OURS, EvaluateConfig, differences, table
 from recloop.stages import files
+from recloop.stages.training_data import read_training_data
 
 
 def main() -> None:
@@ -18,11 +18,12 @@ def main() -> None:
     others = {
         path.stem: pl.read_parquet(path) for path in sorted(files.BASELINES.glob("*.parquet"))
     }
-    models = table({OURS: ours, **others}, asked, catalogue, config)
+    popularity = read_training_data().past.counts()
+    models = table({OURS: ours, **others}, asked, catalogue, config, popularity)
     files.write_json(
         files.METRICS,
         {
-            "protocol": read_block("split", SplitConfig).protocol,
+            "protocol": files.read_json(files.SPLIT_FACTS)["protocol"],
             "requests": asked.height,
             "items": len(catalogue),
             "models": models,

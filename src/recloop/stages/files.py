@@ -5,8 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 DATA = Path("data")
 SNAPSHOT = DATA / "snapshot"
 INTERACTIONS = SNAPSHOT / "interactions.parquet"
@@ -17,8 +15,8 @@ SNAPSHOT_FACTS = SNAPSHOT / "snapshot.json"
 
 SPLIT = DATA / "split"
 TRAIN, VALID, TEST = SPLIT / "train.parquet", SPLIT / "valid.parquet", SPLIT / "test.parquet"
-VALID_REQUESTS = SPLIT / "valid_requests.parquet"
 TEST_REQUESTS = SPLIT / "test_requests.parquet"
+SPLIT_FACTS = SPLIT / "split.json"
 
 ARTIFACTS = Path("artifacts")
 BASE = ARTIFACTS / "base"
@@ -26,6 +24,7 @@ START = ARTIFACTS / "start"
 START_FACTS, START_ITEMS = START / "start.json", START / "items.parquet"
 CHECKPOINT = ARTIFACTS / "checkpoint"
 TUNED, FINAL, ENCODER = "tuned.safetensors", "final.safetensors", "encoder.safetensors"
+SETTINGS = "settings.json"
 RANKER = ARTIFACTS / "ranker"
 RANKER_CARD, RANKER_MODEL, RANKER_TOKENIZER = (
     RANKER / name for name in ("ranker.json", "ranker.onnx", "tokenizer.json")
@@ -64,8 +63,3 @@ def read_json(path: Path) -> dict[str, Any]:
     """What `write_json` wrote."""
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
-
-
-def past() -> pl.DataFrame:
-    """Everything before the test part: train and validation."""
-    return pl.concat([pl.read_parquet(TRAIN), pl.read_parquet(VALID)])

@@ -7,11 +7,11 @@ import polars as pl
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
 from recloop.logs import get_log
-from recloop.models.bases import resolve_base
 from recloop.stages import files
+from recloop.training.base_models import resolve_base
 from recloop.training.device import choose
-from recloop.training.pretrain import PretrainConfig, pretrain
-from recloop.training.sequence import TrainConfig
+from recloop.training.finetuning.pretraining import PretrainConfig, pretrain
+from recloop.training.finetuning.sequence_model import TrainConfig
 
 log = get_log("pretrain")
 

@@ -4,35 +4,36 @@ It learns from training data alone, so that `export` can weigh it on validation 
 nothing is trained and the next stages find that said.
 """
 
-import polars as pl
-
 from recloop import columns as c
-from recloop.config import Settings, read_block
-from recloop.data.catalogue import Catalogue
-from recloop.data.split import SplitConfig
-from recloop.data.trail import walked
+from recloop.config import ConfigModel, read_block
 from recloop.logs import get_log
-from recloop.models.ranker import RankerConfig
-from recloop.models.sequential import Sequential
 from recloop.stages import files
-from recloop.training import checkpoint
+from recloop.stages.checkpoint import read_settings, read_tuned
+from recloop.stages.training_data import read_training_data
 from recloop.training.device import choose
-from recloop.training.examples import Examples, make_examples
-from recloop.training.export import export_tower
-from recloop.training.export_ranker import export_ranker
-from recloop.training.moments import first_places, moments
+from recloop.training.export.ranker_export import export_ranker
+from recloop.training.finetuning.ranker_examples import RankerExamples, make_examples
+from recloop.training.finetuning.sequence_model import TrainConfig
+from recloop.training.finetuning.training_requests import first_places, moments
+from recloop.training.modules.cross_encoder import RankerConfig
 from recloop.training.ranker import Ranker
-from recloop.training.sequence import TrainConfig
+from recloop.training.sequence_training import sequence_scorer
+from recloop.training.training_data import TrainingData
 
 
-class RankerStageConfig(Settings):
-    """Whether there is a ranker, how many places it reads, and what it learns from and is weighed on."""
+class RankerStageConfig(ConfigModel):
+    """Settings of the stage that trains the ranker, a cross-encoder over user and item texts."""
 
     enabled: bool = False
+    """Whether a ranker is trained. It is packaged if it helps on validation."""
     depth: int = 20
+    """First places of a list that are re-ranked."""
     moments: int = 3_000
+    """Training requests that it learns from."""
     judged: int = 500
-    model: RankerConfig = RankerConfig(shown=5, max_tokens=48, epochs=1)
+    """Validation requests on which its weight is chosen."""
+    model: RankerConfig = RankerConfig(history_length=5, max_tokens=48, epochs=1)
+    """The ranker."""
 
 
 log = get_log("ranker")
@@ -40,15 +41,15 @@ log = get_log("ranker")
 
 def main() -> None:
     """artifacts/checkpoint and data/split/train.parquet → artifacts/ranker."""
-    config, train_config = read_block("ranker", RankerStageConfig), read_block("train", TrainConfig)
-    repeats = read_block("split", SplitConfig).repeats
+    config = read_block("ranker", RankerStageConfig)
     files.fresh(files.RANKER)
     if not config.enabled:
         files.write_json(files.RANKER_CARD, {"enabled": False})
         return
+    train_config = read_settings()
     ranker = Ranker(config.model, choose(train_config.device))
     looks = ranker.fit(
-        _examples(config, train_config, repeats=repeats),
+        _examples(config, read_training_data(), train_config),
         progress=lambda look: log.info("look", **{n: round(v, 4) for n, v in look.items()}),
     )
     files.RANKER_MODEL.write_bytes(export_ranker(ranker.model))
@@ -59,23 +60,24 @@ def main() -> None:
             "enabled": True,
             "depth": config.depth,
             "judged": config.judged,
-            "shown": config.model.shown,
+            "history_length": config.model.history_length,
             "max_tokens": config.model.max_tokens,
+            "form": config.model.form,
+            "start_tokens": ranker.model.start_tokens,
             "looks": looks,
         },
     )
 
 
-def _examples(config: RankerStageConfig, train_config: TrainConfig, *, repeats: bool) -> Examples:
-    catalogue, tower = Catalogue(pl.read_parquet(files.ITEMS)), train_config.tower
-    model, text = checkpoint.load_sequence_model(files.CHECKPOINT / files.TUNED, tower)
-    exported = export_tower(model.tower, tower.dim, tower.window)
-    channel = Sequential(exported, model.vectors(text).numpy(), tower.window).score
-    trails = walked(pl.read_parquet(files.TRAIN), catalogue, repeats=repeats)
-    requests, others = moments(trails, config.moments, config.model.seed)
-    places = first_places(channel, requests, others, len(catalogue), config.depth)
-    titles = catalogue.items[c.TITLE].fill_null("").to_list()
-    return make_examples(requests, titles, catalogue.texts(), places, config.model)
+def _examples(
+    config: RankerStageConfig, data: TrainingData, train_config: TrainConfig
+) -> RankerExamples:
+    model, text, rows = read_tuned(train_config)
+    scorer = sequence_scorer(model, text, rows, train_config, data.items)
+    requests, others = moments(data.train.sequences(), config.moments, config.model.seed)
+    places = first_places(scorer.score, requests, others, data.items, config.depth)
+    titles = data.catalogue.items[c.TITLE].fill_null("").to_list()
+    return make_examples(requests, titles, data.catalogue.texts(), places, config.model)
 
 
 if __name__ == "__main__":

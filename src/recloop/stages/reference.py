@@ -3,15 +3,16 @@
 import polars as pl
 
 from recloop import columns as c
-from recloop.config import Settings, read_block
+from recloop.config import ConfigModel, read_block
 from recloop.evaluation.report import OURS, K
 from recloop.stages import files
 
 
-class ReferenceConfig(Settings):
-    """How many of the newest interactions are kept."""
+class ReferenceConfig(ConfigModel):
+    """Settings of the reference sample to which the monitor compares."""
 
     interactions: int = 10_000
+    """Newest interactions that are kept."""
 
 
 def main() -> None:

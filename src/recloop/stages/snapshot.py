@@ -3,24 +3,25 @@
 import polars as pl
 
 from recloop import columns as c
-from recloop.config import Home, read_block
-from recloop.data.snapshot import SnapshotConfig, take_snapshot, under_pseudonyms
+from recloop.config import read_block
+from recloop.data.snapshot import SnapshotConfig, pseudonymise_source, take_snapshot
 from recloop.data.sources import open_source
 from recloop.logs import get_log
+from recloop.settings import read_settings
 from recloop.stages import files
-from recloop.store.events import EventStore
-from recloop.store.items import ItemStore
-from recloop.store.naming import open_door
+from recloop.store.event_store import EventStore
+from recloop.store.item_store import ItemStore
+from recloop.store.user_id_scheme import load_pseudonyms
 
 
 def main() -> None:
     """Source and event store → data/snapshot."""
-    config, home = read_block("snapshot", SnapshotConfig), Home.from_environment()
-    store = EventStore.of(home)
-    pseudonyms = open_door(store)
-    raw = under_pseudonyms(open_source(config.source, str(home.sources)).read(), pseudonyms)
+    config, settings = read_block("snapshot", SnapshotConfig), read_settings()
+    store, sources = EventStore.of(settings.home), settings.home.sources
+    pseudonyms = load_pseudonyms(store, settings)
+    raw = pseudonymise_source(open_source(config.source, str(sources)).read(), pseudonyms)
     feedback, (live, _) = store.feedback(), ItemStore(store.engine).changes(after=0)
-    snapshot = take_snapshot(raw, feedback.events, config, feedback.erased, live)
+    snapshot = take_snapshot(raw, feedback.events, config, feedback.erasures, live)
     files.fresh(files.SNAPSHOT)
     snapshot.interactions.write_parquet(files.INTERACTIONS)
     snapshot.items.write_parquet(files.ITEMS)
@@ -32,11 +33,14 @@ def main() -> None:
             "interactions": snapshot.interactions.height,
             "items": snapshot.items.height,
             "users": snapshot.interactions[c.USER].n_unique(),
-            "naming": pseudonyms.naming,
+            "naming": pseudonyms.scheme,
             "feedback": snapshot.feedback.height,
             "live_items": len(live),
             "feedback_until": feedback.until,
-            "erased": {"source": snapshot.erased_source, "feedback": snapshot.erased_feedback},
+            "erased": {
+                "source": snapshot.erased_source_rows,
+                "feedback": snapshot.erased_feedback_rows,
+            },
             "quarantined": snapshot.quarantine.height,
             "quarantined_share": snapshot.quarantined_share,
             "from": str(snapshot.interactions[c.TIME].min()),

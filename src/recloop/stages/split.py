@@ -1,10 +1,13 @@
-"""Split the snapshot by time, and write the requests that validation and test consist of."""
+"""Split the snapshot by time, and write the requests that the test consists of."""
 
 import polars as pl
 
 from recloop import columns as c
 from recloop.config import read_block
-from recloop.data.split import SplitConfig, requests, split_interactions
+from recloop.data.catalogue import Catalogue
+from recloop.data.interaction_log import TEST_PART, InteractionLog
+from recloop.data.split import SplitConfig, allows_repeats, joined, split_interactions
+from recloop.evaluation.evaluation_requests import Requests
 from recloop.stages import files
 
 
@@ -12,17 +15,21 @@ def main() -> None:
     """data/snapshot → data/split."""
     config = read_block("split", SplitConfig)
     interactions = pl.read_parquet(files.INTERACTIONS)
-    liked = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    parts = split_interactions(liked, config.protocol, config.valid, config.test)
+    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    parts = split_interactions(positive, config.protocol, config.valid, config.test)
+    repeats = allows_repeats(parts.train, parts.valid, wanted=config.repeats)
+    moments = config.protocol == "temporal"
     files.fresh(files.SPLIT)
     parts.train.write_parquet(files.TRAIN)
     parts.valid.write_parquet(files.VALID)
     parts.test.write_parquet(files.TEST)
-    for path, past, future in (
-        (files.VALID_REQUESTS, parts.train, parts.valid),
-        (files.TEST_REQUESTS, files.past(), parts.test),
-    ):
-        requests(past, future, config.protocol, repeats=config.repeats).write_parquet(path)
+    files.write_json(
+        files.SPLIT_FACTS, {"protocol": config.protocol, "moments": moments, "repeats": repeats}
+    )
+    catalogue = Catalogue(pl.read_parquet(files.ITEMS))
+    log = InteractionLog.from_frame(joined(parts), catalogue.items[c.ITEM], repeats=repeats)
+    test = Requests.about(log, TEST_PART, moments=moments, repeats=repeats)
+    test.table(catalogue, log.users).write_parquet(files.TEST_REQUESTS)
 
 
 if __name__ == "__main__":

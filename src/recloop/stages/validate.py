@@ -8,21 +8,23 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import read_block
-from recloop.data.contract import CLOCK_SKEW
 from recloop.data.snapshot import SnapshotConfig
 from recloop.logs import get_log
 from recloop.stages import files
-from recloop.validation import suites
-from recloop.validation.gate import validate
+from recloop.validation.config import ITEM_IN_CATALOGUE, QUARANTINED_SHARE, ValidateConfig
 
 
 def main() -> None:
     """data/snapshot → reports/validation.json and Data Docs; exit code 1 where the gate is shut."""
-    config = read_block("validate", suites.ValidateConfig)
+    # Great Expectations takes seconds to import, and whoever names this module pays for it.
+    from recloop.validation import suites
+    from recloop.validation.gate import validate
+
+    config = read_block("validate", ValidateConfig)
     values = read_block("snapshot", SnapshotConfig)
-    now = (datetime.now(UTC) + CLOCK_SKEW).isoformat()
+    now = (datetime.now(UTC) + c.CLOCK_SKEW).isoformat()
     items = pl.read_parquet(files.ITEMS)
-    share = files.read_json(files.SNAPSHOT_FACTS)[suites.SHARE]
+    share = files.read_json(files.SNAPSHOT_FACTS)[QUARANTINED_SHARE]
     tables = {
         "interactions": (
             _with_known(files.INTERACTIONS, items),
@@ -33,7 +35,10 @@ def main() -> None:
             _with_known(files.FEEDBACK, items),
             suites.feedback_suite(config, values, now),
         ),
-        "quarantine": (pl.DataFrame({suites.SHARE: [share]}), suites.quarantine_suite(config)),
+        "quarantine": (
+            pl.DataFrame({QUARANTINED_SHARE: [share]}),
+            suites.quarantine_suite(config),
+        ),
     }
     keys = {
         "interactions": [c.USER, c.ITEM, c.TIME],
@@ -49,7 +54,7 @@ def main() -> None:
 
 
 def _with_known(path: Path, items: pl.DataFrame) -> pl.DataFrame:
-    known = pl.col(c.ITEM).is_in(items[c.ITEM].implode()).alias(suites.KNOWN_ITEM)
+    known = pl.col(c.ITEM).is_in(items[c.ITEM].implode()).alias(ITEM_IN_CATALOGUE)
     return pl.read_parquet(path).with_columns(known)
 
 

@@ -1,1 +1,1 @@
-"""Events, served lists and live items, on disk."""
+"""Storage of events, served lists, changed items and API keys in a database."""

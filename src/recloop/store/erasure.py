@@ -1,7 +1,8 @@
-"""What the store holds of one person: read page by page, erased in one transaction.
+"""Export and erasure of the data of one user.
 
-An erasure takes a number in the sequence of events. What was packaged up to a smaller number was
-known before it; events with a greater one came after it.
+An erasure has a number in the sequence of the events. Events with a smaller number arrived before
+the erasure, events with a greater number after it. A model that was packaged up to a smaller number
+may contain data of the user from before the erasure.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,9 +15,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from recloop import columns as c
-from recloop.data.erased import ERASED, pseudonym
+from recloop.data.erased_users import ERASED, user_digest
+from recloop.data.frame_schemas import TIMESTAMP_TYPE
 from recloop.store import tables
-from recloop.store.connect import insert, lock
+from recloop.store.database import insert, lock_tables
 from recloop.store.tables import erasures
 
 _PAGE = 500
@@ -24,8 +26,15 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Erased:
-    """What one erasure removed, and its moment and number."""
+class ErasureResult:
+    """Result of an erasure.
+
+    Attributes:
+        moment: Time of the erasure.
+        seq: Sequence number of the erasure.
+        events: Number of deleted events.
+        served: Number of deleted served lists.
+    """
 
     moment: datetime
     seq: int
@@ -34,54 +43,70 @@ class Erased:
 
 
 class PersonalData:
-    """Safe for threads, and for several processes on one file, as the store is."""
+    """Reads and erases the data of one user.
+
+    Safe for threads, and for several processes on one database.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._number = sa.select(erasures.c.seq).where(erasures.c.who == sa.bindparam("who"))
 
-    def erase(self, user_id: str, now: datetime) -> Erased:
-        """Delete the user's events and served lists, and remember that; all of it or nothing."""
+    def erase(self, user_id: str, now: datetime) -> ErasureResult:
+        """Delete the user's events and served lists and record the erasure, in one transaction.
+
+        Args:
+            user_id: User, as the store identifies users.
+            now: Time of the erasure.
+        """
         with self._engine.begin() as connection:
-            lock(connection, tables.events, tables.served)  # what is being written is erased too
-            seq = _take_number(connection)
+            # Without the lock, rows that are being written now would not be erased.
+            lock_tables(connection, tables.events, tables.served)
+            seq = _take_sequence_number(connection)
             removed = [
                 connection.execute(sa.delete(table).where(table.c[c.USER] == user_id)).rowcount
                 for table in (tables.events, tables.served)
             ]
-            _remember(connection, user_id, tables.micros(now), seq)
-        return Erased(now, seq, *removed)
+            _record_erasure(connection, user_id, tables.micros(now), seq)
+        return ErasureResult(now, seq, *removed)
 
-    def erasure_of(self, user_id: str | None) -> int:
-        """The number of the user's last erasure, 0 where there was none."""
+    def last_erasure(self, user_id: str | None) -> int:
+        """Return the sequence number of the user's last erasure, 0 if there was none."""
         if user_id is None:
             return 0
         with self._engine.connect() as connection:
-            return connection.execute(self._number, {"who": pseudonym(user_id)}).scalar() or 0
+            return connection.execute(self._number, {"who": user_digest(user_id)}).scalar() or 0
 
-    def erased_since(self, after: int) -> dict[str, int]:
-        """By pseudonym, the numbers of the last erasures beyond the number `after`."""
+    def erasures_since(self, after: int) -> dict[str, int]:
+        """Return the erasures with a sequence number greater than `after`.
+
+        Returns:
+            Sequence number of the last erasure of each user, by `user_digest`.
+        """
         chosen = sa.select(erasures.c.who, erasures.c.seq).where(erasures.c.seq > after)
         with self._engine.connect() as connection:
             return dict(connection.execute(chosen).tuples().all())
 
     def erased_at(self, user_id: str) -> datetime | None:
-        """The moment of the user's last erasure."""
-        chosen = sa.select(erasures.c.micros).where(erasures.c.who == pseudonym(user_id))
+        """Return the time of the user's last erasure, None if there was none."""
+        chosen = sa.select(erasures.c.micros).where(erasures.c.who == user_digest(user_id))
         with self._engine.connect() as connection:
             micros = connection.execute(chosen).scalar()
         return None if micros is None else tables.moment(micros)
 
     def events(self, user_id: str) -> Iterator[Row]:
-        """The user's events in the order of their arrival."""
+        """Return an iterator over the user's events in the order of their arrival."""
         return map(_readable, self._pages(tables.events, user_id))
 
     def served(self, user_id: str) -> Iterator[Row]:
-        """The lists that the user was answered with."""
+        """Return an iterator over the lists that were served to the user, oldest first."""
         return map(_readable, self._pages(tables.served, user_id))
 
     def _pages(self, table: sa.Table, user_id: str) -> Iterator[Row]:
-        """Every row of the user; no more than a page of them in memory, no transaction held open."""
+        """Yield the rows of the user.
+
+        At most a page of rows is in memory, and no transaction is open between pages.
+        """
         after = 0
         while True:
             chosen = (
@@ -98,27 +123,29 @@ class PersonalData:
             after = page[-1]["seq"]
 
 
-def all_erased(connection: sa.Connection) -> pl.DataFrame:
-    """Every erasure; see `recloop.data.erased.ERASED`."""
+def read_erasures(connection: sa.Connection) -> pl.DataFrame:
+    """Return all erasures, with the columns of `recloop.data.erased_users.ERASED`."""
     chosen = sa.select(erasures.c.who, erasures.c.micros, erasures.c.seq)
     rows = [tuple(row) for row in connection.execute(chosen)]
     stored = dict(zip(ERASED, (pl.String(), pl.Int64(), pl.Int64()), strict=True))
-    return pl.DataFrame(rows, schema=stored, orient="row").cast({c.TIME: c.TIMESTAMP_TYPE})
+    return pl.DataFrame(rows, schema=stored, orient="row").cast({c.TIME: TIMESTAMP_TYPE})
 
 
-def drop_late(connection: sa.Connection, answers: Iterable[tuple[str, str | None, int]]) -> int:
-    """Delete lists that were answered before an erasure of their user and logged after it.
+def delete_lists_from_before_erasure(
+    connection: sa.Connection, lists: Iterable[tuple[str, str | None, int]]
+) -> int:
+    """Delete lists that were served before an erasure of their user and stored after it.
 
     Args:
-        connection: of the transaction that logs them.
-        answers: request id, user id, and the number of the last erasure that the answer knew of.
+        connection: Connection with the transaction that stores the lists.
+        lists: Request id, user id, and number of the user's last erasure before the response.
 
     Returns:
-        How many were deleted.
+        Number of deleted lists.
     """
     rows = [
-        {"request": request, "who": pseudonym(user), "knew": knew}
-        for request, user, knew in answers
+        {"request": request, "who": user_digest(user), "knew": knew}
+        for request, user, knew in lists
         if user is not None
     ]
     if not rows:
@@ -132,8 +159,8 @@ def drop_late(connection: sa.Connection, answers: Iterable[tuple[str, str | None
     return connection.execute(late, rows).rowcount
 
 
-def _take_number(connection: sa.Connection) -> int:
-    """A number of the events' sequence that no event has or will get."""
+def _take_sequence_number(connection: sa.Connection) -> int:
+    """Take the next number of the events' sequence, so that no event gets it."""
     placeholder = {
         "event_id": f"erasure {uuid4().hex}",
         c.USER: "",
@@ -148,9 +175,9 @@ def _take_number(connection: sa.Connection) -> int:
     return seq
 
 
-def _remember(connection: sa.Connection, user_id: str, micros: int, seq: int) -> None:
-    """The moment never moves back, whatever the clock does."""
-    row = insert(connection, erasures).values(who=pseudonym(user_id), micros=micros, seq=seq)
+def _record_erasure(connection: sa.Connection, user_id: str, micros: int, seq: int) -> None:
+    """Store an erasure. Its time never decreases, even if the clock is set back."""
+    row = insert(connection, erasures).values(who=user_digest(user_id), micros=micros, seq=seq)
     new, old = row.excluded.micros, erasures.c.micros
     later = sa.case((new > old, new), else_=old)
     connection.execute(
@@ -161,7 +188,7 @@ def _remember(connection: sa.Connection, user_id: str, micros: int, seq: int) ->
 
 
 def _readable(row: Row) -> Row:
-    """Moments in words instead of microseconds; the numbers of rows left out."""
+    """Return a row with times in ISO 8601, and without its sequence number."""
     named = {"micros": c.TIME, "received_micros": "received"}
     return {
         named.get(name, name): tables.moment(value).isoformat() if name in named else value

@@ -1,4 +1,4 @@
-"""How long rows are held. Told the time; a scheduled flow asks (flows/retain.py)."""
+"""Deletion of rows of the event store that are older than the retention settings allow."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,44 +6,54 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from pydantic import PositiveInt
 
-from recloop.config import Settings
+from recloop.config import ConfigModel
 from recloop.store import tables
-from recloop.store.connect import forget
-from recloop.store.events import EventStore
+from recloop.store.database import vacuum
+from recloop.store.event_store import EventStore
 
-# Rows deleted in one transaction: a writer waits for no more than that.
+# Rows deleted in one transaction, so that writers do not wait long.
 _BATCH = 5_000
 
 
-class Retention(Settings):
-    """Days that rows are held, null for ever.
-
-    Of an event they count from its arrival, of a served list from the moment of the request.
-    """
+class Retention(ConfigModel):
+    """Days after which rows of the event store are deleted."""
 
     events_days: PositiveInt | None = None
+    """Days since the arrival of an event; null: events are kept. A deleted event is in no later
+    snapshot."""
     served_days: PositiveInt | None = None
+    """Days since the request of a served list; null: lists are kept."""
 
 
 @dataclass(frozen=True)
-class Expired:
-    """How many rows were deleted."""
+class ExpiredRows:
+    """Numbers of deleted rows.
+
+    Attributes:
+        events: Deleted events.
+        served: Deleted served lists.
+    """
 
     events: int
     served: int
 
 
-def expire(store: EventStore, retention: Retention, now: datetime) -> Expired:
-    """Delete what is older than it may be, and clear the copies that the database keeps of it.
+def expire(store: EventStore, retention: Retention, now: datetime) -> ExpiredRows:
+    """Delete expired rows, and remove the copies that the database keeps of them.
 
-    Sequence numbers are not given out again.
+    Their sequence numbers are not used again.
+
+    Args:
+        store: Event store.
+        retention: Ages after which rows expire.
+        now: Current time.
     """
     events, served = tables.events, tables.served
-    expired = Expired(
+    expired = ExpiredRows(
         _delete(store.engine, events, events.c.received_micros, retention.events_days, now),
         _delete(store.engine, served, served.c.micros, retention.served_days, now),
     )
-    forget(store.engine, events, served)
+    vacuum(store.engine, events, served)
     return expired
 
 

@@ -1,4 +1,4 @@
-"""The tables of the store, each said once, and how moments are written in them."""
+"""Tables of the store, and the conversion of times to microseconds, in which they are stored."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -39,7 +39,7 @@ served = sa.Table(
     sa.Column("propensities", sa.JSON, nullable=False),
     sa.Index("served_to_user", c.USER, "seq"),
 )
-# Of whom everything was erased, when last, and at which place in the sequence of events.
+# The last erasure of each erased user: `user_digest`, time, and number in the events' sequence.
 erasures = sa.Table(
     "erasures",
     metadata,
@@ -48,7 +48,7 @@ erasures = sa.Table(
     sa.Column("seq", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-# How all of the above names users (see `recloop.data.pseudonyms`): one row.
+# One row with the user id scheme of the other tables (see `recloop.data.pseudonyms`).
 naming = sa.Table(
     "naming",
     metadata,
@@ -59,10 +59,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def micros(moment: datetime) -> int:
-    """Microseconds since 1970."""
+    """Return a time as microseconds since 1970, in UTC."""
     return round((moment - _EPOCH).total_seconds() * 1_000_000)
 
 
 def moment(micros: int) -> datetime:
-    """The other way round, exactly."""
+    """Return the time of a number of microseconds since 1970, exactly."""
     return _EPOCH + timedelta(microseconds=micros)

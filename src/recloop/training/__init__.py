@@ -1,1 +1,1 @@
-"""Training: PyTorch from here on, and only here and in `models.text` and `models.tower`."""
+"""Training. PyTorch is imported in this package and nowhere else."""

@@ -1,115 +1,123 @@
-"""Baselines, each tuned on validation data, refitted on everything before the test."""
+"""Baselines: single models, tuned on validation data and refitted on all data before the test."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from scipy import sparse
 
-from recloop import columns as c
-from recloop.config import Settings
-from recloop.data.catalogue import Catalogue, Rows, counts
-from recloop.models.low_rank import IalsConfig
-from recloop.models.popularity import Popularity
-from recloop.models.scorer import Scorer
-from recloop.training.item_item import interaction_matrix
-
-# Of implicit matrix factorisation.
-IALS = tuple(
-    IalsConfig(unobserved=unobserved, l2=l2)
-    for unobserved, l2 in ((0.1, 0.01), (0.3, 0.01), (0.3, 0.003), (1.0, 0.003), (0.1, 0.003))
+from recloop.scoring.blend import (
+    EASE,
+    IALS,
+    ITEM_KNN,
+    POPULARITY,
+    RECENT_POPULARITY,
+    SASREC,
+    TEXT,
 )
-_HALF_LIVES = (1 / 200, 1 / 30, 1 / 5)
+from recloop.scoring.channels.popularity import Popularity
+from recloop.scoring.channels.recent_popularity import RecentPopularity
+from recloop.scoring.channels.text import TextSimilarity
+from recloop.scoring.scorer import Channel, Scorer, Scores, ScoringRequests, history_channel
+from recloop.training.base_models import TextConfig, resolve_base
+from recloop.training.channels.fitted_channels import FittedChannels
+from recloop.training.device import choose
+from recloop.training.finetuning.auto_settings import published
+from recloop.training.finetuning.fit import Progress
+from recloop.training.finetuning.sequence_model import TrainConfig
+from recloop.training.sequence_training import (
+    ItemSubset,
+    Language,
+    sequence_scorer,
+    spread,
+    train_sequence,
+)
+from recloop.training.training_data import TrainingData
 
-
-class BaselinesConfig(Settings):
-    """The grids that item-item models are tuned over; a decay of 1 is the model as published."""
-
-    ease_l2: list[float] = [100.0, 300.0, 600.0, 1200.0]
-    knn_neighbours: list[int] = [50, 100, 200, 400]
-    decays: list[float] = [1.0, 0.95, 0.9, 0.8]
-
-
-class Decayed(Scorer, Protocol):
-    """A scorer of recency-decayed histories."""
-
-    decay: float
-
-
-Model = TypeVar("Model", bound=Decayed)
-Setting = TypeVar("Setting")
-Fit = Callable[[sparse.csr_matrix, Setting, float], Model]
+BASELINES = (POPULARITY, RECENT_POPULARITY, ITEM_KNN, EASE, IALS, SASREC, TEXT)
 
 
 @dataclass(frozen=True)
-class Tuned(Generic[Model, Setting]):
-    """The model that validation chose, and what it chose."""
+class Baseline:
+    """Fitted channel that ranks alone, and the setting that validation chose."""
 
-    model: Model
-    setting: Setting
-    decay: float
-    quality: float
+    channel: Channel
+    setting: dict[str, Any]
 
 
-def tune(
-    fit: Fit[Setting, Model],
-    matrix: sparse.csr_matrix,
-    settings: Iterable[Setting],
-    decays: Iterable[float],
-    quality: Callable[[Model], float],
-    *,
-    along: bool = False,
-) -> Tuned[Model, Setting]:
-    """The best of `settings` × `decays` by `quality`; decay changes no fitted weight.
+def fit_baseline(
+    name: str, channels: FittedChannels, config: TrainConfig, progress: Progress = lambda _: None
+) -> Baseline:
+    """Return one of `BASELINES`, fitted.
 
-    `along`: the settings lie on one slope, so the first that is no better than the one before ends it.
+    Args:
+        name: Which one.
+        channels: The fitted channels, and the data.
+        config: Settings of the sequence model; what is left out is chosen from the data.
+        progress: What is told of every epoch of the sequence model.
     """
-    best: Tuned[Model, Setting] | None = None
-    for setting in settings:
-        before, model = best, fit(matrix, setting, 1.0)
-        for decay in decays:
-            model.decay = decay
-            found = quality(model)
-            if best is None or found > best.quality:
-                best = Tuned(model, setting, decay, found)
-        if along and best is before:
-            break
-    if best is None:
-        raise ValueError("nothing to choose from: settings or decays are empty")
-    best.model.decay = best.decay
-    return best
+    if name == SASREC:
+        return _sasrec(channels.data, config, progress)
+    simple: dict[str, Callable[[], Baseline]] = {
+        POPULARITY: lambda: _by_history(Popularity(channels.popularity.final), {}),
+        RECENT_POPULARITY: lambda: _recent_popularity(channels),
+        ITEM_KNN: lambda: _by_history(channels.item_knn.final, channels.item_knn.setting),
+        EASE: lambda: _by_history(channels.ease.final, channels.ease.setting),
+        IALS: lambda: _by_history(channels.ials.final, channels.ials.setting),
+        TEXT: lambda: _text(channels, config),
+    }
+    return simple[name]()
 
 
-def popularity(interactions: pl.DataFrame, catalogue: Catalogue) -> Popularity:
-    """All-time popularity."""
-    return Popularity(counts(interactions, catalogue))
+def frozen_text_vectors(data: TrainingData, config: TrainConfig) -> NDArray[np.float32]:
+    """Return the base language model's text vectors of the most popular items, `(items, width)`."""
+    rows, texts = ItemSubset.most_popular(data.past, config.items).rows, data.catalogue.texts()
+    chosen = [texts[row] for row in rows]
+    if not any(chosen):
+        return np.zeros((data.items, 1), np.float32)
+    settings = TextConfig(**{**config.text.model_dump(), "tuning": "frozen"})
+    language = Language.load(resolve_base(settings.base), settings, config.seed)
+    vectors = language.encode(chosen, choose(config.device)).float().cpu().numpy()
+    return spread(vectors, rows, data.items)
 
 
-def half_lives(times: NDArray[np.float64]) -> list[float]:
-    """Of popularity of the moment, in seconds: shares of the span of `times`; none without times."""
-    if np.isnan(times).all():
-        return []
-    span = float(np.nanmax(times) - np.nanmin(times)) or 1.0
-    return [share * span for share in _HALF_LIVES]
+def _by_history(scorer: Scorer, setting: dict[str, Any]) -> Baseline:
+    return Baseline(history_channel(scorer), setting)
 
 
-def moments(interactions: pl.DataFrame, catalogue: Catalogue) -> tuple[Rows, NDArray[np.float64]]:
-    """Item and time in seconds of each positive event."""
-    positive = _positive(interactions, catalogue)
-    seconds = positive[c.TIME].dt.epoch("us").to_numpy() / 1e6
-    return catalogue.rows(positive[c.ITEM]), seconds
+def _recent_popularity(channels: FittedChannels) -> Baseline:
+    """Return recent popularity with a tuned half-life; without times, popularity over all time."""
+    if not channels.recent:
+        return _by_history(Popularity(channels.popularity.final), {})
+    best = max(
+        channels.recent,
+        key=lambda fitted: channels.valid.quality(_at_request(fitted.tuned), channels.data.items),
+    )
+    return Baseline(_at_request(best.final), best.setting)
 
 
-def user_item_matrix(interactions: pl.DataFrame, catalogue: Catalogue) -> sparse.csr_matrix:
-    """Users × items of the positive events; a user number is of no use outside this matrix."""
-    positive = _positive(interactions, catalogue)
-    users: NDArray[np.int64] = np.unique(positive[c.USER].to_numpy(), return_inverse=True)[1]
-    return interaction_matrix(users, catalogue.rows(positive[c.ITEM]), len(catalogue))
+def _at_request(trend: RecentPopularity) -> Channel:
+    def score(asked: ScoringRequests) -> Scores:
+        unknown = np.full(len(asked.histories), np.nan)
+        return trend.score(unknown if asked.request_times is None else asked.request_times)
+
+    return score
 
 
-def _positive(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame:
-    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    return positive.filter(pl.col(c.ITEM).is_in(catalogue.items[c.ITEM].implode()))
+def _text(channels: FittedChannels, config: TrainConfig) -> Baseline:
+    vectors = frozen_text_vectors(channels.data, config)
+    last = channels.text_last(vectors)
+    return _by_history(TextSimilarity(vectors, last), {"last": last})
+
+
+def _sasrec(data: TrainingData, config: TrainConfig, progress: Progress) -> Baseline:
+    trained = train_sequence(
+        data,
+        published(config),
+        choose(config.device),
+        base=None,
+        progress=lambda _: progress,
+    )
+    scorer = sequence_scorer(trained.final, trained.text, trained.rows, trained.config, data.items)
+    return Baseline(scorer.score, trained.setting())

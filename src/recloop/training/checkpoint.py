@@ -1,4 +1,4 @@
-"""Training's result on disk: safetensors and a small JSON, nothing pickled."""
+"""Checkpoints on disk: safetensors and a small JSON file, nothing pickled."""
 
 from pathlib import Path
 
@@ -6,38 +6,47 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from recloop.models.text import TextEncoder
-from recloop.models.tower import ItemVectors, TowerConfig, UserTower
-from recloop.models.tuning import tuned_weights
-from recloop.training.sequence import SequenceModel
+from recloop.data.catalogue import Rows
+from recloop.training.finetuning.sequence_model import SequenceModel
+from recloop.training.modules.peft_methods import trainable_weights
+from recloop.training.modules.text_encoder import TextEncoder
+from recloop.training.modules.tower import ItemVectors, TowerConfig, UserTower
 
 _TEXT = "text_vectors"
 _KNOWN = "known"
+_ROWS = "rows"
 
 
-def save_sequence_model(path: Path, model: SequenceModel, text: Tensor) -> None:
-    """One file with both modules, the text vectors and the known items."""
+def save_sequence_model(path: Path, model: SequenceModel, text: Tensor, rows: Rows) -> None:
+    """Write one file with both modules, the known items and, of each item, text vector and row.
+
+    Args:
+        path: The file to write.
+        model: The trained modules.
+        text: Text vectors of the model's items, `(items of the model, width)`.
+        rows: The catalogue's rows of the model's items, `(items of the model,)`.
+    """
     tensors = {f"items.{name}": value for name, value in model.items.state_dict().items()}
     tensors |= {f"tower.{name}": value for name, value in model.tower.state_dict().items()}
-    tensors |= {_TEXT: text, _KNOWN: model.known}
+    tensors |= {_TEXT: text, _KNOWN: model.known, _ROWS: torch.from_numpy(rows)}
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
 
 
-def load_sequence_model(path: Path, config: TowerConfig) -> tuple[SequenceModel, Tensor]:
-    """What `save_sequence_model` wrote, on the CPU: model and text vectors."""
+def load_sequence_model(path: Path, config: TowerConfig) -> tuple[SequenceModel, Tensor, Rows]:
+    """Return what `save_sequence_model` wrote, on the CPU: model, text vectors and rows."""
     tensors = load_file(path)
-    text, known = tensors.pop(_TEXT), tensors.pop(_KNOWN)
+    text, known, rows = (tensors.pop(name) for name in (_TEXT, _KNOWN, _ROWS))
     items = ItemVectors(len(text), text.shape[1], config)
     tower = UserTower(config)
     for prefix, module in (("items.", items), ("tower.", tower)):
         own = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
         module.load_state_dict(own)
-    return SequenceModel(items.eval(), tower.eval(), known), text
+    return SequenceModel(items.eval(), tower.eval(), known), text, rows.numpy()
 
 
 def save_encoder(path: Path, encoder: TextEncoder) -> None:
-    """The tuned weights of the encoder alone; the base model stays where it is."""
-    tuned = tuned_weights(encoder)
+    """Write the tuned weights of the encoder; those of the base model are not written."""
+    tuned = trainable_weights(encoder)
     save_file({name: value.cpu().contiguous() for name, value in tuned.items()}, path)
 
 
@@ -45,9 +54,9 @@ def load_encoder_weights(path: Path, encoder: TextEncoder) -> None:
     """Put what `save_encoder` wrote into an encoder built from the same settings.
 
     Raises:
-        ValueError: the file's weights are not those that this encoder's way of tuning has.
+        ValueError: The file has other weights than this encoder's method of tuning trains.
     """
-    stored, own = load_file(path), tuned_weights(encoder)
+    stored, own = load_file(path), trainable_weights(encoder)
     shapes = [{name: value.shape for name, value in part.items()} for part in (stored, own)]
     if shapes[0] != shapes[1]:
         unlike = sorted(name for name, _ in shapes[0].items() ^ shapes[1].items())
@@ -58,7 +67,16 @@ def load_encoder_weights(path: Path, encoder: TextEncoder) -> None:
 def tuned_change(
     encoder: TextEncoder, texts_before: Tensor, texts_after: Tensor
 ) -> dict[str, float]:
-    """How far training moved the language model: parameters tuned, and mean cosine of its vectors."""
+    """Measure how far training changed the language model.
+
+    Args:
+        encoder: The tuned text encoder.
+        texts_before: Text vectors before training, `(texts, width)`.
+        texts_after: Text vectors after training, `(texts, width)`.
+
+    Returns:
+        Number of tuned parameters, and mean cosine between the vectors before and after.
+    """
     cosine = torch.nn.functional.cosine_similarity(texts_before, texts_after).mean()
-    tuned = sum(value.numel() for value in tuned_weights(encoder).values())
+    tuned = sum(value.numel() for value in trainable_weights(encoder).values())
     return {"tuned_parameters": float(tuned), "mean_cosine_to_base": float(cosine)}

@@ -1,4 +1,4 @@
-"""Where training runs and in which precision."""
+"""Device and precision of training."""
 
 import contextlib
 from dataclasses import dataclass
@@ -11,18 +11,20 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, and whether matrix products run in bfloat16 there."""
+    """Device, and whether matrix products run in bfloat16 on it."""
 
     device: torch.device
     bf16: bool
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """The context for forward passes."""
+        """Return the context for forward passes."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
 
 def choose(name: DeviceName) -> Compute:
-    """`auto`: CUDA where there is a GPU, else the CPU. bf16 only where the hardware multiplies it.
+    """Return the device of a name; `auto` is CUDA if there is a GPU, else the CPU.
+
+    bfloat16 is used only if the hardware multiplies it.
 
     A processor without AMX or AVX512-BF16 emulates bf16 about a hundred times slower than fp32.
     """
@@ -38,4 +40,5 @@ def choose(name: DeviceName) -> Compute:
 def _cpu_multiplies_bf16() -> bool:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - it has no public name
+    # PyTorch has no public name for this check.
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001

@@ -1,1 +1,1 @@
-"""Data quality: Great Expectations suites as code, and the gate that they form."""
+"""Data validation: Great Expectations suites as code, and the check of a snapshot against them."""

@@ -1,4 +1,4 @@
-"""Runs suites over frames, writes Data Docs, and says plainly what failed and where."""
+"""Runs expectation suites on tables, writes Data Docs, and lists the rules that failed."""
 
 import logging
 from collections.abc import Mapping
@@ -8,26 +8,29 @@ from typing import Any
 import great_expectations as gx
 import polars as pl
 
-from recloop.validation.verdict import Failure, Verdict
+from recloop.validation.result import RuleFailure, ValidationResult
 
-# Rows named in a failure; the Data Docs hold more.
-_ROWS_NAMED = 20
+# Rows listed in a failure; the Data Docs list more.
+_MAX_ROWS = 20
 
 
 def validate(
     tables: Mapping[str, tuple[pl.DataFrame, gx.ExpectationSuite]],
     keys: Mapping[str, list[str]],
     docs: Path,
-) -> Verdict:
-    """Check each table against its suite and build Data Docs in `docs`.
+) -> ValidationResult:
+    """Check each table against its suite and build Data Docs.
 
-    `keys` names, per table, the columns that identify a row in a failure.
+    Args:
+        tables: Table and suite, by name.
+        keys: Columns that identify a row in a failure, by name of the table.
+        docs: Folder for the Data Docs.
     """
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     context.add_data_docs_site("local", _site(docs))
-    failures: list[Failure] = []
+    failures: list[RuleFailure] = []
     rules = 0
     for name, (frame, suite) in tables.items():
         source = context.data_sources.add_pandas(name)
@@ -52,7 +55,7 @@ def validate(
         failures += [_failure(name, rule) for rule in result.results if not rule.success]
     context.build_data_docs()
     critical = any(failure.severity == "critical" for failure in failures)
-    return Verdict(passed=not critical, rules=rules, failures=failures)
+    return ValidationResult(passed=not critical, rules=rules, failures=failures)
 
 
 def _site(docs: Path) -> dict[str, object]:
@@ -66,25 +69,25 @@ def _site(docs: Path) -> dict[str, object]:
     }
 
 
-def _failure(suite: str, rule: Any) -> Failure:  # noqa: ANN401 - GX's result is untyped
+def _failure(suite: str, rule: Any) -> RuleFailure:  # noqa: ANN401 - GX's result is untyped
     config = rule.expectation_config
     found = rule.result or {}
     column = config.kwargs.get("column")
     rows = [_row(place) for place in found.get("unexpected_index_list") or []]
     if not rows:
         rows = [{"observed": found.get("observed_value", _exception(rule))}]
-    return Failure(
+    return RuleFailure(
         suite=suite,
         rule=config.type,
         column=column,
         severity=config.severity,
         count=int(found.get("unexpected_count") or 0),
-        rows=[{key: _plain(value) for key, value in row.items()} for row in rows[:_ROWS_NAMED]],
+        rows=[{key: _plain(value) for key, value in row.items()} for row in rows[:_MAX_ROWS]],
     )
 
 
 def _row(place: dict[str, Any] | int) -> dict[str, Any]:
-    """GX names a row by its key columns, or by its number where a table has no key."""
+    """Return the key columns of a row, or its number if the table has no key."""
     return dict(place) if isinstance(place, dict) else {"row": place}
 
 

@@ -1,4 +1,4 @@
-"""What must hold of a snapshot. Critical rules stop the loop, warnings are only reported."""
+"""Rules for a snapshot. A failed critical rule stops the loop; warnings are only reported."""
 
 import great_expectations as gx
 import great_expectations.expectations as gxe
@@ -6,28 +6,20 @@ from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
 from recloop import columns as c
-from recloop.config import Settings
 from recloop.data.snapshot import SnapshotConfig
-
-
-class ValidateConfig(Settings):
-    """Bounds of the rules; a source of other value ranges or sizes sets its own."""
-
-    min_interactions: int = 1_000
-    min_items: int = 50
-    min_users: int = 20
-    oldest: str = "1970-01-02T00:00:00Z"
-    max_quarantined_share: float = 0.01
-
-
-SHARE = "quarantined_share"
-KNOWN_ITEM = "item_is_in_catalogue"
+from recloop.validation.config import ITEM_IN_CATALOGUE, QUARANTINED_SHARE, ValidateConfig
 
 
 def interactions_suite(
     config: ValidateConfig, values: SnapshotConfig, now: str
 ) -> gx.ExpectationSuite:
-    """Rules of the interactions that a model would be trained on."""
+    """Return the rules for the interactions that a model is trained on.
+
+    Args:
+        config: Bounds of the rules.
+        values: Settings of the snapshot, with the range of ratings.
+        now: Latest time that an interaction may have, ISO 8601.
+    """
     return _suite(
         "interactions",
         [
@@ -44,7 +36,7 @@ def interactions_suite(
                 column=c.EVENT, value_set=[event.value for event in c.Event], severity="critical"
             ),
             gxe.ExpectColumnValuesToBeInSet(
-                column=KNOWN_ITEM, value_set=[True], mostly=0.99, severity="critical"
+                column=ITEM_IN_CATALOGUE, value_set=[True], mostly=0.99, severity="critical"
             ),
             gxe.ExpectColumnUniqueValueCountToBeBetween(
                 column=c.USER, min_value=config.min_users, severity="critical"
@@ -57,7 +49,7 @@ def interactions_suite(
 
 
 def items_suite(config: ValidateConfig) -> gx.ExpectationSuite:
-    """Rules of the catalogue."""
+    """Return the rules for the items."""
     return _suite(
         "items",
         [
@@ -73,7 +65,10 @@ def items_suite(config: ValidateConfig) -> gx.ExpectationSuite:
 
 
 def feedback_suite(config: ValidateConfig, values: SnapshotConfig, now: str) -> gx.ExpectationSuite:
-    """Rules of what came back through the service; an empty table passes."""
+    """Return the rules for the feedback from the service (see `interactions_suite`).
+
+    An empty table passes.
+    """
     return _suite(
         "feedback",
         [
@@ -81,19 +76,21 @@ def feedback_suite(config: ValidateConfig, values: SnapshotConfig, now: str) -> 
             _rated_within(values),
             _in_time(config.oldest, now),
             gxe.ExpectColumnValuesToBeInSet(
-                column=KNOWN_ITEM, value_set=[True], mostly=0.95, severity="warning"
+                column=ITEM_IN_CATALOGUE, value_set=[True], mostly=0.95, severity="warning"
             ),
         ],
     )
 
 
 def quarantine_suite(config: ValidateConfig) -> gx.ExpectationSuite:
-    """How much of the source may break the contract."""
+    """Return the rule for the share of the source's rows that may break the contract."""
     return _suite(
         "quarantine",
         [
             gxe.ExpectColumnValuesToBeBetween(
-                column=SHARE, max_value=config.max_quarantined_share, severity="critical"
+                column=QUARANTINED_SHARE,
+                max_value=config.max_quarantined_share,
+                severity="critical",
             )
         ],
     )

@@ -8,7 +8,15 @@ __all__ = ["RawData", "Source", "SourceConfig", "SourceError", "open_source"]
 
 
 def open_source(config: SourceConfig, downloads: str) -> Source:
-    """The adapter that `config.kind` names; `downloads` is where fetched data is kept."""
+    """Return the source that `config.kind` names.
+
+    Args:
+        config: Settings of the source.
+        downloads: Folder for downloaded data.
+
+    Raises:
+        SourceError: The settings name no folder where the kind needs one.
+    """
     if config.kind == "movielens-100k":
         return MovieLens100K(downloads)
     return FolderSource(config)

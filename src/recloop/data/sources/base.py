@@ -1,4 +1,4 @@
-"""What a source is: something that yields two raw tables with the contract's column names."""
+"""Interface of a source, which returns two raw tables with the column names of the contract."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -6,36 +6,44 @@ from typing import Literal, Protocol
 import polars as pl
 
 from recloop.columns import Event
-from recloop.config import Settings
+from recloop.config import ConfigModel
 
 
 class SourceError(RuntimeError):
-    """A source cannot be fetched or read; the message says which and why."""
+    """Raised when a source cannot be downloaded or read; the message says which and why."""
 
 
-class SourceConfig(Settings):
-    """Which source, and for a folder of the user's own how its columns map to the contract.
-
-    `interactions` and `items` map contract names to the names in the files, for example
-    `{user_id: customer, item_id: sku, timestamp: bought_at}`; unnamed columns keep their name.
-    """
+class SourceConfig(ConfigModel):
+    """Settings of the source; for a folder, also how its columns map to the contract."""
 
     kind: Literal["movielens-100k", "csv", "parquet"] = "movielens-100k"
+    """Which source."""
     folder: str | None = None
+    """Folder that holds the interactions and items, for `csv` and `parquet`."""
     interactions: dict[str, str] = {}
+    """Names of the columns in your file by their names in the contract, such as
+    `{user_id: customer, item_id: sku}`; other columns keep their names."""
     items: dict[str, str] = {}
+    """The same for the columns of items."""
     default_event: Event = Event.CLICK
+    """Event of every row, if the file has no column for it."""
 
 
 @dataclass(frozen=True)
 class RawData:
-    """Two tables with contract column names, types as the source has them."""
+    """Interactions and items with the column names of the contract, in the types of the source."""
 
     interactions: pl.DataFrame
     items: pl.DataFrame
 
 
 class Source(Protocol):
-    """Reads everything that the source holds. Raises SourceError."""
+    """Source of interactions and items."""
 
-    def read(self) -> RawData: ...
+    def read(self) -> RawData:
+        """Read all data of the source.
+
+        Raises:
+            SourceError: The source cannot be downloaded or read.
+        """
+        ...

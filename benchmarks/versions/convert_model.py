@@ -1,0 +1,143 @@
+"""Convert a packaged model of format 1 (as 512bf31 wrote it) to format 2.
+
+    python -m benchmarks.versions.convert_model artifacts/model converted
+
+Takes the output of the export stage, or the folder of a version in the registry
+(`bentoml/models/recloop/v1`), and writes the converted package into a new folder. Only `model.json`
+and the manifest change; all other files are copied. The checks of `recloop` pass on the result, but a
+retrain does not continue from it: checkpoints of format 1 lack the settings of their training.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from recloop.registry.manifest import (
+    CHECKPOINT,
+    FORMAT,
+    MANIFEST,
+    PAYLOAD,
+    Manifest,
+    ModelFormatError,
+    seal,
+)
+from recloop.registry.model_config import CARD, read_model_config
+
+_CHANNELS = {
+    "sequential": "sasrec",
+    "collaborative": "ease",
+    "low-rank": "ials",
+    "neighbours": "item-knn",
+    "content": "text",
+}
+_WEIGHTS = {"activity": "by_history_length", "newcomers": "cold_items"}
+_COLD_ITEMS = {"stretch": "scale", "shift": "offset"}
+_QUERY = {"mix": "weights"}
+_QUERY_WEIGHTS = {"reach": "history_weight_limit"}
+_IALS = {"rounds": "iterations"}
+_RANKER = {"shown": "history_length"}
+_RETRIEVAL = {
+    "above": "min_catalogue",
+    "count": "per_channel",
+    "wider": "widen_factor",
+    "narrow": "exhaustive_below",
+    "likely": "shortlist",
+}
+
+Json = dict[str, Any]
+
+
+def convert(source: Path, target: Path) -> None:
+    """Write a package of format 2 with the content of one of format 1.
+
+    Args:
+        source: Folder with `model.json`, or with a manifest and the folder `model`.
+        target: Folder to create.
+
+    Raises:
+        FileExistsError: The target exists.
+        ModelFormatError: The source has another format than 1.
+        ValueError: A setting has no place in format 2.
+    """
+    shutil.copytree(source, target)
+    if not (target / MANIFEST).exists():
+        _convert_config(target)
+        return
+    shutil.rmtree(target / CHECKPOINT, ignore_errors=True)
+    manifest = Manifest.model_validate_json(target.joinpath(MANIFEST).read_bytes())
+    _convert_config(target / PAYLOAD)
+    seal(target, manifest.version, manifest.lineage)
+
+
+def convert_config(document: Json) -> Json:
+    """Return the content of `model.json` under the names of format 2."""
+    if (found := document.get("format", 1)) != 1:
+        raise ModelFormatError(f"the model has format {found}, only format 1 is converted")
+    converted = dict(document)
+    weights = _renamed(document["weights"], _WEIGHTS)
+    weights["channels"] = _channels(weights["channels"])
+    by_length = weights.get("by_history_length", {})
+    weights["by_history_length"] = {least: _channels(own) for least, own in by_length.items()}
+    weights["cold_items"] = _renamed(weights.get("cold_items", {}), _COLD_ITEMS)
+    query = _renamed(document["query"], _QUERY)
+    query["weights"] = _renamed(query["weights"], _QUERY_WEIGHTS)
+    converted |= {
+        "weights": weights,
+        "low_rank": _renamed(document["low_rank"], _IALS),
+        "query": query,
+        "retrieval": _renamed(document.get("retrieval", {}), _RETRIEVAL),
+        "format": FORMAT,
+    }
+    if document.get("ranker"):
+        converted["ranker"] = _renamed(document["ranker"], _RANKER)
+    return converted
+
+
+def _convert_config(folder: Path) -> None:
+    path = folder / CARD
+    converted = convert_config(json.loads(path.read_text(encoding="utf-8")))
+    path.write_text(json.dumps(converted, indent=2), encoding="utf-8")
+    kept = read_model_config(folder).model_dump(mode="json")
+    if lost := sorted(_paths(converted) - _paths(kept)):
+        raise ValueError(f"format {FORMAT} has no place for {', '.join(lost)}")
+
+
+def _channels(weights: dict[str, float]) -> dict[str, float]:
+    return {
+        re.sub(r"^trend-", "recent-popularity-", _CHANNELS.get(name, name)): weight
+        for name, weight in weights.items()
+    }
+
+
+def _renamed(document: Json, names: dict[str, str]) -> Json:
+    return {names.get(name, name): value for name, value in document.items()}
+
+
+def _paths(document: Json, above: str = "") -> set[str]:
+    """Return the path of every key, such as `query.weights`."""
+    found: set[str] = set()
+    for name, value in document.items():
+        found.add(above + name)
+        if isinstance(value, dict):
+            found |= _paths(value, f"{above}{name}.")
+    return found
+
+
+def main() -> int:
+    """Read the command line and convert one package."""
+    parser = argparse.ArgumentParser(
+        description="Convert a packaged model of format 1 to format 2."
+    )
+    parser.add_argument("source", type=Path, help="folder of the package")
+    parser.add_argument("target", type=Path, help="folder to create")
+    arguments = parser.parse_args()
+    convert(arguments.source, arguments.target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

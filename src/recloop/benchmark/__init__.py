@@ -1,0 +1,1 @@
+"""Benchmark of every model on one data set, as run by `recloop evaluate`."""

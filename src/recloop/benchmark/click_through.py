@@ -1,0 +1,60 @@
+"""The click-through protocol: probabilities of the test rows' labels, ours and the baselines'."""
+
+import math
+import time
+from typing import Any
+
+import polars as pl
+
+from recloop import columns as c
+from recloop.benchmark.config import BenchmarkConfig, Say, peak_memory
+from recloop.benchmark.dataset import LABEL, SPLIT, TEST, TRAIN, VALID, DataSet, FolderError
+from recloop.ctr import CtrConfig, Problem, contestants
+from recloop.ctr.metrics import report
+from recloop.data.interaction_log import PART
+
+MODELS = tuple(contestants())
+
+
+def click_through(data: DataSet, config: BenchmarkConfig, say: Say) -> dict[str, Any]:
+    """`{model: {auc, uauc, log_loss, accuracy, train_seconds, …}}`; null where not defined.
+
+    Raises:
+        FolderError: labels are missing, or of one kind only.
+    """
+    problem = _problem(data)
+    known = contestants(CtrConfig(seed=config.seed))
+    models = {}
+    for name in config.models:
+        say(f"training {name}")
+        started = time.monotonic()
+        probabilities = known[name](problem)
+        found = report(problem.test.users, problem.test.labels, probabilities, seed=config.seed)
+        models[name] = {
+            **{metric: _defined(values) for metric, values in found.items()},
+            "train_seconds": round(time.monotonic() - started, 1),
+            "peak_memory_mb": peak_memory(),
+        }
+    return models
+
+
+def _problem(data: DataSet) -> Problem:
+    if data.interactions[LABEL].null_count():
+        raise FolderError(
+            "protocol ctr needs a label, 0 or 1, in every row of interactions.parquet"
+        )
+    timed = data.interactions[c.TIME].null_count() == 0
+    place = pl.int_range(pl.len()) if data.ordered else pl.lit(None, pl.Int64)
+    names = {0: TRAIN, 1: VALID, 2: TEST}
+    rows = data.interactions.with_columns(
+        pl.col(PART).replace_strict(names, return_dtype=pl.String).alias(SPLIT),
+        (pl.col(c.TIME) if timed else place).alias("order"),
+    )
+    try:
+        return Problem.from_frame(rows, data.texts())
+    except ValueError as error:
+        raise FolderError(str(error)) from error
+
+
+def _defined(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

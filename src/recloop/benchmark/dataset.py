@@ -1,0 +1,223 @@
+"""Reading a data set's folder: ids become row numbers, times seconds, and errors name what is wrong.
+
+`interactions.parquet`: user_id, item_id (whole numbers or strings), split (train, valid, test), and
+where they exist timestamp, pos (order within a user), label, weight. `items.parquet`: item_id, and
+where they exist title and text.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recloop import columns as c
+from recloop.data.catalogue import Catalogue
+from recloop.data.frame_schemas import ITEMS
+from recloop.data.interaction_log import PART, POSITION, WEIGHT, InteractionLog
+from recloop.data.split import allows_repeats
+
+SPLIT, LABEL = "split", "label"
+TRAIN, VALID, TEST = "train", "valid", "test"
+INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
+
+# Row numbers, and 0, 1, 2 for train, valid, test.
+USER, ITEM = "user", "item"
+_PARTS = {TRAIN: 0, VALID: 1, TEST: 2}
+
+_UNTOLD = (c.ATTRIBUTES, c.PUBLISHED, c.EXPIRES)
+
+# Of times since 1970, the finer units have the larger numbers.
+_UNITS = ((10**17, 10**9), (10**14, 10**6), (10**11, 10**3))
+
+
+class FolderError(ValueError):
+    """The folder cannot be evaluated; the message says why and where."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Interactions in order of part, time and position, with row numbers for users and items.
+
+    `interactions` has user, item, part, weight and, null where there is none, timestamp (seconds), pos and
+    label; `users` holds the user ids; `ordered` tells whether a user's rows have
+    an order at all.
+    """
+
+    name: str
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    users: pl.Series
+    ordered: bool
+
+    def catalogue(self) -> Catalogue:
+        """Return the items in the contract's form, in the order of their row numbers."""
+        title, text = (pl.col(name).str.strip_chars() for name in (c.TITLE, c.TEXT))
+        written = pl.when(text != "").then(text)
+        described = self.items.select(
+            pl.col(c.ITEM).cast(pl.String),
+            pl.when(title == "").then(text).otherwise(title).alias(c.TITLE),
+            pl.when(title != "").then(written).alias(c.TEXT),
+            pl.lit([], ITEMS[c.CATEGORIES]).alias(c.CATEGORIES),
+            *(pl.lit(None, ITEMS[name]).alias(name) for name in _UNTOLD),
+            pl.lit(value=True).alias(c.AVAILABLE),
+        )
+        return Catalogue(described.cast(ITEMS))
+
+    def allows_repeats(self, *, wanted: bool | None) -> bool:
+        """Return whether seen items may be recommended: as wanted, or as the data decide."""
+        rows = self._positive().rename({USER: c.USER, ITEM: c.ITEM})
+        train, valid = (rows.filter(pl.col(PART) == part) for part in (0, 1))
+        return allows_repeats(train, valid, wanted=wanted)
+
+    def log(self, *, repeats: bool) -> InteractionLog:
+        """Return the positive interactions as arrays; users and items are their row numbers."""
+        time = pl.from_epoch(c.TIME, "s").dt.replace_time_zone("UTC").dt.cast_time_unit("us")
+        rows = self._positive().select(
+            pl.col(USER).alias(c.USER), pl.col(ITEM).alias(c.ITEM), PART, time, POSITION, WEIGHT
+        )
+        items = pl.int_range(self.items.height, dtype=pl.Int32, eager=True)
+        return InteractionLog.from_frame(rows, items, repeats=repeats)
+
+    def texts(self) -> list[str]:
+        """Return title and text of every item, joined; empty where it has none."""
+        return self.catalogue().texts()
+
+    def _positive(self) -> pl.DataFrame:
+        """Return the rows without a label, or with one above 0."""
+        return self.interactions.filter(pl.col(LABEL).is_null() | (pl.col(LABEL) > 0))
+
+
+def read_folder(folder: Path) -> DataSet:
+    """Read and check a folder.
+
+    Raises:
+        FolderError: a file or column is missing, unreadable, or holds what cannot be used.
+    """
+    interactions = _read(folder / INTERACTIONS_FILE, (c.USER, c.ITEM, SPLIT))
+    items = _read(folder / ITEMS_FILE, (c.ITEM,))
+    wanted = (c.USER, c.ITEM, SPLIT, c.TIME, POSITION, LABEL, WEIGHT)
+    interactions = interactions.select(pl.col(n) for n in wanted if n in interactions.columns)
+    _check(interactions, items)
+    if interactions[c.ITEM].dtype != items[c.ITEM].dtype:
+        interactions, items = (_ids_as_text(table) for table in (interactions, items))
+    catalogue = _catalogue(items, interactions)
+    users = interactions.select(c.USER).unique(maintain_order=True).with_row_index(USER)
+    numbered = _numbered(interactions, catalogue, users)
+    order = [PART, c.TIME, POSITION]
+    ordered = bool(
+        numbered.select(pl.any_horizontal(pl.col(*order[1:]).is_not_null().any())).item()
+    )
+    return DataSet(
+        name=folder.resolve().name,
+        interactions=numbered.sort(order, maintain_order=True),
+        items=catalogue,
+        users=users[c.USER],
+        ordered=ordered,
+    )
+
+
+def _read(path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
+    if not path.is_file():
+        raise FolderError(f"{path} does not exist")
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise FolderError(f"{path} cannot be read as Parquet: {error}") from error
+    if missing := [name for name in needed if name not in table.columns]:
+        raise FolderError(f"{path} has no column {', '.join(missing)}")
+    if table.is_empty():
+        raise FolderError(f"{path} is empty")
+    return table
+
+
+def _check(interactions: pl.DataFrame, items: pl.DataFrame) -> None:
+    for table, file, names in (
+        (interactions, INTERACTIONS_FILE, (c.USER, c.ITEM)),
+        (items, ITEMS_FILE, (c.ITEM,)),
+    ):
+        for name in names:
+            kind = table[name].dtype
+            if not (kind.is_integer() or kind in {pl.String, pl.Categorical}):
+                raise FolderError(f"{file}: {name} is {kind}, not whole numbers or strings")
+            if missing := table[name].null_count():
+                raise FolderError(f"{file}: {missing} rows without {name}")
+    _check_split(interactions)
+    for name in (POSITION, LABEL, WEIGHT):
+        if name in interactions.columns and not interactions[name].dtype.is_numeric():
+            raise FolderError(
+                f"{INTERACTIONS_FILE}: {name} is {interactions[name].dtype}, no number"
+            )
+    if WEIGHT in interactions.columns and (interactions[WEIGHT] < 0).any():
+        raise FolderError(f"{INTERACTIONS_FILE}: a weight is negative")
+    if repeated := items.height - items[c.ITEM].n_unique():
+        raise FolderError(f"{ITEMS_FILE}: {repeated} item ids occur more than once")
+
+
+def _check_split(interactions: pl.DataFrame) -> None:
+    unknown = set(interactions[SPLIT].cast(pl.String).unique()) - _PARTS.keys()
+    if unknown:
+        found = ", ".join(sorted(map(str, unknown))[:5])
+        raise FolderError(f"{INTERACTIONS_FILE}: split must be train, valid or test, found {found}")
+    for name in _PARTS:
+        if not (interactions[SPLIT].cast(pl.String) == name).any():
+            raise FolderError(f"{INTERACTIONS_FILE}: no row has split {name}")
+
+
+def _ids_as_text(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(pl.col(c.ITEM).cast(pl.String))
+
+
+def _catalogue(items: pl.DataFrame, interactions: pl.DataFrame) -> pl.DataFrame:
+    """item_id, title, text; items that only occur in interactions come last, without text."""
+    texts = [
+        (pl.col(name).cast(pl.String) if name in items.columns else pl.lit("")).alias(name)
+        for name in (c.TITLE, c.TEXT)
+    ]
+    described = items.select(c.ITEM, *texts).with_columns(pl.col(c.TITLE, c.TEXT).fill_null(""))
+    others = interactions.select(c.ITEM).unique(maintain_order=True)
+    others = others.join(described, on=c.ITEM, how="anti", maintain_order="left")
+    blank = others.with_columns(pl.lit("").alias(c.TITLE), pl.lit("").alias(c.TEXT))
+    return pl.concat([described, blank]).with_row_index(ITEM)
+
+
+def _numbered(
+    interactions: pl.DataFrame, catalogue: pl.DataFrame, users: pl.DataFrame
+) -> pl.DataFrame:
+    joined = interactions.join(
+        catalogue.select(c.ITEM, ITEM), on=c.ITEM, how="left", maintain_order="left"
+    ).join(users, on=c.USER, how="left", maintain_order="left")
+
+    def number(name: str, otherwise: float | None) -> pl.Expr:
+        if name not in joined.columns:
+            return pl.lit(otherwise, pl.Float64).alias(name)
+        said = pl.col(name).cast(pl.Float64).fill_nan(None)
+        return (said if otherwise is None else said.fill_null(otherwise)).alias(name)
+
+    position = number(POSITION, None)
+    return joined.select(
+        pl.col(USER).cast(pl.Int32),
+        pl.col(ITEM).cast(pl.Int32),
+        pl.col(SPLIT).cast(pl.String).replace_strict(_PARTS, return_dtype=pl.Int8).alias(PART),
+        _seconds(joined),
+        pl.when(position >= 0).then(position).alias(POSITION),
+        number(LABEL, None),
+        number(WEIGHT, 1.0),
+    )
+
+
+def _seconds(table: pl.DataFrame) -> pl.Expr:
+    """The timestamp in seconds since 1970; null where it is missing or negative."""
+    if c.TIME not in table.columns:
+        return pl.lit(None, pl.Int64).alias(c.TIME)
+    column = table[c.TIME]
+    if column.dtype.is_temporal():
+        return pl.col(c.TIME).cast(pl.Datetime("us")).dt.epoch("s").alias(c.TIME)
+    if not column.dtype.is_numeric():
+        raise FolderError(
+            f"{INTERACTIONS_FILE}: timestamp is {column.dtype}, no time and no number"
+        )
+    largest = np.nan_to_num(column.cast(pl.Float64).fill_null(0.0).to_numpy()).max()
+    unit = next((unit for least, unit in _UNITS if largest >= least), 1)
+    time = pl.col(c.TIME).cast(pl.Float64).fill_nan(None)
+    return pl.when(time >= 0).then(time / unit).cast(pl.Int64).alias(c.TIME)

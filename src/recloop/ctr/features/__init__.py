@@ -1,0 +1,1 @@
+"""Features of (user, item) pairs, computed from past interactions only."""

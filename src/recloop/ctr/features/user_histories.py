@@ -1,0 +1,70 @@
+"""Users' interactions before a moment."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recloop.ctr.features.past_state import State, residuals
+from recloop.ctr.log import Doubles, Floats, Ints, Log
+from recloop.ctr.models.additive import sigmoid
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Histories, newest first, `(rows, length)` each; items are −1 and values 0 for empty places.
+
+    Attributes:
+        items: Item numbers.
+        left: Label minus the probability by intercept, user and item.
+        surprise: Label minus the probability by intercept and item.
+        labels: Labels.
+        size: Logarithm of one plus the number of all earlier rows, `(rows,)`.
+    """
+
+    items: Ints
+    left: Floats
+    surprise: Floats
+    labels: Floats
+    size: Doubles
+
+
+class Timeline:
+    """Visible rows of all users, oldest first.
+
+    Args:
+        state: What is known from the past.
+        visible: Rows of which a row's history holds those with a strictly smaller order; if not
+            given, each history holds all past rows of the user.
+    """
+
+    def __init__(self, state: State, visible: Log | None) -> None:
+        log = state.past if visible is None else visible
+        self._log = log = log.take(np.lexsort((np.nan_to_num(log.order), log.users)))
+        self._left = residuals(state.bias, log)
+        expected = sigmoid(state.bias.intercept + state.bias.item[log.items])
+        self._surprise = (log.labels - expected).astype(np.float32)
+        self._ends = np.searchsorted(log.users, np.arange(state.shape[0] + 1))
+        self._by_order = visible is not None
+
+    def before(self, asked: Log, length: int) -> Histories:
+        """Return the newest `length` visible rows of the user before each row of `asked`."""
+        first, end = self._ends[asked.users], self._moment(asked)
+        at = end[:, None] - 1 - np.arange(length)
+        known = at >= first[:, None]
+        at = np.where(known, at, 0)
+        return Histories(
+            np.where(known, self._log.items[at], -1),
+            np.where(known, self._left[at], 0),
+            np.where(known, self._surprise[at], 0),
+            np.where(known, self._log.labels[at], 0),
+            np.log1p(end - first),
+        )
+
+    def _moment(self, asked: Log) -> Ints:
+        """Return the position of each row's order among the user's visible rows."""
+        if not self._by_order:
+            return self._ends[asked.users + 1]
+        moments = np.union1d(self._log.order, asked.order)
+        mine = self._log.users * len(moments) + np.searchsorted(moments, self._log.order)
+        theirs = asked.users * len(moments) + np.searchsorted(moments, asked.order)
+        return np.searchsorted(mine, theirs)

@@ -1,0 +1,1 @@
+"""Click-through models: additive, low-rank, linear and gradient boosting."""

@@ -1,1 +1,0 @@
-"""Models. What serves is NumPy and ONNX Runtime; what trains is PyTorch (`text`, `tower`)."""

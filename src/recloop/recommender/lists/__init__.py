@@ -1,0 +1,1 @@
+"""Building a list from scores: diversity, quotas, boosts, exploration and experiments."""

@@ -1,0 +1,114 @@
+"""Channels of a packaged model and, for a large catalogue, their candidate generators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from recloop.scoring.blend import (
+    EASE,
+    IALS,
+    ITEM_KNN,
+    POPULARITY,
+    SASREC,
+    TEXT,
+    Blend,
+    recent_popularity_channels,
+    repeat_channels,
+)
+from recloop.scoring.candidates.generators import (
+    CandidateGenerator,
+    history_candidates,
+    item_item_candidates,
+    memoised_per_request,
+    popularity_candidates,
+    vector_candidates,
+)
+from recloop.scoring.candidates.pinned_rows import PinnedRows, dot_product_channel
+from recloop.scoring.channels.implicit_als import ImplicitALS
+from recloop.scoring.channels.item_item import ItemItemModel, densify_if_full, sparse_scores_channel
+from recloop.scoring.channels.popularity import Popularity
+from recloop.scoring.channels.sasrec import SASRec
+from recloop.scoring.channels.text import TextSimilarity
+from recloop.scoring.cold_items import ColdItemScorer
+from recloop.scoring.scorer import Channel, Scorer, history_channel, signals_or_unknown
+
+if TYPE_CHECKING:
+    from recloop.registry.payload import Payload
+    from recloop.registry.stored_indexes import Indexes
+
+
+def blend_of(payload: Payload) -> Blend:
+    """Return the blend of the channels, with candidate generators if the payload has indexes."""
+    card, items, indexes = payload.card, len(payload.items), payload.indexes
+    sequential = SASRec(payload.tower, payload.vectors, card.window)
+    text = payload.text if indexes else payload.text.astype(np.float32)
+    ease = ItemItemModel(payload.collaborative, payload.collaborative_rows, items, card.decay)
+    near = densify_if_full(payload.neighbours)
+    neighbours = ItemItemModel(near, payload.neighbours_rows, items, card.neighbours_decay)
+    low_rank = ImplicitALS(payload.factors, card.low_rank, card.low_rank_decay)
+    content = TextSimilarity(text, card.content_last)
+    by_items: dict[str, Scorer] = {
+        EASE: ease,
+        ITEM_KNN: neighbours,
+        IALS: low_rank,
+        TEXT: content,
+        POPULARITY: Popularity(payload.counts),
+    }
+    counted, repeated = recent_popularity_channels(payload.trends), repeat_channels(items)
+    channels: dict[str, Channel] = {
+        SASREC: sequential.score,
+        **{name: history_channel(scorer) for name, scorer in by_items.items()},
+        **counted,
+        **(repeated if card.repeats else {}),
+    }
+    if indexes is None:
+        cold_items = ColdItemScorer.from_text(content.text, payload.known, card.weights.cold_items)
+        return Blend(channels, card.weights, cold_items)
+    users = {
+        SASREC: memoised_per_request(
+            lambda requests: sequential.user_vectors(
+                requests.histories, signals_or_unknown(requests)
+            )
+        ),
+        IALS: memoised_per_request(lambda requests: low_rank.user_vectors(requests.histories)),
+        TEXT: memoised_per_request(lambda requests: content.user_vectors(requests.histories)),
+    }
+    vectors = {SASREC: payload.vectors, IALS: payload.factors, TEXT: text}
+    nearest = {SASREC: indexes.vectors, IALS: indexes.factors, TEXT: indexes.text}
+    item_scores = {
+        EASE: memoised_per_request(
+            lambda requests: [ease.sparse_scores_for(each) for each in requests.histories]
+        ),
+        ITEM_KNN: memoised_per_request(
+            lambda requests: [neighbours.sparse_scores_for(each) for each in requests.histories]
+        ),
+    }
+    sample = payload.sample.rows
+    channels |= {
+        name: dot_product_channel(users[name], PinnedRows(vectors[name], sample)) for name in users
+    }
+    channels |= {name: sparse_scores_channel(item_scores[name], items) for name in item_scores}
+    generators: dict[str, CandidateGenerator] = {
+        **{name: vector_candidates(nearest[name], users[name]) for name in users},
+        **{name: item_item_candidates(item_scores[name]) for name in item_scores},
+        **_popularity_generators(payload, list(counted)),
+        **dict.fromkeys(repeated, history_candidates()),
+    }
+    return Blend(channels, card.weights, _cold_items(payload, indexes), generators)
+
+
+def _popularity_generators(payload: Payload, trends: list[str]) -> dict[str, CandidateGenerator]:
+    at_most = payload.card.retrieval.per_channel * payload.card.retrieval.widen_factor
+    counts = [payload.counts, *payload.trends]
+    named = zip([POPULARITY, *trends], counts, strict=True)
+    return {name: popularity_candidates(own, at_most) for name, own in named}
+
+
+def _cold_items(payload: Payload, indexes: Indexes) -> ColdItemScorer:
+    known = payload.known
+    similarity = indexes.nearest.to_matrix(len(known))
+    return ColdItemScorer(
+        similarity, np.flatnonzero(~known), known, payload.card.weights.cold_items
+    )

@@ -1,0 +1,1 @@
+"""Search queries: encoding them and scoring items against them."""

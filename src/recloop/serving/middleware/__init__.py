@@ -1,0 +1,1 @@
+"""ASGI middleware of the service: headers, authentication, rate limits and access telemetry."""

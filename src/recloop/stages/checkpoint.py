@@ -1,0 +1,40 @@
+"""The checkpoint of the train stage, as later stages read it."""
+
+from torch import Tensor
+
+from recloop.data.catalogue import Rows
+from recloop.stages import files
+from recloop.stages.base import current_base
+from recloop.training import checkpoint
+from recloop.training.finetuning.fit import History
+from recloop.training.finetuning.sequence_model import SequenceModel, TrainConfig
+from recloop.training.sequence_training import Language, TrainedSequence
+
+
+def read_settings() -> TrainConfig:
+    """Return the settings of training, with those that were chosen from the data."""
+    path = files.CHECKPOINT / files.SETTINGS
+    return TrainConfig.model_validate_json(path.read_bytes())
+
+
+def read_tuned(config: TrainConfig) -> tuple[SequenceModel, Tensor, Rows]:
+    """Return the sequence model that saw no validation data, with text vectors and rows of its items."""
+    return checkpoint.load_sequence_model(files.CHECKPOINT / files.TUNED, config.tower)
+
+
+def read_language(config: TrainConfig) -> Language:
+    """Return the language model as tuned."""
+    language = Language.load(current_base(config.text), config.text, config.seed)
+    encoder = files.CHECKPOINT / files.ENCODER
+    if encoder.exists():
+        checkpoint.load_encoder_weights(encoder, language.encoder)
+    return language
+
+
+def read_checkpoint() -> TrainedSequence:
+    """Return what `train` saved; the curve of its epochs is in the reports alone."""
+    config = read_settings()
+    tuned, text, rows = read_tuned(config)
+    final, _, _ = checkpoint.load_sequence_model(files.CHECKPOINT / files.FINAL, config.tower)
+    language = read_language(config)
+    return TrainedSequence(rows, config, tuned, final, text, History(), language, {})

@@ -1,0 +1,24 @@
+"""The training data as the stages have it: from the files of the snapshot and the split."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from recloop import columns as c
+from recloop.data.catalogue import Catalogue
+from recloop.data.interaction_log import TRAIN_PART, VALID_PART, InteractionLog
+from recloop.data.split import part
+from recloop.stages import files
+from recloop.training.training_data import TrainingData
+
+
+def read_training_data(event_weights: Mapping[c.Event, float] | None = None) -> TrainingData:
+    """Return items, train and validation data of `data/`; weights of events as in `TrainConfig`."""
+    catalogue, facts = Catalogue(pl.read_parquet(files.ITEMS)), files.read_json(files.SPLIT_FACTS)
+    repeats = facts["repeats"]
+    parts = ((files.TRAIN, TRAIN_PART), (files.VALID, VALID_PART))
+    rows = pl.concat([pl.read_parquet(path).with_columns(part(number)) for path, number in parts])
+    log = InteractionLog.from_frame(
+        rows, catalogue.items[c.ITEM], repeats=repeats, event_weights=event_weights
+    )
+    return TrainingData.split(catalogue, log, moments=facts["moments"], repeats=repeats)

@@ -1,0 +1,1 @@
+"""Fitting of the blend: weights of channels, by activity, of cold items and of the ranker."""

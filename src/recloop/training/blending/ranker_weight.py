@@ -1,0 +1,58 @@
+"""Tuning of the ranker's weight beside the blend, on validation requests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recloop.evaluation.evaluation_requests import Requests, hits
+from recloop.evaluation.metrics import ndcg
+from recloop.scoring.blend import Blend
+from recloop.scoring.ranker.onnx_ranker import OnnxRanker
+from recloop.scoring.ranker.weighting import tune_weight
+from recloop.scoring.top_k import Ranked, top_k
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Weight of the ranker (0 without a gain), and mean NDCG@10 without and with the ranker."""
+
+    weight: float
+    before: float
+    after: float
+
+
+def weigh_ranker(
+    ranker: OnnxRanker,
+    blend: Blend,
+    valid: Requests,
+    titles: Sequence[str | None],
+    texts: Sequence[str],
+    depth: int,
+) -> Worth:
+    """Choose the weight of the exported ranker over the first places of the blend.
+
+    Args:
+        ranker: The exported ranker.
+        blend: The blend.
+        valid: Validation requests.
+        titles: Title of each item, by which histories are read.
+        texts: Text of each item, by which candidates are read.
+        depth: Number of places that are re-ranked.
+    """
+    if not valid.histories:
+        return Worth(0.0, 0.0, 0.0)
+    parts = [top_k(blend.score(part), part.forbidden(), depth) for part in valid.parts(len(texts))]
+    ranked, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
+    logits = np.zeros_like(scores)
+    for row, history in enumerate(valid.histories):
+        real = ranked[row] >= 0
+        behaviour = [titles[item] or "" for item in history]
+        candidates = [texts[item] for item in ranked[row][real]]
+        logits[row, real] = ranker.logits(behaviour, None, candidates)
+
+    def quality(places: Ranked) -> float:
+        return float(ndcg(hits(places, valid.relevant), valid.counts(), 10).mean())
+
+    weight, after = tune_weight(ranked, scores, logits, quality)
+    return Worth(weight, quality(ranked), after)

@@ -1,0 +1,184 @@
+"""Channels, fitted on training data to be tuned, and on all data before the test to serve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from scipy import sparse
+
+from recloop.config import ConfigModel
+from recloop.data.interaction_log import InteractionLog
+from recloop.evaluation.evaluation_requests import Requests, validation_sample
+from recloop.scoring.channels.implicit_als import ImplicitALS, ImplicitALSConfig, fit_ials
+from recloop.scoring.channels.item_item import Dense, ItemItemModel, Sparse
+from recloop.scoring.channels.recent_popularity import RecentPopularity
+from recloop.scoring.channels.text import TextSimilarity
+from recloop.scoring.scorer import Scorer, history_channel
+from recloop.training.channels.grid_search import Fit, Setting, tune
+from recloop.training.channels.grid_search import Model as Decayed
+from recloop.training.channels.item_item_fitting import fit_ease, fit_item_knn, interaction_matrix
+from recloop.training.training_data import TrainingData
+
+_IALS = tuple(
+    ImplicitALSConfig(unobserved=unobserved, l2=l2)
+    for unobserved, l2 in ((0.1, 0.01), (0.3, 0.01), (0.3, 0.003), (1.0, 0.003), (0.1, 0.003))
+)
+# Items and interactions from which fits take minutes, and what is tried there.
+_MANY_ITEMS, _FEW_L2, _FEW_NEIGHBOURS = 8_000, [100.0, 400.0], [50, 200]
+_MANY_ROWS, _ONE_IALS = 2_000_000, [ImplicitALSConfig()]
+# Half-lives of recent popularity, as shares of the span of the interactions.
+_HALF_LIVES = (1 / 200, 1 / 30, 1 / 5)
+
+Fitting = TypeVar("Fitting")
+
+
+class ChannelGrids(ConfigModel):
+    """Grids of the channels beside the sequence model, from which validation chooses.
+
+    Grids that are not set depend on the size of the data: shorter `ease_l2` and `item_knn` beyond
+    8,000 items, one `ials` beyond 2 million interactions, no `decays` without an order.
+    """
+
+    ease_l2: list[float] = [100.0, 300.0, 600.0, 1200.0]
+    """Regularisation of EASE; two values by default beyond 8,000 items."""
+    item_knn: list[int] = [50, 100, 200, 400]
+    """Neighbours of item-kNN; two values by default beyond 8,000 items."""
+    ials: list[ImplicitALSConfig] = list(_IALS)
+    """Settings of implicit ALS; one by default beyond 2 million interactions."""
+    decays: list[float] = [1.0, 0.95, 0.9, 0.8]
+    """Decay of the weight of older history; 1 is the model as published, and the only default if
+    interactions have no order."""
+    text_last: list[int] = [1, 3, 10, 30]
+    """Newest items of the history to which the text channel compares."""
+
+    def chosen_for(self, log: InteractionLog) -> "ChannelGrids":
+        """Return the same grids, with what was left out chosen from the interactions."""
+        chosen: dict[str, Any] = {}
+        if log.catalogue > _MANY_ITEMS:
+            chosen |= {"ease_l2": _FEW_L2, "item_knn": _FEW_NEIGHBOURS}
+        if len(log) > _MANY_ROWS:
+            chosen["ials"] = _ONE_IALS
+        if not log.ordered:
+            chosen["decays"] = [1.0]
+        left_out = {
+            name: grid for name, grid in chosen.items() if name not in self.model_fields_set
+        }
+        return self.model_copy(update=left_out)
+
+
+@dataclass(frozen=True)
+class Fitted(Generic[Fitting]):
+    """Model with the best setting on validation, fitted on train and on all before the test."""
+
+    tuned: Fitting
+    final: Fitting
+    setting: dict[str, Any]
+
+
+class FittedChannels:
+    """Channels beside the sequence model; each is tuned and fitted when it is first used."""
+
+    def __init__(self, data: TrainingData, grids: ChannelGrids, seed: int) -> None:
+        self.data = data
+        self.grids = grids.chosen_for(data.train)
+        self.valid: Requests = validation_sample(data.valid, data.items, seed)
+
+    @cached_property
+    def popularity(self) -> Fitted[NDArray[np.float32]]:
+        """Interactions of each item, `(items,)`."""
+        return Fitted(self.data.train.counts(), self.data.past.counts(), {})
+
+    @cached_property
+    def ease(self) -> Fitted[ItemItemModel[Dense]]:
+        """EASE on the 20,000 most popular items."""
+        along = self.data.items > _MANY_ITEMS
+        return self._tuned("l2", self.grids.ease_l2, fit_ease, stop_early=along)
+
+    @cached_property
+    def item_knn(self) -> Fitted[ItemItemModel[Sparse]]:
+        """Cosine item-kNN on the 100,000 most popular items."""
+        return self._tuned("neighbours", self.grids.item_knn, fit_item_knn)
+
+    @cached_property
+    def ials(self) -> Fitted[ImplicitALS]:
+        """Implicit matrix factorisation."""
+        return self._tuned("config", self.grids.ials, fit_ials)
+
+    @cached_property
+    def half_lives(self) -> Sequence[float]:
+        """Half-lives of recent popularity in seconds, ascending; none without times."""
+        return half_lives(self.data.train.times)
+
+    @cached_property
+    def recent(self) -> Sequence[Fitted[RecentPopularity]]:
+        """Recent popularity for each half-life; none where the data has no times."""
+        return [
+            Fitted(
+                _recent(self.data.train, life),
+                _recent(self.data.past, life),
+                {"half_life_days": life / 86_400},
+            )
+            for life in self.half_lives
+        ]
+
+    def text_last(self, text: NDArray[np.float32]) -> int:
+        """Return how many last items text is compared with; `text` is `(items, width)`."""
+        return max(
+            self.grids.text_last,
+            key=lambda last: self.quality(TextSimilarity(text, last)),
+        )
+
+    def quality(self, scorer: Scorer) -> float:
+        """Return the mean NDCG@10 on a sample of the validation requests."""
+        return self.valid.quality(history_channel(scorer), self.data.items)
+
+    def _tuned(
+        self,
+        name: str,
+        settings: Sequence[Setting],
+        fit: Fit[Setting, Decayed],
+        *,
+        stop_early: bool = False,
+    ) -> Fitted[Decayed]:
+        """Return the best setting and decay on validation, refitted on all before the test."""
+        best = tune(
+            fit,
+            self._train_matrix,
+            settings,
+            self.grids.decays,
+            self.quality,
+            stop_early=stop_early,
+        )
+        final = fit(self._past_matrix, best.setting, best.decay)
+        setting = best.setting
+        told = setting.model_dump() if isinstance(setting, BaseModel) else setting
+        return Fitted(best.model, final, {name: told, "decay": best.decay})
+
+    @cached_property
+    def _train_matrix(self) -> sparse.csr_matrix:
+        return matrix(self.data.train)
+
+    @cached_property
+    def _past_matrix(self) -> sparse.csr_matrix:
+        return matrix(self.data.past)
+
+
+def matrix(log: InteractionLog) -> sparse.csr_matrix:
+    """Return the binary `(users, items)` matrix of the interactions."""
+    return interaction_matrix(log.user_rows(), log.items, log.catalogue)
+
+
+def half_lives(times: NDArray[np.float64]) -> list[float]:
+    """Return half-lives of recent popularity in seconds, as shares of the span of `times`."""
+    if np.isnan(times).all():
+        return []
+    span = float(np.nanmax(times) - np.nanmin(times)) or 1.0
+    return [share * span for share in _HALF_LIVES]
+
+
+def _recent(log: InteractionLog, half_life: float) -> RecentPopularity:
+    return RecentPopularity(log.items, log.times, log.catalogue, half_life)

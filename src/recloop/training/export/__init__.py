@@ -1,0 +1,1 @@
+"""Export of trained modules to ONNX and NumPy."""

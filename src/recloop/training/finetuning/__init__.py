@@ -1,0 +1,1 @@
+"""Training loops: losses, batches, augmentation, validation, pretraining and warm start."""

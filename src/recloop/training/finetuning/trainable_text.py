@@ -1,0 +1,62 @@
+"""Trainable text vectors: a language model that is tuned by the recommendation loss."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recloop.training.device import Compute
+from recloop.training.finetuning.sequence_model import copied
+from recloop.training.modules.peft_methods import AdaLoraSchedule, trainable_weights
+from recloop.training.modules.text_encoder import TextEncoder, TokenizedTexts, encode_all
+
+
+class TunedText:
+    """Text vectors of an encoder whose weights are trained by the recommendation loss.
+
+    `passes` is the number of calls of `tune`, by which AdaLoRA plans its ranks.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        texts: TokenizedTexts,
+        learning_rate: float,
+        compute: Compute,
+        passes: int = 1,
+    ) -> None:
+        self.encoder = encoder.to(compute.device)
+        self._texts = texts
+        self._compute = compute
+        self._budget = AdaLoraSchedule(encoder.backbone, passes * len(texts.batches))
+        trainable = [p for p in encoder.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.AdamW(trainable, learning_rate) if trainable else None
+        self.vectors = self._encode()
+
+    def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
+        """Take one optimiser step for each batch of items, then encode all items again."""
+        if self._optimizer is None:
+            return
+        gradient = gradient * self._texts.written.to(gradient.device).unsqueeze(1)
+        for batch in rng.permutation(len(self._texts.batches)):
+            rows = self._texts.batches[batch]
+            with self._compute.autocast():
+                vectors = self.encoder(*self._texts.pad_batch(rows, self._compute.device))
+            self._optimizer.zero_grad()
+            vectors.backward(gradient[rows.to(gradient.device)])
+            if (penalty := self._budget.orthogonality_penalty()) is not None:
+                penalty.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._budget.step()
+        self.vectors = self._encode()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return copies of the trained weights and of the vectors."""
+        return copied(trainable_weights(self.encoder))
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Restore a state."""
+        self.encoder.load_state_dict(state, strict=False)
+
+    def _encode(self) -> Tensor:
+        with self._compute.autocast():
+            return encode_all(self.encoder, self._texts, self._compute.device)

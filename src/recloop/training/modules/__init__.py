@@ -1,0 +1,1 @@
+"""PyTorch modules: user tower, text encoder, PEFT methods and cross-encoder."""

@@ -1,0 +1,201 @@
+"""Packaging of trained channels as the payload that serves, with blend weights.
+
+The weights are learned on validation data with models that have not seen these data, and are then
+used with the refitted models.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recloop.config import ConfigModel
+from recloop.data.interaction_log import InteractionLog
+from recloop.recommender.retrieval import RetrievalConfig
+from recloop.registry.model_config import ModelConfig
+from recloop.registry.payload import Payload
+from recloop.scoring.blend import (
+    EASE,
+    IALS,
+    ITEM_KNN,
+    POPULARITY,
+    SASREC,
+    TEXT,
+    Blend,
+    BlendWeights,
+    recent_popularity_channels,
+    repeat_channels,
+)
+from recloop.scoring.channels.popularity import Popularity
+from recloop.scoring.channels.text import TextSimilarity
+from recloop.scoring.cold_items import ColdItemScorer
+from recloop.scoring.query.matcher import QueryConfig
+from recloop.scoring.scorer import Channel, Scorer, history_channel
+from recloop.training.blending.blend_fitting import fit_mix
+from recloop.training.channels.fitted_channels import ChannelGrids, FittedChannels
+from recloop.training.device import choose
+from recloop.training.export.onnx_export import export_tower
+from recloop.training.export.query_export import QueryExport
+from recloop.training.sequence_training import (
+    TrainedSequence,
+    item_vectors,
+    sequence_scorer,
+    spread,
+)
+from recloop.training.training_data import TrainingData
+
+# The least weight of popularity: it is what an empty history is answered with.
+_LEAST = 0.01
+
+
+class ExportConfig(ConfigModel):
+    """Settings of the export: channels beside the sequence model, query encoder and candidates."""
+
+    channels: ChannelGrids = ChannelGrids()
+    """Grids of the channels beside the sequence model, from which validation chooses."""
+    query: QueryConfig = QueryConfig()
+    """How queries are read and weighed."""
+    retrieval: RetrievalConfig = RetrievalConfig()
+    """When and how candidates are generated."""
+
+
+@dataclass(frozen=True)
+class WeighedChannels:
+    """All channels of a model: the weights that validation gave them, and what weighed them.
+
+    Attributes:
+        weights: Of the blend.
+        tuned: The blend of the channels that saw no validation data.
+        text: Text vectors of all items, `(items, width)`.
+        text_last: Of how many last items the text is compared with.
+    """
+
+    weights: BlendWeights
+    tuned: Blend
+    text: NDArray[np.float32]
+    text_last: int
+
+
+def all_text_vectors(
+    sequence: TrainedSequence, data: TrainingData, *, every_item: bool
+) -> NDArray[np.float32]:
+    """Return text vectors `(items, width)`, zero for items without a text.
+
+    Args:
+        sequence: The trained model, which has those of its own items.
+        data: The items.
+        every_item: Whether texts of items that the sequence model does not have are encoded too.
+    """
+    vectors = spread(sequence.text.cpu().numpy(), sequence.rows, data.items)
+    others = np.setdiff1d(np.arange(data.items), sequence.rows)
+    if every_item and sequence.language is not None and len(others):
+        texts = data.catalogue.texts()
+        compute = choose(sequence.config.device)
+        encoded = sequence.language.encode([texts[row] for row in others], compute)
+        vectors[others] = encoded.cpu().numpy()
+    return vectors
+
+
+def weigh_channels(
+    sequence: TrainedSequence,
+    channels: FittedChannels,
+    text: NDArray[np.float32],
+) -> WeighedChannels:
+    """Learn the weights of the blend on validation data.
+
+    Args:
+        sequence: The trained sequence model.
+        channels: The other channels, and the data.
+        text: Text vectors of all items, `(items, width)`.
+    """
+    data, valid = channels.data, channels.valid
+    config, items = sequence.config, data.items
+    scorer = sequence_scorer(sequence.tuned, sequence.text, sequence.rows, config, items)
+    last = channels.text_last(text)
+    recent = np.array([trend.tuned.latest_counts() for trend in channels.recent], np.float32)
+    by_items: dict[str, Scorer] = {
+        TEXT: TextSimilarity(text, last),
+        EASE: channels.ease.tuned,
+        ITEM_KNN: channels.item_knn.tuned,
+        IALS: channels.ials.tuned,
+        POPULARITY: Popularity(channels.popularity.tuned),
+    }
+    mixed: dict[str, Channel] = {
+        SASREC: scorer.score,
+        **{name: history_channel(each) for name, each in by_items.items()},
+        **recent_popularity_channels(recent),
+        **({} if valid.masked else repeat_channels(items)),
+    }
+    known = data.train.known()
+    new = int((~data.past.known()).sum())
+    weights = fit_mix(mixed, text, known, valid, config.seed, new)
+    for channel_weights in (weights.channels, *weights.by_history_length.values()):
+        channel_weights[POPULARITY] = max(channel_weights[POPULARITY], _LEAST)
+    blend = Blend(mixed, weights, ColdItemScorer.from_text(text, known, weights.cold_items))
+    return WeighedChannels(weights, blend, text, last)
+
+
+def build_payload(
+    sequence: TrainedSequence,
+    channels: FittedChannels,
+    weighed: WeighedChannels,
+    query: QueryExport,
+    users: pl.DataFrame,
+    config: ExportConfig,
+    feedback_until: int,
+) -> Payload:
+    """Return the model that serves: all channels as refitted on everything before the test.
+
+    Args:
+        sequence: The trained sequence model.
+        channels: The other channels, and the data.
+        weighed: The weights of all of them.
+        query: How queries are read.
+        users: RequestBatch of the users (see `user_table`).
+        config: Settings of the export.
+        feedback_until: Number of the last event of the store that the data include.
+    """
+    data, tower = channels.data, sequence.config.tower
+    ease, item_knn, ials = channels.ease.final, channels.item_knn.final, channels.ials.final
+    recent = [trend.final.latest_counts() for trend in channels.recent]
+    return Payload(
+        card=ModelConfig(
+            weights=weighed.weights,
+            repeats=not data.valid.masked,
+            window=tower.window,
+            content_last=weighed.text_last,
+            decay=ease.decay,
+            neighbours_decay=item_knn.decay,
+            low_rank=ials.config,
+            low_rank_decay=ials.decay,
+            query=query.config,
+            retrieval=config.retrieval,
+            tuned_until=_moment(data.train),
+            trained_until=_moment(data.past),
+            feedback_until=feedback_until,
+        ),
+        items=data.catalogue.items,
+        users=users,
+        vectors=item_vectors(sequence.final, sequence.text, sequence.rows, data.items),
+        text=weighed.text.astype(np.float16),
+        known=data.past.known(),
+        counts=channels.popularity.final,
+        collaborative=ease.weights,
+        collaborative_rows=ease.rows,
+        neighbours=item_knn.weights,
+        neighbours_rows=item_knn.rows,
+        factors=ials.factors,
+        trends=np.array(recent, np.float32).reshape(len(recent), data.items),
+        tower=export_tower(sequence.final.tower, tower.dim, tower.window),
+        encoder=query.encoder,
+        tokenizer=query.tokenizer,
+        search=query.vectors,
+    )
+
+
+def _moment(log: InteractionLog) -> datetime:
+    """Return when the last interaction happened; the beginning of 1970 where no time is known."""
+    end = log.end()
+    return datetime.fromtimestamp(0.0 if np.isnan(end) else end, UTC)

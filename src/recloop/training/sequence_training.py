@@ -1,0 +1,366 @@
+"""Training of the sequence model: tuned on validation data, then refitted on all before the test.
+
+The refit uses the text vectors that tuning ended with. If there is an earlier model, tuning
+continues from it for fewer epochs, with its language model unchanged. If that loses too much of
+what the earlier model had learned, training starts from scratch instead.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recloop.data.catalogue import Catalogue, Rows
+from recloop.data.interaction_log import InteractionLog
+from recloop.data.user_sequences import UserSequence
+from recloop.evaluation.evaluation_requests import Requests, validation_sample
+from recloop.scoring.channels.sasrec import SASRec
+from recloop.scoring.scorer import signals_or_unknown
+from recloop.training import checkpoint
+from recloop.training.base_models import TextConfig
+from recloop.training.device import Compute
+from recloop.training.export.onnx_export import export_tower
+from recloop.training.finetuning.auto_settings import settings_from_data
+from recloop.training.finetuning.fit import History, Progress, fit
+from recloop.training.finetuning.sequence_model import (
+    FrozenText,
+    SequenceModel,
+    TextSide,
+    TrainConfig,
+)
+from recloop.training.finetuning.trainable_text import TunedText
+from recloop.training.finetuning.validation import judge_on
+from recloop.training.finetuning.warm_start import carried, remembered
+from recloop.training.modules.text_encoder import (
+    TextEncoder,
+    TokenizedTexts,
+    encode_all,
+    load_encoder,
+)
+from recloop.training.training_data import TrainingData
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Requests that judge forgetting: at most, and at least.
+_ASKED, _FEWEST = 2_000, 100
+# Of the epochs of training from scratch, those that continuing takes (docs/log.md).
+_SHARE = 1 / 6
+
+
+@dataclass(frozen=True)
+class EarlierModel:
+    """Model to continue from, its items, and the time of its last interaction in seconds."""
+
+    model: SequenceModel
+    ids: Sequence[str]
+    config: TrainConfig
+    restore_encoder: Callable[[TextEncoder], None]
+    learned_until: float
+
+
+@dataclass(frozen=True)
+class Language:
+    """A text encoder, and the tokenizer of its base model."""
+
+    encoder: TextEncoder
+    tokenizer: "PreTrainedTokenizerBase"
+    config: TextConfig
+
+    @classmethod
+    def load(cls, base: str, config: TextConfig, seed: int) -> "Language":
+        """Return the base model, made tunable; new weights follow from the seed."""
+        torch.manual_seed(seed)
+        return cls(*load_encoder(base, config), config)
+
+    def texts(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Return tokenised texts."""
+        return TokenizedTexts(texts, self.tokenizer, self.config)
+
+    def encode(self, texts: Sequence[str], compute: Compute) -> Tensor:
+        """Return text vectors `(texts, width)`, zero for empty texts."""
+        with compute.autocast():
+            encoder = self.encoder.to(compute.device)
+            return encode_all(encoder, self.texts(texts), compute.device)
+
+
+@dataclass(frozen=True)
+class TrainedSequence:
+    """The sequence model before and after it learned from validation data, and what it stands on.
+
+    Attributes:
+        rows: The catalogue's rows of the items that it knows, ascending, `(items of the model,)`.
+        config: All settings, those chosen from the data as well.
+        tuned: The model trained on training data, at its best epoch on validation.
+        final: The model that went on to learn from all data before the test.
+        text: Text vectors of the items, `(items of the model, width)`.
+        history: What happened while it was tuned.
+        language: The text encoder as tuned; None where no text is read.
+        change: How far tuning moved the language model; empty where no text is read.
+        forgetting: NDCG@10 on what an earlier model had learned, before and after; None without an
+            earlier model.
+        forgot: Whether training started from scratch after all, because that was too much.
+    """
+
+    rows: Rows
+    config: TrainConfig
+    tuned: SequenceModel
+    final: SequenceModel
+    text: Tensor
+    history: History
+    language: Language | None
+    change: dict[str, float]
+    forgetting: dict[str, float] | None = None
+    forgot: bool = False
+
+    def setting(self) -> dict[str, object]:
+        """Return what a report says of it: epochs, size, and settings of the tower."""
+        trained = self.tuned.parameters()
+        if self.language is not None:
+            trained += [p for p in self.language.encoder.parameters() if p.requires_grad]
+        size = sum(value.numel() for value in trained)
+        tower = self.config.tower.model_dump()
+        return {"epochs": self.history.best_epochs(), "parameters": size, **tower}
+
+
+def sequence_scorer(
+    model: SequenceModel, text: Tensor, rows: Rows, config: TrainConfig, items: int
+) -> SASRec:
+    """Return a trained model as it serves: the exported tower and vectors of all `items`."""
+    tower = config.tower
+    vectors = item_vectors(model, text, rows, items)
+    return SASRec(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
+
+
+def item_vectors(model: SequenceModel, text: Tensor, rows: Rows, items: int) -> NDArray[np.float32]:
+    """Return vectors of all items for serving, `(items, dim)`, float32; zero if not in the model.
+
+    All are zero where the model has learned nothing.
+    """
+    vectors = model.vectors(text).cpu().numpy()
+    return spread(vectors * bool(model.known.any()), rows, items)
+
+
+def spread(values: NDArray[np.float32], rows: Rows, items: int) -> NDArray[np.float32]:
+    """Return values `(rows, width)` spread over all items, `(items, width)`, zero elsewhere."""
+    if len(rows) == items:
+        return values
+    every = np.zeros((items, values.shape[1]), np.float32)
+    every[rows] = values
+    return every
+
+
+def train_sequence(
+    data: TrainingData,
+    config: TrainConfig,
+    compute: Compute,
+    *,
+    base: str | None,
+    earlier: EarlierModel | None = None,
+    progress: Callable[[str], Progress] = lambda _: lambda _: None,
+) -> TrainedSequence:
+    """Train the sequence model, and through its loss the language model where it is tuned.
+
+    Args:
+        data: Items, interactions and validation requests.
+        config: Settings; what is left out is chosen from the data.
+        compute: Device and precision.
+        base: Folder or Hugging Face id of the language model; without it, items are IDs only.
+        earlier: A model to continue from.
+        progress: For each phase by its name, what is told of every epoch.
+    """
+    subset = ItemSubset.most_popular(data.past, config.items)
+    catalogue = data.catalogue
+    texts = [catalogue.texts()[row] for row in subset.rows] if base else []
+    if earlier is not None:  # its sizes, whatever today's data would have
+        sizes = {"tower": earlier.config.tower, "text": earlier.config.text}
+        config = config.model_copy(update=sizes)
+    config = settings_from_data(config, data.train, sum(map(bool, texts)))
+    setup = _Setup(data, subset, config, compute, texts, base)
+    tuned = setup.tune(earlier, progress("tune"))
+    forgetting = tuned.forgetting
+    forgot = forgetting is not None and too_much(forgetting, config.max_forgetting)
+    if forgot:
+        tuned = setup.tune(None, progress("tune"))
+    final = setup.refit(tuned, progress("refit"))
+    change: dict[str, float] = {}
+    if tuned.language is not None:
+        encoder = tuned.language.encoder
+        change = checkpoint.tuned_change(encoder, tuned.before, tuned.text.vectors)
+    return TrainedSequence(
+        subset.rows,
+        config,
+        tuned.model,
+        final,
+        tuned.text.vectors,
+        tuned.history,
+        tuned.language,
+        change,
+        forgetting,
+        forgot,
+    )
+
+
+@dataclass(frozen=True)
+class ItemSubset:
+    """Some items as a catalogue of their own.
+
+    Attributes:
+        rows: Their rows in the whole catalogue, ascending, `(items of the subset,)`.
+        places: Of each item of the whole catalogue its place in the subset, -1 outside, `(items,)`.
+    """
+
+    rows: Rows
+    places: Rows
+
+    @classmethod
+    def most_popular(cls, log: InteractionLog, count: int) -> "ItemSubset":
+        """Return the items with the most interactions, at most `count`."""
+        rows = np.sort(np.argsort(-log.counts(), kind="stable")[:count])
+        places = np.full(log.catalogue, -1, np.int64)
+        places[rows] = np.arange(len(rows))
+        return cls(rows, places)
+
+    def sequences(self, log: InteractionLog) -> list[UserSequence]:
+        """Return users' steps with these items, for users with at least two."""
+        found = log.sequences()
+        if len(self.rows) == len(self.places):
+            return found
+        return [trail for trail in map(self._inside, found) if len(trail) > 1]
+
+    def requests(self, requests: Requests) -> Requests:
+        """Return the requests of which a relevant item is among these."""
+        if len(self.rows) == len(self.places):
+            return requests
+        relevant = [self._kept(rows) for rows in requests.relevant]
+        chosen = np.flatnonzero([len(rows) > 0 for rows in relevant])
+        asked = requests.take(chosen)
+        told = zip(asked.histories, signals_or_unknown(asked), strict=True)
+        return Requests(
+            [self._kept(history) for history in asked.histories],
+            [relevant[row] for row in chosen],
+            masked=requests.masked,
+            signals=[signals[self.places[history] >= 0] for history, signals in told],
+        )
+
+    def _inside(self, trail: UserSequence) -> UserSequence:
+        kept = trail.select(self.places[trail.rows] >= 0)
+        return kept.with_rows(self.places[kept.rows])
+
+    def _kept(self, rows: Rows) -> Rows:
+        places = self.places[rows]
+        return places[places >= 0]
+
+
+@dataclass(frozen=True)
+class _Tuned:
+    """What tuning ended with; `before` are the text vectors that it began with."""
+
+    model: SequenceModel
+    history: History
+    text: TextSide
+    before: Tensor
+    language: Language | None
+    forgetting: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """Everything that tuning and refitting share."""
+
+    data: TrainingData
+    subset: ItemSubset
+    config: TrainConfig
+    compute: Compute
+    texts: Sequence[str]
+    base: str | None
+
+    def tune(self, earlier: EarlierModel | None, progress: Progress) -> _Tuned:
+        """Train on training data, from an earlier model if given; validation picks the epoch."""
+        config, start = self.config, None
+        language = (
+            Language.load(self.base, config.text, config.seed)
+            if self.base and any(self.texts)
+            else None
+        )
+        if earlier is not None:
+            if language is not None:
+                earlier.restore_encoder(language.encoder)
+            config = config.continuing(config.epochs, _SHARE)
+            items = Catalogue(self.data.catalogue.items[self.subset.rows])
+            carried_over = carried(earlier.model, earlier.ids, items, config.tower)
+            start = carried_over.to(self.compute.device)
+        text = self._text_side(language, config)
+        before = text.vectors
+        sample = validation_sample(self.data.valid, self.data.items, config.seed)
+        asked = self.subset.requests(sample)
+        model, history = fit(
+            self.subset.sequences(self.data.train),
+            text,
+            config,
+            self.compute,
+            start=start,
+            judge=judge_on(asked, config.tower.window) if asked.histories else None,
+            progress=progress,
+        )
+        forgetting = None
+        if earlier is not None and start is not None:
+            old = self.subset.sequences(self.data.train.before(earlier.learned_until))
+            repeats = not self.data.valid.masked
+            learned = remembered(old, _ASKED, config.seed, repeats=repeats)
+            forgetting = _forgetting(start, model, before, text.vectors, learned, config)
+        return _Tuned(model, history, text, before, language, forgetting)
+
+    def refit(self, tuned: _Tuned, progress: Progress) -> SequenceModel:
+        """Return the model after it went on to learn from all data before the test."""
+        if not tuned.model.known.any():
+            return tuned.model
+        model, _ = fit(
+            self.subset.sequences(self.data.past),
+            FrozenText(tuned.text.vectors),
+            self.config.continuing(tuned.history.best_epochs()),
+            self.compute,
+            start=tuned.model,
+            progress=progress,
+        )
+        return model
+
+    def _text_side(self, language: Language | None, config: TrainConfig) -> TextSide:
+        if language is None:
+            return FrozenText(torch.zeros(len(self.subset.rows), 1, device=self.compute.device))
+        return TunedText(
+            language.encoder,
+            language.texts(self.texts),
+            config.text_learning_rate,
+            self.compute,
+            len(config.text_passes),
+        )
+
+
+def too_much(forgetting: dict[str, float], bound: float) -> bool:
+    """Return whether more than a share of `bound` was lost; from few users nothing follows."""
+    enough = forgetting["requests"] >= _FEWEST
+    return enough and forgetting["after"] < (1 - bound) * forgetting["before"]
+
+
+def _forgetting(
+    earlier: SequenceModel,
+    model: SequenceModel,
+    before: Tensor,
+    after: Tensor,
+    learned: Requests,
+    config: TrainConfig,
+) -> dict[str, float]:
+    """Return NDCG@10 on what the earlier model had learned, of that model and of the new one."""
+    if not learned.histories:
+        return {"requests": 0.0, "before": 0.0, "after": 0.0}
+    judge = judge_on(learned, config.tower.window)
+    return {
+        "requests": float(len(learned.histories)),
+        "before": judge(earlier, before),
+        "after": judge(model, after),
+    }

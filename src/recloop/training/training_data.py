@@ -1,0 +1,45 @@
+"""What models learn from: interactions before validation and before the test, and what is asked."""
+
+from dataclasses import dataclass
+
+from recloop.data.catalogue import Catalogue
+from recloop.data.interaction_log import TEST_PART, VALID_PART, InteractionLog
+from recloop.evaluation.evaluation_requests import Requests
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Items, interactions and validation requests.
+
+    Attributes:
+        catalogue: The items.
+        train: Interactions before validation; models that learned from these tune the settings.
+        past: Interactions before the test; what is packaged has learned from these.
+        valid: Validation requests, all of them.
+    """
+
+    catalogue: Catalogue
+    train: InteractionLog
+    past: InteractionLog
+    valid: Requests
+
+    @classmethod
+    def split(
+        cls, catalogue: Catalogue, log: InteractionLog, *, moments: bool, repeats: bool
+    ) -> "TrainingData":
+        """Return the data of a log whose rows know their part of the split.
+
+        Args:
+            catalogue: The items that the log's rows are about.
+            log: Interactions; those of the test part are left out.
+            moments: As in `Requests.about`.
+            repeats: Whether items of a history may be recommended again.
+        """
+        past = log.until(TEST_PART)
+        valid = Requests.about(past, VALID_PART, moments=moments, repeats=repeats)
+        return cls(catalogue, past.until(VALID_PART), past, valid)
+
+    @property
+    def items(self) -> int:
+        """Number of items in the catalogue."""
+        return len(self.catalogue)
