@@ -34,7 +34,7 @@ async def meet(client: httpx.AsyncClient, number: int) -> tuple[set[str], str]:
 
 
 async def meet_all(address: str) -> list[tuple[set[str], str]]:
-    # No connection is kept: on a busy machine the server would close one that is about to be used again.
+    # No connection is kept: on a busy machine the server would close one just before its next use.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=address, timeout=300, limits=limits) as client:
         return await asyncio.gather(*(meet(client, number) for number in range(USERS)))

@@ -84,7 +84,7 @@ def test_nginx_forwards_only_the_api(cluster) -> None:
 
 
 def test_a_rolling_update_under_load_fails_no_request(cluster) -> None:
-    """Each replica in turn is stopped (SIGTERM) and started again while eight callers send requests."""
+    """Stop (SIGTERM) and restart each replica, one by one, while eight callers send requests."""
     stop = threading.Event()
     failures: list[str] = []
     acknowledged: list[str] = []
