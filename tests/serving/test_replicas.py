@@ -122,6 +122,26 @@ def test_a_rolling_update_under_load_fails_no_request(cluster) -> None:
     store.close()
 
 
+def test_a_slow_response_does_not_make_the_only_replica_unreachable(cluster) -> None:
+    """One replica is stopped and the other pauses until a request has failed."""
+    ended, paused = cluster.replicas
+    ended.drain()
+    try:
+        processes = paused.processes()
+        for process in processes:
+            process.suspend()
+        try:
+            timed_out = httpx.post(f"{cluster.address}/v1/recommend", json={}, timeout=60)
+        finally:
+            for process in processes:
+                process.resume()
+        following = [httpx.post(f"{cluster.address}/v1/recommend", json={}) for _ in range(5)]
+    finally:
+        ended.start()
+    assert timed_out.status_code in {502, 504}
+    assert [answer.status_code for answer in following] == [200] * 5
+
+
 # A connection that is refused or reset leaves its socket to the garbage collector, in httpx.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_replica_answers_accepted_requests_before_it_ends(cluster) -> None:
