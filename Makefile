@@ -73,8 +73,8 @@ lock: $(READY) ## Write requirements.lock from pyproject.toml
 	@(echo 'torch==2.13.0'; $(BIN)/uv pip compile --quiet --all-extras --universal --python-version 3.11 --no-header --no-annotate --override $(VENV)/override.txt pyproject.toml | grep -v '^torch==') > $(VENV)/lock
 	@mv $(VENV)/lock requirements.lock
 
-bench: $(READY) ## Run the offline benchmark
-	@$(BIN)/python benchmarks/offline.py
+bench: $(READY) ## Run the offline benchmark; options in ARGS
+	@$(BIN)/python -m benchmarks.offline $(ARGS)
 
 bench-serving: $(READY) ## Load the service at constant rates; options in ARGS
 	@$(BIN)/python -m benchmarks.serving.run $(ARGS)

@@ -1,9 +1,9 @@
-"""What each part adds: IDs → frozen text → tuned language model → channels mixed → ranker → distillation.
+"""Gain of each part: ids → frozen text → tuned language model → blend → ranker → distillation.
 
-`python benchmarks/ablation.py DIR --seed 1 --seed 2` takes a folder of `recloop evaluate`. Each step's
-gain is paired with the step before it, on the same test requests; the ranker's and distillation's with
-the mixed channels, for distillation goes without the ranker. The ways of tuning are beside each other in
-benchmarks/finetuning.py.
+`python -m benchmarks.ablation FOLDER --seed 1 --seed 2` takes a folder of `recloop evaluate`. The
+gain of each step is its difference from the step before, paired over the same test requests. The
+ranker and the distillation are both compared with the blend of all channels, because a distilled
+model is served without the ranker. `benchmarks.finetuning` compares the methods of fine-tuning.
 """
 
 import time
@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from alone import bootstrap, mixed, publish, say
-from ranked import Listed, Reader, distilled, moments
 
+from benchmarks.common import blend_all_channels, bootstrap, publish
+from benchmarks.output import log
+from benchmarks.reranking import (
+    RankedRequests,
+    TrainedRanker,
+    distil_ranker,
+    sample_training_requests,
+)
 from recloop.benchmark.config import BenchmarkConfig, Protocol
 from recloop.benchmark.dataset import DataSet, read_folder
 from recloop.benchmark.run import prepare
@@ -25,42 +31,42 @@ from recloop.training.channels.fitted_channels import ChannelGrids, FittedChanne
 from recloop.training.device import choose
 from recloop.training.sequence_training import sequence_scorer, train_sequence
 
-# Moments of training that the ranker learns from, and those that are distilled.
-_LEARNED, _TAUGHT = 3_000, 1_000
-# How much of the ranker is distilled where validation gives it no weight.
-_WHAT_IF = 0.5
+# Training requests of the ranker, and those of the distillation.
+_RANKER_REQUESTS, _DISTILLATION_REQUESTS = 3_000, 1_000
+# Weight of the ranker in the distillation if validation gives it none.
+_WEIGHT_WITHOUT_GAIN = 0.5
 
 
 def main(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
     seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
     protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "temporal",
-    seconds: Annotated[float, typer.Option(help="Bound of training one sequence model.")] = 900,
-    reading: Annotated[float, typer.Option(help="Bound of training the ranker.")] = 240,
-    asked: Annotated[int, typer.Option(help="Test requests at most.")] = 1_000,
+    seconds: Annotated[float, typer.Option(help="Longest training of a sequence model.")] = 900,
+    ranker_seconds: Annotated[float, typer.Option(help="Longest training of the ranker.")] = 240,
+    requests: Annotated[int, typer.Option(help="Largest number of test requests.")] = 1_000,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
 ) -> None:
-    """Run and print."""
+    """Measure every step for each seed and print the results."""
     data = read_folder(folder)
     runs = []
     for number in seed or [1]:
         config = BenchmarkConfig(
             models=("recloop",), protocol=protocol, seed=number, seconds=seconds
         )
-        runs.append({"seed": number, "steps": _run(data, config, reading, asked)})
+        runs.append({"seed": number, "steps": _run(data, config, ranker_seconds, requests)})
     publish(runs, folder, out)
 
 
 class _Table:
-    """Steps with their accuracy, gain, seconds and parameters."""
+    """Accuracy, gain and seconds of each step."""
 
     def __init__(self, users: UserBootstrap) -> None:
         self._users = users
         self._values: dict[str, Values] = {}
         self.rows: dict[str, Any] = {}
 
-    def enter(
-        self, name: str, values: Values, seconds: float, over: str | None, **told: object
+    def add(
+        self, name: str, values: Values, seconds: float, over: str | None, **facts: object
     ) -> None:
         gain = None if over is None else vars(self._users.interval(values - self._values[over]))
         self._values[name] = values
@@ -69,22 +75,24 @@ class _Table:
             "gain": gain,
             "over": over,
             "seconds": round(seconds, 1),
-            **told,
+            **facts,
         }
-        say(f"{name}: {self.rows[name]}")
+        log(f"{name}: {self.rows[name]}")
 
 
-def _run(data: DataSet, config: BenchmarkConfig, reading: float, asked: int) -> dict[str, Any]:
+def _run(
+    data: DataSet, config: BenchmarkConfig, ranker_seconds: float, requests: int
+) -> dict[str, Any]:
     benchmark, seed = prepare(data, config), config.seed
-    training, test = benchmark.data, benchmark.asked.sample(asked, config.seed)
+    training, test = benchmark.data, benchmark.asked.sample(requests, config.seed)
     items, table = training.items, _Table(bootstrap(test, seed))
 
-    def enter(
+    def add(
         name: str, channel: Channel, setting: dict[str, Any], started: float, over: str | None
     ) -> None:
-        listed = Listed.by(channel, test, items)
+        ranked = RankedRequests.by(channel, test, items)
         took = time.monotonic() - started
-        table.enter(name, listed.ndcg(listed.ranked), took, over, setting=setting)
+        table.add(name, ranked.ndcg(ranked.ranked), took, over, setting=setting)
 
     base = resolve_base(benchmark.config.text.base)
     tunings: dict[str, Tuning | None] = {
@@ -99,26 +107,30 @@ def _run(data: DataSet, config: BenchmarkConfig, reading: float, asked: int) -> 
         settings = benchmark.config.model_copy(update={"text": text})
         trained = train_sequence(training, settings, choose("auto"), base=base if tuning else None)
         scorer = sequence_scorer(trained.final, trained.text, trained.rows, trained.config, items)
-        enter(name, scorer.score, trained.setting(), started, before)
+        add(name, scorer.score, trained.setting(), started, before)
         before = name
     started = time.monotonic()
     channels = FittedChannels(training, ChannelGrids(), seed)
-    every = mixed(trained, channels)
-    enter("all channels", every.final, every.setting, started, before)
+    blend = blend_all_channels(trained, channels)
+    add("all channels", blend.final, blend.setting, started, before)
 
     started = time.monotonic()
-    learned = moments(training.train, every.tuned, _LEARNED, seed)
-    reader = Reader(data, learned, reading, seed)
-    weight = reader.weight(Listed.by(every.tuned, channels.valid.sample(asked, seed), items))
-    listed = Listed.by(every.final, test, items)
-    found = listed.ndcg(reader.reranked(listed, weight))
-    told = {"weight": weight, "parameters": reader.parameters}
-    table.enter("ranker", found, time.monotonic() - started, "all channels", **told)
+    ranker_requests = sample_training_requests(training.train, blend.tuned, _RANKER_REQUESTS, seed)
+    ranker = TrainedRanker(data, ranker_requests, ranker_seconds, seed)
+    valid = RankedRequests.by(blend.tuned, channels.valid.sample(requests, seed), items)
+    weight = ranker.tune_weight(valid)
+    ranked = RankedRequests.by(blend.final, test, items)
+    values = ranked.ndcg(ranker.rerank(ranked, weight))
+    facts = {"weight": weight, "parameters": ranker.parameters}
+    table.add("ranker", values, time.monotonic() - started, "all channels", **facts)
 
     started = time.monotonic()
-    taught = moments(training.train, every.tuned, _TAUGHT, seed + 1)
-    student = mixed(distilled(trained, taught, reader, weight or _WHAT_IF, seed), channels)
-    enter("distilled", student.final, student.setting, started, "all channels")
+    teaching = sample_training_requests(
+        training.train, blend.tuned, _DISTILLATION_REQUESTS, seed + 1
+    )
+    distilled = distil_ranker(trained, teaching, ranker, weight or _WEIGHT_WITHOUT_GAIN, seed)
+    student = blend_all_channels(distilled, channels)
+    add("distilled", student.final, student.setting, started, "all channels")
     return table.rows
 
 

@@ -1,15 +1,12 @@
-"""Click-through prediction on MovieLens: ours and the baselines, on several splits and seeds, as JSON.
+"""Click-through prediction on MovieLens: recloop and baselines, on several splits and seeds.
 
-`python benchmarks/ctr.py FOLDER` reads `ml-latest-small` (ratings.csv, movies.csv) or RecBole's
-`ml-100k` (.inter, .item); a rating of 4 or more is a like. Splits: `time` (80/10/10 by time over all
-users), `last` (each user's last five rows are the test, the five before them validation) and `random`
-(80/10/10, without an order). Only our model depends on the seed; the baselines run once, with the first.
+`python -m benchmarks.ctr FOLDER` reads `ml-latest-small` (ratings.csv, movies.csv) or RecBole's
+`ml-100k` (.inter, .item). The label is 1 for a rating of 4 or more. Splits: `time` (80/10/10 by
+time over all users), `last` (the last five rows of each user are the test part, the five before
+them the validation part) and `random` (80/10/10, without an order). Only recloop's model depends on
+the seed; the baselines run once, with the first one.
 """
 
-import json
-import os
-import platform
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,35 +15,33 @@ import numpy as np
 import polars as pl
 import typer
 
+from benchmarks.output import command_line, log, machine, write_json
 from recloop.ctr import CtrConfig, Problem, contestants
 from recloop.ctr.folds import kind_of
 from recloop.ctr.metrics import report
 from recloop.evaluation.report import OURS
 
-_LIKE = 4
-_LAST = 5
+_LIKED_RATING = 4
+_TEST_ROWS = 5
+# Shares of the training and the validation part.
+_TRAIN, _VALID = 0.8, 0.1
 
 
 def main(
-    folder: Annotated[list[Path], typer.Argument(help="Data sets.")],
+    folder: Annotated[list[Path], typer.Argument(help="Folders of data sets.")],
     split: Annotated[list[str] | None, typer.Option(help="time, last, random")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
     reveal: Annotated[str, typer.Option(help="training, earlier")] = "training",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
 ) -> None:
-    """Run and print."""
+    """Measure every data set, split and seed, and print the results."""
     runs = [
         _run(data, one, number, reveal, baselines=number == (seed or [42])[0])
         for data in folder
         for one in split or ["time", "last", "random"]
         for number in seed or [42]
     ]
-    machine = {"cpus": os.cpu_count(), "python": platform.python_version()}
-    command = " ".join(["benchmarks/ctr.py", *(Path(a).name for a in sys.argv[1:])])
-    document = json.dumps({"command": command, "machine": machine, "runs": runs}, indent=2)
-    if out:
-        out.write_text(document + "\n", encoding="utf-8")
-    print(document)
+    write_json({"command": command_line(), "machine": machine(), "runs": runs}, out)
 
 
 def _run(folder: Path, split: str, seed: int, reveal: str, *, baselines: bool) -> dict[str, Any]:
@@ -60,7 +55,7 @@ def _run(folder: Path, split: str, seed: int, reveal: str, *, baselines: bool) -
         started = time.monotonic()
         found = report(problem.test.users, problem.test.labels, model(problem))
         models[name] = {**found, "seconds": round(time.monotonic() - started, 1)}
-        print(f"{folder.name} {split} {seed} {name} {found}", file=sys.stderr)
+        log(f"{folder.name} {split} {seed} {name} {found}")
     rows = {name: len(getattr(problem, name)) for name in ("train", "valid", "test")}
     kind = kind_of(problem.known, problem.test)
     return {
@@ -75,18 +70,18 @@ def _run(folder: Path, split: str, seed: int, reveal: str, *, baselines: bool) -
 
 
 def _read(folder: Path) -> tuple[pl.DataFrame, list[str]]:
-    """Columns user, item, order, label, and the items' texts."""
+    """Return a table with user, item, order and label, and the texts of the items."""
     inter = folder / f"{folder.name}.inter"
     if inter.exists():
         ratings = pl.read_csv(inter, separator="\t", new_columns=["u", "i", "rating", "order"])
         films = pl.read_csv(
             folder / f"{folder.name}.item", separator="\t", quote_char=None, infer_schema=False
         )
-        said = {int(row[0]): " ".join(map(str, row[1:])) for row in films.iter_rows()}
+        text_of = {int(row[0]): " ".join(map(str, row[1:])) for row in films.iter_rows()}
     else:
         ratings = pl.read_csv(folder / "ratings.csv", new_columns=["u", "i", "rating", "order"])
         films = pl.read_csv(folder / "movies.csv")
-        said = {row[0]: f"{row[1]} {row[2].replace('|', ' ')}" for row in films.iter_rows()}
+        text_of = {row[0]: f"{row[1]} {row[2].replace('|', ' ')}" for row in films.iter_rows()}
     _, user = np.unique(ratings["u"], return_inverse=True)
     ids, item = np.unique(ratings["i"], return_inverse=True)
     frame = pl.DataFrame(
@@ -94,23 +89,23 @@ def _read(folder: Path) -> tuple[pl.DataFrame, list[str]]:
             "user": user.astype(np.int32),
             "item": item.astype(np.int32),
             "order": ratings["order"].cast(pl.Int64),
-            "label": (ratings["rating"] >= _LIKE).cast(pl.Float32),
+            "label": (ratings["rating"] >= _LIKED_RATING).cast(pl.Float32),
         }
     ).sort("order", "user", "item")
-    return frame, [said.get(int(one), "") for one in ids]
+    return frame, [text_of.get(int(one), "") for one in ids]
 
 
 def _split(frame: pl.DataFrame, split: str) -> pl.DataFrame:
     if split == "last":
         left = pl.len().over("user") - pl.int_range(pl.len()).over("user")
-        test, valid = left <= _LAST, left <= 2 * _LAST
+        test, valid = left <= _TEST_ROWS, left <= 2 * _TEST_ROWS
     elif split == "time":
         at = pl.col("order")
-        test, valid = at > at.quantile(0.9), at > at.quantile(0.8)
+        test, valid = at > at.quantile(_TRAIN + _VALID), at > at.quantile(_TRAIN)
     else:
         frame = frame.with_columns(order=pl.lit(None, pl.Int64))
         drawn = pl.Series(np.random.default_rng(0).random(frame.height))
-        test, valid = pl.lit(drawn) > 0.9, pl.lit(drawn) > 0.8  # noqa: PLR2004 - shares as in the docstring
+        test, valid = pl.lit(drawn) > _TRAIN + _VALID, pl.lit(drawn) > _TRAIN
     part = pl.when(test).then(pl.lit("test")).when(valid).then(pl.lit("valid"))
     return frame.with_columns(split=part.otherwise(pl.lit("train")))
 

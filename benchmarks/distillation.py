@@ -1,8 +1,8 @@
-"""Distillation of the ranker into the sequence model, at no cost when it serves.
+"""Distillation of the ranker into the sequence model, which is then served without the ranker.
 
-The sequence model is tuned towards the ranker's distribution over the candidates of a request, mixed
-with its own loss. It gained nothing on the data sets that were tried (docs/log.md), so it is not
-part of the product.
+The sequence model is tuned towards the ranker's distribution over the candidates of a request,
+mixed with its own loss. That gained nothing on the data sets that were tried (docs/log.md), so it
+is not part of the product.
 
 References:
     Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network".
@@ -54,8 +54,14 @@ def distil(
 ) -> list[dict[str, float]]:
     """Tune `model` in place, on requests with one relevant item each.
 
-    `candidates` and `teacher_scores` are `(requests, depth)`: rows of the catalogue, -1 for an empty
-    rank, and the teacher's scores of them. Text vectors `(items, width)` are not changed.
+    Args:
+        model: Student; its weights are changed.
+        text_vectors: Text vectors, `(items, width)`. They are not changed.
+        requests: Requests to learn from.
+        candidates: Rows of the catalogue, `(requests, depth)`; -1 is an empty rank.
+        teacher_scores: The teacher's scores of the candidates, `(requests, depth)`.
+        config: Settings.
+        compute: Device and precision.
 
     Returns:
         Mean `kl` (in nats, to the teacher) and `softmax` loss of each epoch.
@@ -104,7 +110,7 @@ def _step(model: SequenceModel, optimizer: torch.optim.Optimizer, loss: Tensor) 
 class _Batch:
     histories: Tensor  # (batch, length), padded with 0 at the end
     signals: Tensor  # (batch, length, WIDTH)
-    last: Tensor  # (batch,): the place of the newest item
+    last: Tensor  # (batch,): position of the newest item
     targets: Tensor  # (batch,)
     candidates: Tensor  # (batch, depth)
     teacher: Tensor  # (batch, depth), sums to 1; 0 where there is no candidate
@@ -122,18 +128,18 @@ def _batches(
     rng: np.random.Generator,
 ) -> Iterator[_Batch]:
     window = model.tower.positions.shape[0]
-    told = signals_or_unknown(requests)
+    step_signals = signals_or_unknown(requests)
     order = rng.permutation(len(requests.histories))
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         recent = [requests.histories[row] for row in rows]
         histories, signals = map(
-            torch.from_numpy, pad_sequences(recent, [told[row] for row in rows], window)
+            torch.from_numpy, pad_sequences(recent, [step_signals[row] for row in rows], window)
         )
         last = torch.tensor([min(len(history), window) - 1 for history in recent])
         targets = torch.tensor([int(requests.relevant[row][0]) for row in rows])
-        offered, wanted = torch.from_numpy(candidates[rows]), torch.from_numpy(teacher[rows])
-        yield _Batch(histories, signals, last, targets, offered, wanted)
+        candidate_rows, target = map(torch.from_numpy, (candidates[rows], teacher[rows]))
+        yield _Batch(histories, signals, last, targets, candidate_rows, target)
 
 
 def _losses(
@@ -144,13 +150,13 @@ def _losses(
         states = model.tower(vectors[batch.histories], batch.signals)
     users = states[torch.arange(len(batch.last), device=states.device), batch.last].float()
     vectors = vectors.float()
-    offered = (vectors[batch.candidates.clamp(min=0)] @ users.unsqueeze(2)).squeeze(2)
-    student = F.log_softmax(offered.masked_fill(batch.candidates < 0, -torch.inf), dim=1)
+    scores = (vectors[batch.candidates.clamp(min=0)] @ users.unsqueeze(2)).squeeze(2)
+    student = F.log_softmax(scores.masked_fill(batch.candidates < 0, -torch.inf), dim=1)
     # An empty rank has no probability on either side and adds nothing.
     student = student.masked_fill(batch.candidates < 0, 0.0)
     kl = F.kl_div(student, batch.teacher, reduction="batchmean")
-    place = model.known.cumsum(0) - 1
-    return kl, full_softmax(users, vectors[model.known], place[batch.targets])
+    position = model.known.cumsum(0) - 1
+    return kl, full_softmax(users, vectors[model.known], position[batch.targets])
 
 
 def _distributions(candidates: Ranked, scores: Scores, temperature: float) -> Scores:

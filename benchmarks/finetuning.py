@@ -1,14 +1,13 @@
-"""The ways of tuning the language model beside each other, as JSON.
+"""Comparison of the methods of fine-tuning the language model.
 
-`python benchmarks/finetuning.py --way lora --way full --seed 1` takes the split that the stages
-make of all of the source's data, trains on its train part by each way, and prints the NDCG@10 on
-its validation part, the seconds it took and how far the language model moved.
+`python -m benchmarks.finetuning --tuning lora --tuning full --seed 1` makes the split of the
+pipeline's stages from all data of the source, trains on its training part with each method, and
+prints the NDCG@10 on its validation part, the seconds, and how far the language model moved.
 """
 
 import contextlib
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import torch
 import typer
 import yaml
 
+from benchmarks.output import command_line, log, machine, write_json
 from recloop.config import read_block
 from recloop.settings import read_settings
 from recloop.stages.training_data import read_training_data
@@ -34,56 +34,53 @@ from recloop.training.finetuning.validation import judge_on
 from recloop.training.modules.text_encoder import TokenizedTexts, load_encoder
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-# What few new weights need is too much for all of the old ones; AdaLoRA begins at the smallest change.
-RATES = {"full": 2e-5, "adalora": 5e-3, "adapter": 1e-3, "prefix": 1e-2}
+# Learning rates other than the default: lower if all weights are tuned, higher for AdaLoRA, whose
+# weights start near zero, and for the other methods with few new weights.
+LEARNING_RATES = {"full": 2e-5, "adalora": 5e-3, "adapter": 1e-3, "prefix": 1e-2}
 
 
 def main(
-    way: Annotated[list[str] | None, typer.Option(help="Repeatable; by default all.")] = None,
+    tuning: Annotated[list[str] | None, typer.Option(help="Repeatable; default all.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
     base: Annotated[str, typer.Option(help="minilm, smollm2, an id or a folder.")] = "minilm",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
 ) -> None:
-    """Run and print."""
-    ways = [t for t in get_args(Tuning) if way is None or t in way]
+    """Train with every method and seed, and print the results."""
+    methods = [method for method in get_args(Tuning) if tuning is None or method in tuning]
     with tempfile.TemporaryDirectory() as folder:
         _split(Path(folder))
-        runs = [_run(Path(folder), base, t, s) for t in ways for s in seed or [42]]
-    machine = {
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
-    command = " ".join(["python", "benchmarks/finetuning.py", *sys.argv[1:]])
-    document = json.dumps({"command": command, "machine": machine, "runs": runs}, indent=2)
-    if out:
-        out.write_text(document + "\n", encoding="utf-8")
-    print(document)
+        runs = [
+            _run(Path(folder), base, method, number)
+            for method in methods
+            for number in seed or [42]
+        ]
+    write_json({"command": command_line(), "machine": machine(), "runs": runs}, out)
 
 
 def _split(folder: Path) -> None:
+    """Run the stages `snapshot` and `split` in a folder, on all data of the source."""
     params = yaml.safe_load(CHECKOUT.joinpath("params.yaml").read_text(encoding="utf-8"))
     params["snapshot"]["history"] = 1.0
     folder.joinpath("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    # The sources that are downloaded already, but none of the feedback.
+    # A home with the downloaded sources, without feedback.
     sources = read_settings().home.sources
     sources.mkdir(parents=True, exist_ok=True)
     home = folder / "home"
     home.mkdir()
     home.joinpath("sources").symlink_to(sources)
-    paths = {"RECLOOP_HOME": str(home), "PYTHONPATH": str(CHECKOUT / "src")}
     for stage in ("snapshot", "split"):
         command = [sys.executable, "-m", f"recloop.stages.{stage}"]
-        subprocess.run(command, cwd=folder, env={**os.environ, **paths}, check=True)
+        environment = {**os.environ, "RECLOOP_HOME": str(home)}
+        subprocess.run(command, cwd=folder, env=environment, check=True)
 
 
-def _run(folder: Path, base: str, way: str, seed: int) -> dict[str, Any]:
+def _run(folder: Path, base: str, tuning: str, seed: int) -> dict[str, Any]:
     with contextlib.chdir(folder):
         data = read_training_data()
     config = read_block("train", TrainConfig, folder / "params.yaml")
     config = settings_from_data(config, data.train, data.items)
-    rate = RATES.get(way, config.text_learning_rate)
-    text_config = config.text.model_copy(update={"base": base, "tuning": way})
+    learning_rate = LEARNING_RATES.get(tuning, config.text_learning_rate)
+    text_config = config.text.model_copy(update={"base": base, "tuning": tuning})
     config = config.model_copy(update={"text": text_config, "seed": seed})
     compute = choose(config.device)
     resolved = resolve_base(base)
@@ -92,7 +89,7 @@ def _run(folder: Path, base: str, way: str, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     encoder, tokenizer = load_encoder(resolved, text_config)
     texts = TokenizedTexts(data.catalogue.texts(), tokenizer, text_config)
-    text = TunedText(encoder, texts, rate, compute, len(config.text_passes))
+    text = TunedText(encoder, texts, learning_rate, compute, len(config.text_passes))
     before = text.vectors
     _, history = fit(
         data.train.sequences(),
@@ -103,9 +100,9 @@ def _run(folder: Path, base: str, way: str, seed: int) -> dict[str, Any]:
     )
     run = {
         "base": base,
-        "way": way,
+        "way": tuning,
         "seed": seed,
-        "text_learning_rate": rate,
+        "text_learning_rate": learning_rate,
         "valid_ndcg@10": round(history.best_quality(), 4),
         "best_epoch": history.best_epochs(),
         "judged": {
@@ -114,7 +111,7 @@ def _run(folder: Path, base: str, way: str, seed: int) -> dict[str, Any]:
         **tuned_change(encoder, before, text.vectors),
         "seconds": round(time.monotonic() - started, 1),
     }
-    print(json.dumps(run), file=sys.stderr)
+    log(json.dumps(run))
     return run
 
 

@@ -1,12 +1,11 @@
-"""The pipeline on all of the source's data, for both protocols and several seeds, as JSON.
+"""Pipeline on all data of the source, for both protocols and several seeds.
 
-`python benchmarks/offline.py --protocol temporal --seed 1 --seed 2` runs the same stages as the loop,
-in a folder of its own, and prints every model's metrics with intervals.
+`python -m benchmarks.offline --protocol temporal --seed 1 --seed 2` runs the stages of the pipeline
+in a temporary folder, and prints the metrics of every model with intervals.
 """
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from benchmarks.output import command_line, machine, write_json
 from recloop.settings import read_settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -28,20 +28,10 @@ def main(
     seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
 ) -> None:
-    """Run and print."""
+    """Run the pipeline for every protocol and seed, and print the results."""
     protocols, seeds = protocol or ["temporal", "leave-one-out"], seed or [42]
     runs = [_run(p, s) for p in protocols for s in seeds]
-    machine = {
-        "cpus": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
-    document = json.dumps(
-        {"command": " ".join(sys.argv), "machine": machine, "runs": runs}, indent=2
-    )
-    if out:
-        out.write_text(document + "\n", encoding="utf-8")
-    print(document)
+    write_json({"command": command_line(), "machine": machine(), "runs": runs}, out)
 
 
 def _run(protocol: str, seed: int) -> dict[str, Any]:
@@ -52,20 +42,21 @@ def _run(protocol: str, seed: int) -> dict[str, Any]:
     sources = read_settings().home.sources
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        # The sources that are downloaded already, but none of the feedback.
-        scratch = Path(folder, "home")
-        scratch.mkdir()
+        # A home with the downloaded sources, without feedback.
+        home = Path(folder, "home")
+        home.mkdir()
         sources.mkdir(parents=True, exist_ok=True)
-        scratch.joinpath("sources").symlink_to(sources)
-        seconds = {stage: _stage(stage, folder, scratch) for stage in STAGES}
+        home.joinpath("sources").symlink_to(sources)
+        seconds = {stage: _run_stage(stage, folder, home) for stage in STAGES}
         metrics = json.loads(Path(folder, "reports", "metrics.json").read_text(encoding="utf-8"))
         training = json.loads(Path(folder, "reports", "training.json").read_text(encoding="utf-8"))
     return {"seed": seed, **metrics, "training": training, "seconds": seconds}
 
 
-def _stage(stage: str, folder: str, home: Path) -> float:
+def _run_stage(stage: str, folder: str, home: Path) -> float:
+    """Run a stage and return how many seconds it took."""
     started = time.monotonic()
-    environment = {**os.environ, "RECLOOP_HOME": str(home), "PYTHONPATH": str(CHECKOUT / "src")}
+    environment = {**os.environ, "RECLOOP_HOME": str(home)}
     command = [sys.executable, "-m", f"recloop.stages.{stage}"]
     subprocess.run(command, cwd=folder, env=environment, check=True)
     return round(time.monotonic() - started, 1)

@@ -1,7 +1,8 @@
-"""What each remedy against over-fitting does to the sequence model, one at a time.
+"""Effect of each regularisation method on the sequence model, one at a time.
 
-`python benchmarks/overfitting.py DIR --seed 1 --epochs 24` takes a folder of `recloop evaluate`. Each
-run keeps its best epoch on validation and answers the test; gains are paired with the default's run.
+`python -m benchmarks.overfitting FOLDER --seed 1 --epochs 24` takes a folder of `recloop evaluate`.
+Each run keeps the epoch with the best validation result and is evaluated on the test requests. Its
+gain is the paired difference from the run with default settings.
 """
 
 import json
@@ -10,8 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from alone import bootstrap, chosen, frozen_text, ndcg_of, prepared, publish, say
 
+from benchmarks.common import (
+    bootstrap,
+    frozen_text,
+    ndcg_per_request,
+    prepare_data_set,
+    publish,
+    settings_from_benchmark,
+)
+from benchmarks.output import log
 from recloop.benchmark.config import Protocol
 from recloop.benchmark.dataset import read_folder
 from recloop.data.interaction_log import InteractionLog
@@ -22,8 +31,8 @@ from recloop.training.finetuning.fit import fit
 from recloop.training.finetuning.sequence_model import FrozenText, TrainConfig
 from recloop.training.finetuning.validation import judge_on
 
-# Changes of the default settings; "tower." ones are of the tower.
-REMEDIES: dict[str, dict[str, Any]] = {
+# Changes of the default settings; those that begin with "tower." are settings of the tower.
+METHODS: dict[str, dict[str, Any]] = {
     "default": {},
     "no dropout": {"tower.dropout": 0.0},
     "no ID dropout": {"tower.id_dropout": 0.0},
@@ -45,45 +54,45 @@ REMEDIES: dict[str, dict[str, Any]] = {
 def main(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
     seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
-    epochs: Annotated[int, typer.Option(help="Of each run.")] = 24,
+    epochs: Annotated[int, typer.Option(help="Number of epochs of each run.")] = 24,
     protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "temporal",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
 ) -> None:
-    """Run and print."""
+    """Measure every method for each seed and print the results."""
     data = read_folder(folder)
     runs = []
     for number in seed or [1]:
-        benchmark = prepared(data, protocol, number)
-        train, test, side = benchmark.data.train, benchmark.asked, frozen_text(benchmark)
+        benchmark = prepare_data_set(data, protocol, number)
+        train, test, text = benchmark.data.train, benchmark.asked, frozen_text(benchmark)
         valid = benchmark.data.valid.sample(2_000, number)
         users = bootstrap(test, number)
         default: Values | None = None
-        for name, changes in REMEDIES.items():
-            config = _changed(chosen(benchmark), changes, epochs)
-            found, values = _run(train, side, config, valid, test)
+        for name, changes in METHODS.items():
+            config = _changed(settings_from_benchmark(benchmark), changes, epochs)
+            facts, values = _run(train, text, config, valid, test)
             default = values if default is None else default
             gain = vars(users.interval(values - default))
-            found |= {"test_ndcg@10": vars(users.interval(values)), "gain": gain}
-            runs.append({"remedy": name, "seed": number, **found})
-            say(json.dumps(runs[-1]))
+            facts |= {"test_ndcg@10": vars(users.interval(values)), "gain": gain}
+            runs.append({"remedy": name, "seed": number, **facts})
+            log(json.dumps(runs[-1]))
     publish(runs, folder, out)
 
 
 def _changed(config: TrainConfig, changes: dict[str, Any], epochs: int) -> TrainConfig:
     tower = {name.removeprefix("tower."): v for name, v in changes.items() if "tower." in name}
-    plain = {name: value for name, value in changes.items() if "tower." not in name}
-    told = config.model_dump() | plain | {"epochs": epochs, "judge_every": 2}
-    told["tower"] |= tower
-    return TrainConfig.model_validate(told)
+    others = {name: value for name, value in changes.items() if "tower." not in name}
+    settings = config.model_dump() | others | {"epochs": epochs, "judge_every": 2}
+    settings["tower"] |= tower
+    return TrainConfig.model_validate(settings)
 
 
 def _run(
-    train: InteractionLog, side: FrozenText, config: TrainConfig, valid: Requests, test: Requests
+    train: InteractionLog, text: FrozenText, config: TrainConfig, valid: Requests, test: Requests
 ) -> tuple[dict[str, Any], Values]:
-    started, judge = time.monotonic(), judge_on(valid, config.tower.window)
-    model, history = fit(train.sequences(), side, config, choose("auto"), judge=judge)
+    started, validate = time.monotonic(), judge_on(valid, config.tower.window)
+    model, history = fit(train.sequences(), text, config, choose("auto"), judge=validate)
     seconds = round(time.monotonic() - started, 1)
-    values = ndcg_of(model, side, config, test)
+    values = ndcg_per_request(model, text, config, test)
     last = history.epochs[-1]
     return {
         "best_epoch": history.best_epochs(),

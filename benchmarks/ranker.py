@@ -1,19 +1,19 @@
-"""What the LLM ranker, and its distillation into the fast path, do to NDCG@10 on MovieLens-100K.
+"""Effect of the LLM ranker, and of its distillation into the sequence model, on NDCG@10.
 
-Leave-one-out, full ranking. Fast path of the first part: EASE on a recency-decayed history; the ranker
-learns from the training part, its weight is chosen on validation, test requests are asked once.
-Second part: the sequence model, distilled from EASE with the ranker's say, against as many epochs
-of its own loss. `--sources` is the folder that holds, or gets, `movielens-100k`.
+`python -m benchmarks.ranker --sources FOLDER` uses MovieLens-100K, split by leave-one-out, and
+ranks the full catalogue. `--sources` is the folder that contains `movielens-100k` or gets it. First
+part: the first stage is EASE on a recency-decayed history; the ranker learns from the training
+part, its weight is tuned on validation requests, and test requests are ranked once. Second part:
+the sequence model is distilled from EASE mixed with the ranker, and compared with as many more
+epochs of its own loss.
 """
 
 import copy
 import json
 import os
-import platform
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +21,11 @@ import numpy as np
 import onnxruntime as ort
 import torch
 import typer
-from distillation import DistilConfig, distil
 from tokenizers import Tokenizer
 
+from benchmarks.distillation import DistilConfig, distil
+from benchmarks.output import command_line, log, machine
+from benchmarks.reranking import DEPTH, SHORTEST_HISTORY, RankedRequests, candidate_logits
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue, Rows
 from recloop.data.contract import conform_interactions, conform_items
@@ -32,13 +34,13 @@ from recloop.data.sources.movielens import MovieLens100K
 from recloop.data.split import joined, split_interactions
 from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.evaluation_requests import Requests, hits
-from recloop.evaluation.metrics import Values, ndcg, recall
+from recloop.evaluation.metrics import recall
 from recloop.scoring.channels.item_item import Dense, ItemItemModel
 from recloop.scoring.onnx_session import open_session
 from recloop.scoring.ranker.onnx_ranker import OnnxRanker
 from recloop.scoring.ranker.weighting import mixed_scores, rerank, tune_weight
 from recloop.scoring.scorer import Scores
-from recloop.scoring.top_k import Ranked, top_k
+from recloop.scoring.top_k import top_k
 from recloop.training.base_models import TextConfig, resolve_base
 from recloop.training.channels.fitted_channels import matrix
 from recloop.training.channels.item_item_fitting import fit_ease
@@ -53,36 +55,15 @@ from recloop.training.modules.text_encoder import TokenizedTexts, encode_all, lo
 from recloop.training.modules.tower import TowerConfig
 from recloop.training.ranker import Ranker
 
-DEPTH, L2, DECAY, EARLIEST = 20, 300.0, 0.9, 5
-TOWER = TrainConfig(tower=TowerConfig(layers=1))
+_L2, _DECAY = 300.0, 0.9
+_TOWER = TrainConfig(tower=TowerConfig(layers=1))
+# Weight of the ranker in the distillation if validation gives it none.
+_WEIGHT_WITHOUT_GAIN = 0.5
+
+Report = Callable[[str, object], None]
 
 
-Say = Callable[[str, object], None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Requests, the fast path's first places, and their scores."""
-
-    requests: Requests
-    ranked: Ranked
-    scores: Scores
-
-    def ndcg(self, ranked: Ranked) -> Values:
-        """NDCG@10 of each request."""
-        found = hits(ranked, self.requests.relevant)
-        return ndcg(found, self.requests.counts(), 10)
-
-    def take(self, rows: Rows) -> "Asked":
-        """These requests, in this order."""
-        part = Requests(
-            [self.requests.histories[row] for row in rows],
-            [self.requests.relevant[row] for row in rows],
-        )
-        return Asked(part, self.ranked[rows], self.scores[rows])
-
-
-class World:
+class SplitMovieLens:
     """MovieLens-100K, split, with EASE fitted before validation and before the test."""
 
     def __init__(self, sources: Path, seed: int) -> None:
@@ -93,143 +74,145 @@ class World:
         self.texts = self.catalogue.texts()
         parts = split_interactions(interactions, "leave-one-out", 0, 0)
         rows = joined(parts)
-        log = InteractionLog.from_frame(rows, self.catalogue.items[c.ITEM], repeats=False)
-        train, past = log.until(VALID_PART), log.until(TEST_PART)
+        log_ = InteractionLog.from_frame(rows, self.catalogue.items[c.ITEM], repeats=False)
+        train, past = log_.until(VALID_PART), log_.until(TEST_PART)
         self.sequences = train.sequences()
-        self.early, self.late = (fit_ease(matrix(part), L2, DECAY) for part in (train, past))
+        self.ease_of_train, self.ease_of_past = (
+            fit_ease(matrix(part), _L2, _DECAY) for part in (train, past)
+        )
         self.valid, self.test = (
-            Requests.about(log, part, moments=False, repeats=False)
+            Requests.about(log_, part, moments=False, repeats=False)
             for part in (VALID_PART, TEST_PART)
         )
-        self.users = log.users.gather(self.test.user_numbers()).to_list()
+        self.users = log_.users.gather(self.test.user_numbers()).to_list()
         self.rng = np.random.default_rng(seed)
 
-    def ask(
-        self, model: ItemItemModel[Dense], asked: Requests, forbidden: list[Rows] | None = None
-    ) -> Asked:
-        """The first places of `model`; what is forbidden, by default the history, is in none."""
-        scores = model.score(asked.histories)
-        return Asked(asked, *top_k(scores, forbidden or asked.histories, DEPTH))
+    def rank(
+        self, model: ItemItemModel[Dense], requests: Requests, excluded: list[Rows] | None = None
+    ) -> RankedRequests:
+        """Rank with `model`, without the excluded items; by default those of the history."""
+        scores = model.score(requests.histories)
+        return RankedRequests(requests, *top_k(scores, excluded or requests.histories, DEPTH))
 
-    def training(self, per_user: int) -> Asked:
-        """Random moments of training; what the user engaged with at other times is no candidate."""
-        places = [
-            (path, place)
-            for path in (trail.rows for trail in self.sequences)
-            if len(path) > EARLIEST
-            for place in self.rng.permutation(np.arange(EARLIEST, len(path)))[:per_user]
+    def training_requests(self, per_user: int) -> RankedRequests:
+        """Draw random positions of the training sequences and rank candidates for each.
+
+        The user's other items are not candidates.
+        """
+        positions = [
+            (items, position)
+            for items in (sequence.rows for sequence in self.sequences)
+            if len(items) > SHORTEST_HISTORY
+            for position in self.rng.permutation(np.arange(SHORTEST_HISTORY, len(items)))[:per_user]
         ]
-        asked = Requests(
-            [path[:place] for path, place in places],
-            [path[place : place + 1] for path, place in places],
+        requests = Requests(
+            [items[:position] for items, position in positions],
+            [items[position : position + 1] for items, position in positions],
         )
-        return self.ask(self.early, asked, [np.delete(path, place) for path, place in places])
+        others = [np.delete(items, position) for items, position in positions]
+        return self.rank(self.ease_of_train, requests, others)
 
-    def logits(self, ranker: OnnxRanker, asked: Asked) -> Scores:
-        """Of every candidate, `(requests, DEPTH)`, by what would serve."""
-        return np.stack(
-            [
-                ranker.logits(
-                    [self.titles[row] for row in history], None, [self.texts[row] for row in rows]
-                )
-                for history, rows in zip(asked.requests.histories, asked.ranked, strict=True)
-            ]
-        )
+    def logits(self, ranker: OnnxRanker, ranked: RankedRequests) -> Scores:
+        """Return the exported ranker's logits of all candidates, `(requests, DEPTH)`."""
+        return candidate_logits(ranker, ranked, self.titles, self.texts)
 
 
 def main(
-    sources: Annotated[Path, typer.Option(help="Where movielens-100k is, or will be put.")],
+    sources: Annotated[Path, typer.Option(help="Folder that contains movielens-100k or gets it.")],
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
-    seconds: Annotated[float, typer.Option(help="Budget of the ranker's training.")] = 300,
+    seconds: Annotated[float, typer.Option(help="Longest training of the ranker.")] = 300,
     per_user: Annotated[int, typer.Option(help="Training requests per user.")] = 3,
-    asked: Annotated[int, typer.Option(help="Validation and test requests at most, each.")] = 1_000,
+    requests: Annotated[int, typer.Option(help="Most validation and test requests, each.")] = 1_000,
     distilled: Annotated[int, typer.Option(help="Requests to distil from.")] = 1_000,
     seed: Annotated[int, typer.Option()] = 42,
 ) -> None:
-    """Run and print."""
+    """Measure the ranker and its distillation, and print the results."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0")) or torch.get_num_threads())
-    world, compute = World(sources, seed), choose("auto")
+    data, compute = SplitMovieLens(sources, seed), choose("auto")
     config = RankerConfig(
         history_length=5, max_tokens=48, epochs=1, validate_every=50, max_seconds=seconds, seed=seed
     )
     document: dict[str, Any] = {
-        "command": " ".join("SOURCES" if part == str(sources) else part for part in sys.argv),
-        "machine": {
-            "cpus": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "python": platform.python_version(),
-        },
+        "command": command_line().replace(str(sources), "SOURCES"),
+        "machine": {**machine(), "threads": torch.get_num_threads()},
         "config": config.model_dump(),
     }
 
-    def say(name: str, part: object) -> None:
+    def report(name: str, part: object) -> None:
         document[name] = part
-        print(json.dumps({name: part}), file=sys.stderr, flush=True)
+        log(json.dumps({name: part}))
         if out:
             out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
-    training = world.training(per_user)
-    served = _train(world, training, config, compute, say)
-    weight = _rerank(world, served, asked, seed, say)
+    training = data.training_requests(per_user)
+    ranker = _train(data, training, config, compute, report)
+    weight = _rerank(data, ranker, requests, seed, report) or _WEIGHT_WITHOUT_GAIN
     if distilled:
-        # A weight of 0 would leave nothing of the ranker to learn: then it is a what-if.
-        _distil(world, served, _first(training, distilled, world.rng), weight or 0.5, compute, say)
+        _distil(data, ranker, _sample(training, distilled, data.rng), weight, compute, report)
     print(json.dumps(document, indent=2))
 
 
 def _train(
-    world: World, training: Asked, config: RankerConfig, compute: Compute, say: Say
+    data: SplitMovieLens,
+    training: RankedRequests,
+    config: RankerConfig,
+    compute: Compute,
+    report: Report,
 ) -> OnnxRanker:
-    examples = make_examples(training.requests, world.titles, world.texts, training.ranked, config)
+    examples = make_examples(training.requests, data.titles, data.texts, training.ranked, config)
     started, ranker = time.monotonic(), Ranker(config, compute)
-    looks = ranker.fit(examples, progress=lambda look: print(look, file=sys.stderr, flush=True))
+    validations = ranker.fit(examples, progress=lambda validation: log(str(validation)))
     seconds = time.monotonic() - started
-    words = Tokenizer.from_file(f"{resolve_base(config.base)}/tokenizer.json")
+    tokenizer = Tokenizer.from_file(f"{resolve_base(config.base)}/tokenizer.json")
     session = open_session(export_ranker(ranker.model))
-    served = OnnxRanker(session, words, config.history_length, config.max_tokens)
-    say(
+    report(
         "training",
         {
             "requests": len(training.ranked),
             "examples": len(examples),
             "positive_share": float(examples.labels.mean()),
             "seconds": round(seconds, 1),
-            "looks": looks,
+            "looks": validations,
         },
     )
-    say("latency", _latency(session, words, world))
-    return served
+    report("latency", _latency(session, tokenizer, data))
+    return OnnxRanker(session, tokenizer, config.history_length, config.max_tokens)
 
 
-def _latency(session: ort.InferenceSession, words: Tokenizer, world: World) -> dict[str, float]:
-    """Milliseconds for 20 candidates beside a long behaviour, tokenisation included, one thread."""
-    ranker, taken = OnnxRanker(session, words, 50, 64), []
+def _latency(
+    session: ort.InferenceSession, tokenizer: Tokenizer, data: SplitMovieLens
+) -> dict[str, float]:
+    """Return milliseconds for 20 candidates and a long history, with tokenisation."""
+    ranker, taken = OnnxRanker(session, tokenizer, 50, 64), []
     for _ in range(15):
         started = time.perf_counter()
-        ranker.logits(world.titles[:50], None, world.texts[:DEPTH])
+        ranker.logits(data.titles[:50], None, data.texts[:DEPTH])
         taken.append(1_000 * (time.perf_counter() - started))
     return {"p50": float(np.median(taken)), "min": min(taken)}
 
 
-def _rerank(world: World, served: OnnxRanker, asked: int, seed: int, say: Say) -> float:
+def _rerank(
+    data: SplitMovieLens, ranker: OnnxRanker, at_most: int, seed: int, report: Report
+) -> float:
+    """Tune the weight of the ranker, rerank the test requests, and return the weight."""
     started = time.monotonic()
-    valid = _first(world.ask(world.early, world.valid), asked, world.rng)
+    valid = _sample(data.rank(data.ease_of_train, data.valid), at_most, data.rng)
     weight, quality = tune_weight(
         valid.ranked,
         valid.scores,
-        world.logits(served, valid),
+        data.logits(ranker, valid),
         lambda ranked: float(valid.ndcg(ranked).mean()),
     )
-    users = np.array(world.users)
-    test = world.ask(world.late, world.test)
-    rows = world.rng.permutation(len(users))[:asked]
-    test, logits = test.take(rows), world.logits(served, test.take(rows))
+    users = np.array(data.users)
+    rows = data.rng.permutation(len(users))[:at_most]
+    test = data.rank(data.ease_of_past, data.test).take(rows)
+    logits = data.logits(ranker, test)
     before = test.ndcg(test.ranked)
     after = test.ndcg(rerank(test.ranked, test.scores, logits, weight)[0])
-    alone = test.ndcg(rerank(test.ranked, np.zeros_like(test.scores), logits, 1.0)[0])
+    ranker_alone = test.ndcg(rerank(test.ranked, np.zeros_like(test.scores), logits, 1.0)[0])
     bootstrap = UserBootstrap(users[rows].tolist(), 1_000, seed)
     found = hits(test.ranked, test.requests.relevant)
-    say(
+    report(
         "rerank",
         {
             "weight": weight,
@@ -242,7 +225,7 @@ def _rerank(world: World, served: OnnxRanker, asked: int, seed: int, say: Say) -
             "before": asdict(bootstrap.interval(before)),
             "after": asdict(bootstrap.interval(after)),
             "difference": asdict(bootstrap.interval(after - before)),
-            "ranker_alone": asdict(bootstrap.interval(alone)),
+            "ranker_alone": asdict(bootstrap.interval(ranker_alone)),
             "recall@20": float(recall(found, test.requests.counts(), DEPTH).mean()),
             "seconds": round(time.monotonic() - started, 1),
         },
@@ -251,28 +234,33 @@ def _rerank(world: World, served: OnnxRanker, asked: int, seed: int, say: Say) -
 
 
 def _distil(
-    world: World, served: OnnxRanker, taught: Asked, weight: float, compute: Compute, say: Say
+    data: SplitMovieLens,
+    ranker: OnnxRanker,
+    teaching: RankedRequests,
+    weight: float,
+    compute: Compute,
+    report: Report,
 ) -> None:
     started = time.monotonic()
-    teacher = mixed_scores(taught.ranked, taught.scores, world.logits(served, taught), weight)
+    logits = data.logits(ranker, teaching)
+    teacher = mixed_scores(teaching.ranked, teaching.scores, logits, weight)
     config = TextConfig(tuning="frozen")
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
-    text = encode_all(encoder, TokenizedTexts(world.texts, tokenizer, config), compute.device)
-    student, _ = fit(world.sequences, FrozenText(text), TOWER, compute)
-    judge = judge_on(world.valid, TOWER.tower.window)
-    result: dict[str, Any] = {"weight": weight, "requests": len(taught.ranked)}
-    result["before"] = judge(student, text)
+    text = encode_all(encoder, TokenizedTexts(data.texts, tokenizer, config), compute.device)
+    student, _ = fit(data.sequences, FrozenText(text), _TOWER, compute)
+    validate = judge_on(data.valid, _TOWER.tower.window)
+    result: dict[str, Any] = {"weight": weight, "requests": len(teaching.ranked)}
+    result["before"] = validate(student, text)
     for name, share in (("own loss alone", 0.0), ("distilled", 0.5)):
         model, settings = copy.deepcopy(student), DistilConfig(teacher_weight=share)
-        arguments = (model, text, taught.requests, taught.ranked, teacher, settings, compute)
-        losses = distil(*arguments)
-        result[name] = {"valid_ndcg@10": judge(model, text), "losses": losses}
-    say("distillation", result | {"seconds": round(time.monotonic() - started, 1)})
+        losses = distil(model, text, teaching.requests, teaching.ranked, teacher, settings, compute)
+        result[name] = {"valid_ndcg@10": validate(model, text), "losses": losses}
+    report("distillation", result | {"seconds": round(time.monotonic() - started, 1)})
 
 
-def _first(asked: Asked, count: int, rng: np.random.Generator) -> Asked:
-    """A random part of them."""
-    return asked.take(rng.permutation(len(asked.ranked))[:count])
+def _sample(ranked: RankedRequests, at_most: int, rng: np.random.Generator) -> RankedRequests:
+    """Return a random part of the requests."""
+    return ranked.take(rng.permutation(len(ranked.ranked))[:at_most])
 
 
 if __name__ == "__main__":

@@ -12,12 +12,22 @@ import pandas as pd
 from implicit.als import AlternatingLeastSquares
 from implicit.nearest_neighbours import BM25Recommender, CosineRecommender
 from scipy import sparse
-from shared import DEPTH, Fitted, Lists, Peer, Setting, Watch, known_histories, run
 from threadpoolctl import threadpool_limits
 
+from benchmarks.peers.common import (
+    DEPTH,
+    Fitted,
+    Lists,
+    Peer,
+    Setting,
+    Validation,
+    history_cells,
+    run,
+)
+
 SEED = 42
-# Scores up to this one mark places of a list that were filled up without an item.
-NOTHING = -1e30
+# implicit fills up short lists with item -1, or with items whose scores are at most this.
+LOWEST_SCORE = -1e30
 
 warnings.filterwarnings("ignore", module="implicit")
 
@@ -26,37 +36,37 @@ class Implicit:
     """Fitted model of implicit, with its item ids."""
 
     def __init__(self, model: Any, items: pd.Index, recalculate: dict[str, bool]) -> None:
-        self._model, self._items, self._recalculate = model, items, recalculate
+        self.model, self.items, self._recalculate = model, items, recalculate
 
     def rank(self, requests: pd.DataFrame, mask: bool) -> Lists:
-        rows, columns = known_histories(requests, self._items)
-        shape = len(requests), len(self._items)
+        rows, columns = history_cells(requests, self.items)
+        shape = len(requests), len(self.items)
         histories = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape)
-        ids, scores = self._model.recommend(
+        ids, scores = self.model.recommend(
             np.arange(len(requests)),
             histories,
             N=DEPTH,
             filter_already_liked_items=mask,
             **self._recalculate,
         )
-        names = self._items.to_numpy()
-        # implicit fills up short lists with item -1 or with lowest scores.
+        names = self.items.to_numpy()
         return [
-            [names[i] for i, score in zip(row, values, strict=True) if i >= 0 and score > NOTHING]
-            for row, values in zip(ids, scores, strict=True)
+            [names[i] for i, score in zip(row, own, strict=True) if i >= 0 and score > LOWEST_SCORE]
+            for row, own in zip(ids, scores, strict=True)
         ]
 
 
-def _matrix(rows: pd.DataFrame) -> tuple[sparse.csr_matrix, pd.Index]:
+def interaction_matrix(rows: pd.DataFrame) -> tuple[sparse.csr_matrix, pd.Index]:
+    """Return the interactions as a matrix of users and items, and the ids of the items."""
     users, _ = pd.factorize(rows["user_id"])
     items, names = pd.factorize(rows["item_id"])
     return sparse.csr_matrix((np.ones(len(rows), np.float32), (users, items))), pd.Index(names)
 
 
-def fit_als(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_als(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit ALS (Hu, Koren & Volinsky 2008); seen items have confidence `alpha`."""
-    del watch
-    matrix, items = _matrix(rows)
+    del validation
+    matrix, items = interaction_matrix(rows)
     model = AlternatingLeastSquares(**setting, random_state=SEED, num_threads=0)
     with threadpool_limits(1, user_api="blas"):
         model.fit(matrix, show_progress=False)
@@ -64,21 +74,21 @@ def fit_als(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted
 
 
 def _fit_neighbours(kind: Any, rows: pd.DataFrame, setting: Setting) -> Fitted:
-    matrix, items = _matrix(rows)
+    matrix, items = interaction_matrix(rows)
     model = kind(**setting)
     model.fit(matrix, show_progress=False)
     return Fitted(Implicit(model, items, {}), setting)
 
 
-def fit_bm25(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_bm25(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit neighbours by BM25-weighted similarity."""
-    del watch
+    del validation
     return _fit_neighbours(BM25Recommender, rows, setting)
 
 
-def fit_cosine(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_cosine(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit neighbours by cosine similarity."""
-    del watch
+    del validation
     return _fit_neighbours(CosineRecommender, rows, setting)
 
 

@@ -1,8 +1,8 @@
 """Compute LensKit's metrics of a table of lists, in LensKit's environment.
 
-`python lenskit_metrics.py LISTS REQUESTS OUT`: ids are text; OUT gets one row per request. By
-default LensKit's NDCG discounts the first two ranks alike; ranks are shifted here to agree with
-ours. If LensKit has no value (no ranked or no relevant item), ours is 0.
+`python -m benchmarks.peers.lenskit_metrics LISTS REQUESTS OUT` writes one row per request to OUT.
+Ids are text. By default LensKit's NDCG gives the first two ranks the same discount; ranks are
+shifted here to agree with ours. If LensKit has no value (no ranked or no relevant item), ours is 0.
 """
 
 import sys
@@ -24,13 +24,13 @@ METRICS = {
 def main(lists: str, requests: str, out: str) -> None:
     """Compute the metrics of each request and write them."""
     ranked = pd.read_parquet(lists)["ranked"]
-    asked = pd.read_parquet(requests)
+    requested = pd.read_parquet(requests)
     rows = [
-        _values(ItemList(item_ids=list(items), ordered=True), ItemList(item_ids=list(wanted)))
-        for items, wanted in zip(ranked, asked["relevant"], strict=True)
+        _values(ItemList(item_ids=list(items), ordered=True), ItemList(item_ids=list(relevant)))
+        for items, relevant in zip(ranked, requested["relevant"], strict=True)
     ]
     table = pd.DataFrame(rows).fillna(0.0)
-    table.insert(0, "request", asked["request"])
+    table.insert(0, "request", requested["request"])
     table.to_parquet(out)
 
 

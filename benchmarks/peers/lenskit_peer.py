@@ -12,7 +12,17 @@ from lenskit.als import ImplicitMFScorer
 from lenskit.data import ItemList, RecQuery, from_interactions_df
 from lenskit.knn import EASEScorer, ItemKNNScorer
 from lenskit.training import TrainingOptions
-from shared import Fitted, Lists, Peer, Setting, Watch, best_of, known_histories, run
+
+from benchmarks.peers.common import (
+    Fitted,
+    Lists,
+    Peer,
+    Setting,
+    Validation,
+    history_cells,
+    run,
+    top_items,
+)
 
 SEED = 42
 
@@ -31,8 +41,8 @@ class LensKit:
                 continue
             query = RecQuery(history_items=ItemList(item_ids=list(history)))
             scores[row] = self._scorer(query, everything).scores()
-        seen = known_histories(requests, self._items) if mask else None
-        return best_of(scores, self._items, seen)
+        seen = history_cells(requests, self._items) if mask else None
+        return top_items(scores, self._items, seen)
 
 
 def _fit(scorer: Any, rows: pd.DataFrame, setting: Setting) -> Fitted:
@@ -41,24 +51,24 @@ def _fit(scorer: Any, rows: pd.DataFrame, setting: Setting) -> Fitted:
     return Fitted(LensKit(scorer, pd.Index(data.items.ids())), setting)
 
 
-def fit_ease(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_ease(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit EASE (Steck 2019)."""
-    del watch
+    del validation
     return _fit(EASEScorer(**setting), rows, setting)
 
 
-def fit_item_knn(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_item_knn(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit item-kNN (Deshpande & Karypis 2004)."""
-    del watch
+    del validation
     return _fit(ItemKNNScorer(**setting, feedback="implicit"), rows, setting)
 
 
-def fit_implicit_mf(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_implicit_mf(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit ALS (Hu, Koren & Volinsky 2008).
 
     User vectors are solved from the history of the request.
     """
-    del watch
+    del validation
     return _fit(ImplicitMFScorer(**setting, user_embeddings=False), rows, setting)
 
 

@@ -24,7 +24,17 @@ from recbole.data.interaction import Interaction
 from recbole.sampler import Sampler
 from recbole.utils import get_model, get_trainer, init_seed
 from scipy import sparse
-from shared import Fitted, Lists, Peer, Setting, Watch, best_of, known_histories, run
+
+from benchmarks.peers.common import (
+    Fitted,
+    Lists,
+    Peer,
+    Setting,
+    Validation,
+    history_cells,
+    run,
+    top_items,
+)
 
 SEED = 42
 NAME = "folder"
@@ -41,12 +51,12 @@ class RecBole(ABC):
         self._items = pd.Index([ids[token] for token in dataset.field2id_token["item_id"][1:]])
 
     def rank(self, requests: pd.DataFrame, mask: bool) -> Lists:
-        history = known_histories(requests, self._items)
+        history = history_cells(requests, self._items)
         with torch.no_grad():
             self.model.eval()
             scores = np.asarray(self._scores(requests, history), np.float32)
         # Item number 0 is RecBole's padding.
-        return best_of(scores[:, 1:], self._items, history if mask else None)
+        return top_items(scores[:, 1:], self._items, history if mask else None)
 
     @abstractmethod
     def _scores(self, requests: pd.DataFrame, history: tuple[Any, Any]) -> Any:
@@ -70,8 +80,8 @@ class Factors(RecBole):
 
     def _scores(self, requests: pd.DataFrame, history: tuple[Any, Any]) -> Any:
         del history
-        known = self._dataset.field2token_id["user_id"]
-        users = np.array([known.get(str(user), 0) for user in requests["user_id"]])
+        numbers = self._dataset.field2token_id["user_id"]
+        users = np.array([numbers.get(str(user), 0) for user in requests["user_id"]])
         vectors = self.model.user_embedding.weight[torch.from_numpy(users)]
         scores = (vectors @ self.model.item_embedding.weight.T).numpy()
         scores[users == 0] = -np.inf
@@ -90,10 +100,10 @@ class Sequence(RecBole):
             last = columns[rows == row][-length:] + 1
             ends[row, : len(last)] = last
             lengths[row] = len(last)
-        asked = Interaction(
+        interaction = Interaction(
             {"item_id_list": torch.from_numpy(ends), "item_length": torch.from_numpy(lengths)}
         )
-        return self.model.full_sort_predict(asked).numpy()
+        return self.model.full_sort_predict(interaction).numpy()
 
 
 def _config(name: str, setting: Setting, folder: str) -> Config:
@@ -137,7 +147,11 @@ def _write(rows: pd.DataFrame, folder: str) -> None:
 
 
 def _fit(
-    name: str, way: type[RecBole], rows: pd.DataFrame, setting: Setting, watch: Watch | None
+    name: str,
+    kind: type[RecBole],
+    rows: pd.DataFrame,
+    setting: Setting,
+    validation: Validation | None,
 ) -> Fitted:
     logging.disable(logging.WARNING)
     setting = dict(setting)
@@ -149,7 +163,7 @@ def _fit(
         dataset = create_dataset(config)
         train = dataset.build()[0]
         model = get_model(name)(config, train)
-        ranker = way(model, dataset, pd.Index(rows["item_id"].unique()))
+        ranker = kind(model, dataset, pd.Index(rows["item_id"].unique()))
         if not epochs:
             return Fitted(ranker, setting)
         sampler = None
@@ -157,21 +171,26 @@ def _fit(
             sampler = Sampler(["train"], [train], "uniform").set_phase("train")
         loader = TrainDataLoader(config, train, sampler, shuffle=True)
         trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
-        found = _train(trainer, loader, ranker, epochs, patience, watch)
+        found = _train(trainer, loader, ranker, epochs, patience, validation)
     return Fitted(ranker, {**setting, "epochs": found, "patience": patience})
 
 
 def _train(
-    trainer: Any, loader: Any, ranker: RecBole, epochs: int, patience: int, watch: Watch | None
+    trainer: Any,
+    loader: Any,
+    ranker: RecBole,
+    epochs: int,
+    patience: int,
+    validation: Validation | None,
 ) -> int:
-    """Train and return the number of epochs; with a watch, stop when validation stops improving."""
+    """Train, stop early if there are validation requests, and return the number of epochs."""
     best, kept, weights = -1.0, epochs, None
     for epoch in range(epochs):
         ranker.model.train()
         trainer._train_epoch(loader, epoch, show_progress=False)
-        if watch is None:
+        if validation is None:
             continue
-        quality = watch.ndcg(ranker)
+        quality = validation.ndcg(ranker)
         if quality > best:
             best, kept = quality, epoch + 1
             weights = copy.deepcopy(ranker.model.state_dict())
@@ -182,24 +201,24 @@ def _train(
     return kept
 
 
-def fit_ease(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_ease(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit EASE (Steck 2019)."""
-    return _fit("EASE", ItemItem, rows, setting, watch)
+    return _fit("EASE", ItemItem, rows, setting, validation)
 
 
-def fit_item_knn(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_item_knn(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit item-kNN (Deshpande & Karypis 2004)."""
-    return _fit("ItemKNN", ItemItem, rows, setting, watch)
+    return _fit("ItemKNN", ItemItem, rows, setting, validation)
 
 
-def fit_bpr(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_bpr(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit BPR (Rendle et al. 2009)."""
-    return _fit("BPR", Factors, rows, setting, watch)
+    return _fit("BPR", Factors, rows, setting, validation)
 
 
-def fit_sasrec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_sasrec(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit SASRec (Kang & McAuley 2018)."""
-    return _fit("SASRec", Sequence, rows, setting, watch)
+    return _fit("SASRec", Sequence, rows, setting, validation)
 
 
 PEERS = {

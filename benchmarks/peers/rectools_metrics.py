@@ -1,6 +1,7 @@
 """Compute RecTools' metrics of a table of lists, in RecTools' environment.
 
-`python rectools_metrics.py LISTS REQUESTS OUT`: ids are text; OUT gets one row per request.
+`python -m benchmarks.peers.rectools_metrics LISTS REQUESTS OUT` writes one row per request to OUT.
+Ids are text.
 """
 
 import sys
@@ -14,10 +15,10 @@ KS = (5, 10, 20)
 
 def main(lists: str, requests: str, out: str) -> None:
     """Compute the metrics of each request and write them."""
-    asked = pd.read_parquet(requests)
+    requested = pd.read_parquet(requests)
     ranked = _long(pd.read_parquet(lists), "ranked")
     ranked[Columns.Rank] = ranked.groupby(Columns.User).cumcount() + 1
-    relevant = _long(asked, "relevant")
+    relevant = _long(requested, "relevant")
     values = {}
     for k in KS:
         metrics = {
@@ -31,7 +32,7 @@ def main(lists: str, requests: str, out: str) -> None:
         for name, metric in metrics.items():
             values[f"{name}@{k}"] = metric.calc_per_user(ranked, relevant)
     # RecTools has no value for a request without relevant items; ours is 0.
-    table = pd.DataFrame(values).reindex(asked["request"]).fillna(0.0)
+    table = pd.DataFrame(values).reindex(requested["request"]).fillna(0.0)
     table.rename_axis("request").reset_index().to_parquet(out)
 
 

@@ -18,7 +18,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import BERT4RecModel, SASRecModel
-from shared import DEPTH, Fitted, Lists, Peer, Setting, Watch, run
+
+from benchmarks.peers.common import DEPTH, Fitted, Lists, Peer, Setting, Validation, run
 
 SEED = 42
 MAX_EPOCHS = 300
@@ -30,7 +31,7 @@ warnings.filterwarnings("ignore", module="pytorch_lightning|rectools|pandas|pyda
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
-def _dataset(users: pd.Series, items: pd.Series) -> Dataset:
+def ordered_dataset(users: pd.Series, items: pd.Series) -> Dataset:
     """Return a RecTools data set of rows in order, with the row number as the time."""
     times = pd.Timestamp("2000-01-01") + pd.to_timedelta(range(len(users)), unit="s")
     return Dataset.construct(
@@ -53,7 +54,7 @@ class Transformer:
 
     def rank(self, requests: pd.DataFrame, mask: bool) -> Lists:
         long = requests.set_index("request")["history"].explode().dropna()
-        histories = _dataset(long.index.to_series(), long)
+        histories = ordered_dataset(long.index.to_series(), long)
         found = self.model.recommend(
             long.index.unique().to_numpy(),
             histories,
@@ -65,20 +66,22 @@ class Transformer:
         return [list(lists.get(request, [])) for request in requests["request"]]
 
 
-class Stopper(Callback):
+class EarlyStopping(Callback):
     """Callback that measures validation after each epoch, keeps the best weights and stops early.
 
     The time of measuring does not count as training time.
     """
 
-    def __init__(self, model: SASRecModel | BERT4RecModel, watch: Watch, patience: int) -> None:
-        self._model, self._watch, self._patience = model, watch, patience
+    def __init__(
+        self, model: SASRecModel | BERT4RecModel, validation: Validation, patience: int
+    ) -> None:
+        self._model, self._validation, self._patience = model, validation, patience
         self._since, self._seconds = time.perf_counter(), 0.0
         self.trace: list[dict[str, float]] = []
         self.best, self.epochs = -1.0, 0
         self.weights: dict[str, Any] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Stopper":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "EarlyStopping":
         """Return this object: RecTools copies its trainer, and the results are needed here."""
         return self
 
@@ -88,7 +91,7 @@ class Stopper(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seconds += time.perf_counter() - self._since
         self._model.is_fitted = True
-        quality = self._watch.ndcg(Transformer(self._model))
+        quality = self._validation.ndcg(Transformer(self._model))
         self.trace.append({"seconds": round(self._seconds, 3), "ndcg@10": quality})
         print(json.dumps(self.trace[-1]), flush=True)
         epoch = len(self.trace)
@@ -114,31 +117,31 @@ def _trainer(epochs: int, callbacks: list[Callback]) -> Trainer:
     )
 
 
-def _fit(kind: Any, rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def _fit(kind: Any, rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     seed_everything(SEED, workers=True)
     arguments = dict(setting)
     epochs, patience = arguments.pop("epochs", MAX_EPOCHS), arguments.pop("patience")
     large = rows["item_id"].nunique() > LARGE
     loss = {"loss": "sampled_softmax", "n_negatives": NEGATIVES} if large else {"loss": "softmax"}
     model = kind(**loss, **arguments)
-    stopper = Stopper(model, watch, patience) if watch else None
-    model._trainer = _trainer(epochs, [stopper] if stopper else [])  # as documented
-    model.fit(_dataset(rows["user_id"], rows["item_id"]))
-    if stopper is None:
+    stopping = EarlyStopping(model, validation, patience) if validation else None
+    model._trainer = _trainer(epochs, [stopping] if stopping else [])  # as documented
+    model.fit(ordered_dataset(rows["user_id"], rows["item_id"]))
+    if stopping is None:
         return Fitted(Transformer(model), setting)
-    model.lightning_model.load_state_dict(stopper.weights)
-    found = {**setting, "epochs": stopper.epochs}
-    return Fitted(Transformer(model), found, {"loss": loss, "trace": stopper.trace})
+    model.lightning_model.load_state_dict(stopping.weights)
+    found = {**setting, "epochs": stopping.epochs}
+    return Fitted(Transformer(model), found, {"loss": loss, "trace": stopping.trace})
 
 
-def fit_sasrec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_sasrec(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit SASRec (Kang & McAuley 2018) with RecTools' losses."""
-    return _fit(SASRecModel, rows, setting, watch)
+    return _fit(SASRecModel, rows, setting, validation)
 
 
-def fit_bert4rec(rows: pd.DataFrame, setting: Setting, watch: Watch | None) -> Fitted:
+def fit_bert4rec(rows: pd.DataFrame, setting: Setting, validation: Validation | None) -> Fitted:
     """Fit BERT4Rec (Sun et al. 2019)."""
-    return _fit(BERT4RecModel, rows, setting, watch)
+    return _fit(BERT4RecModel, rows, setting, validation)
 
 
 def _grid(patience: int) -> list[Setting]:

@@ -1,29 +1,28 @@
-"""Other recommenders (peers) on the same folder and requests, measured by our metrics.
+"""Other recommenders (peers) on the same folder and requests, measured with recloop's metrics.
 
-`python benchmarks/peers/run.py DIR --peer rectools-sasrec --peer implicit-als --out peers.json`
+`python -m benchmarks.peers.run FOLDER --peer rectools-sasrec --peer implicit-als --out peers.json`
 creates the peers' environments (once), tunes each peer on validation data, refits it, and prints
 every metric of its lists with an interval. Peers that fail are named under `failed`.
 """
 
 import json
 import os
-import platform
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
 import typer
-from asked import PARTS, make_requests
-from environments import environment
-from score import judge
 
+from benchmarks.output import log, machine, write_json
+from benchmarks.peers.environments import environment
+from benchmarks.peers.evaluate_lists import evaluate_lists
+from benchmarks.peers.make_requests import PARTS, make_requests
+from flows.shell import CHECKOUT
 from recloop.benchmark.config import Protocol
 from recloop.evaluation.report import EvaluateConfig
 from recloop.settings import read_settings
 
-HERE = Path(__file__).resolve().parent
 PEERS = (
     *("implicit-als", "implicit-bm25", "implicit-cosine"),
     *("lenskit-ease", "lenskit-itemknn", "lenskit-implicitmf"),
@@ -40,12 +39,12 @@ def main(
         list[str] | None, typer.Option(help="Repeatable; default all but slow.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
-    envs: Annotated[Path | None, typer.Option(help="Where the environments are made.")] = None,
-    work: Annotated[Path | None, typer.Option(help="Where requests and lists are kept.")] = None,
+    envs: Annotated[Path | None, typer.Option(help="Folder of the environments.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder for requests and lists.")] = None,
     protocol: Annotated[Protocol, typer.Option(help="As in `recloop evaluate`.")] = "next-item",
     mask_seen: Annotated[bool, typer.Option("--mask-seen/--keep-seen")] = True,
     settings: Annotated[
-        int | None, typer.Option(min=1, help="Only the first so many of each grid.")
+        int | None, typer.Option(min=1, help="Number of settings of each grid to try.")
     ] = None,
 ) -> None:
     """Run the peers, measure their lists and print the results."""
@@ -61,48 +60,47 @@ def main(
         )
     failed: dict[str, str] = {}
     for name in names:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        if problem := _answer(
+        log(name)
+        if problem := _run_peer(
             name, folder.resolve(), envs or home / "envs", work, mask_seen, settings
         ):
             failed[name] = problem
-    answered = [name for name in names if name not in failed]
-    document = _report(folder, answered, work) | {
+    succeeded = [name for name in names if name not in failed]
+    document = _report(folder, succeeded, work) | {
         "protocol": protocol,
         "mask_seen": mask_seen,
         "failed": failed,
     }
-    text = json.dumps(document, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    write_json(document, out)
     raise typer.Exit(1 if failed else 0)
 
 
-def _answer(
+def _run_peer(
     name: str, folder: Path, envs: Path, work: Path, mask_seen: bool, settings: int | None
 ) -> str | None:
     """Run one peer and return an error message, None if it succeeded."""
     family = name.partition("-")[0]
-    arguments: list[str | Path] = [HERE / f"{family}_peer.py", folder, "--model", name]
+    arguments: list[str | Path] = ["-m", f"benchmarks.peers.{family}_peer", folder, "--model", name]
     arguments += ["--valid", work / "valid.parquet", "--test", work / "test.parquet"]
     arguments += ["--out", work, "--mask-seen" if mask_seen else "--no-mask-seen"]
     arguments += ["--settings", str(settings)] if settings else []
-    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    log = work / f"{name}.log"
+    # Packages of our environment must not take the place of the peer's.
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    output = work / f"{name}.log"
     try:
         python = environment(family, envs)
-        with log.open("w", encoding="utf-8") as output:
+        with output.open("w", encoding="utf-8") as file:
             subprocess.run(
                 [python, *arguments],
-                cwd=work,
-                env=own,
+                cwd=CHECKOUT,
+                env=environ,
                 check=True,
-                stdout=output,
+                stdout=file,
                 stderr=subprocess.STDOUT,
             )
     except subprocess.CalledProcessError as error:
-        last = log.read_text(encoding="utf-8").strip().splitlines()[-1:] if log.exists() else []
+        lines = output.read_text(encoding="utf-8").splitlines() if output.exists() else []
+        last = [line for line in lines if line.strip()][-1:]
         return f"exit code {error.returncode}: {' '.join(last)}"
     return None
 
@@ -111,14 +109,14 @@ def _report(folder: Path, names: list[str], work: Path) -> dict[str, Any]:
     requests = pl.read_parquet(work / "test.parquet")
     items = pl.read_parquet(folder / "items.parquet")
     lists = {name: pl.read_parquet(work / f"{name}.parquet") for name in names}
-    models = judge(lists, requests, items, EvaluateConfig())
+    models = evaluate_lists(lists, requests, items, EvaluateConfig())
     for name in names:
         models[name] |= json.loads((work / f"{name}.json").read_text(encoding="utf-8"))
     return {
         "data": folder.name,
         "items": items.height,
         "requests": requests.height,
-        "machine": {"cpus": os.cpu_count(), "machine": platform.machine()},
+        "machine": machine(),
         "models": models,
     }
 

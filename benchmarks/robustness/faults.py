@@ -21,7 +21,6 @@ import psutil
 
 from benchmarks.robustness.servers import Postgres, Replica, missing, packaged, postgres
 from benchmarks.robustness.traffic import Traffic, failures
-from flows.shell import CHECKOUT
 from recloop.config import Home
 from recloop.registry.champion import write_champion
 from recloop.registry.manifest import PAYLOAD
@@ -30,6 +29,7 @@ from recloop.store.event_store import EventStore
 from tests.support import tiny_model
 
 _RATE = 40
+_HANGING_SERVICE = "benchmarks.robustness.hanging_service:RecloopService"
 _FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 _HOUR = 3_600
 Fault = Callable[[Replica], AbstractContextManager[None]]
@@ -181,8 +181,7 @@ def _with_clock(home: Home) -> tuple[Replica, Fault]:
 
 def _with_hanging(home: Home) -> tuple[Replica, Fault]:
     file = home.root / "hang"
-    path = os.pathsep.join(map(str, [Path(__file__).with_name("hang"), CHECKOUT / "src"]))
-    return Replica(home, extra={"PYTHONPATH": path, "HANG_FILE": str(file)}), hanging(file)
+    return Replica(home, extra={"HANG_FILE": str(file)}, service=_HANGING_SERVICE), hanging(file)
 
 
 def main() -> int:

@@ -68,6 +68,7 @@ class Replica:
     extra: Mapping[str, str] = field(default_factory=dict)
     workers: int = 2
     prefix: Sequence[str] = ()
+    service: str = SERVICE
 
     def __post_init__(self) -> None:
         self.port = free_port()
@@ -76,7 +77,15 @@ class Replica:
 
     def start(self) -> None:
         """Start the service and wait until it is ready."""
-        command = ["bentoml", "serve", SERVICE, "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [
+            "bentoml",
+            "serve",
+            self.service,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         self.children.start(self.name, [*self.prefix, *command], self._environment(), CHECKOUT)
         ready = f"{self.address}/readyz"
         self.children.wait_until(self.name, lambda: is_up(ready), 90)

@@ -1,8 +1,8 @@
 """Minimal service of a peer with FastAPI and uvicorn; the model is fitted at start-up.
 
-`python peer_service.py FOLDER MODEL PORT WORKERS` runs in the peer's environment without recloop,
-with `benchmarks/peers` on the path. Every worker fits its own model. The service answers the
-requests of `calls.known` from the histories that were fitted; it has no route for events.
+`python -m benchmarks.serving.peer_service FOLDER MODEL PORT WORKERS` runs in the peer's environment
+without recloop. Every worker fits its own model. The service answers the requests of
+`Calls.of_known_users` from the histories that were fitted; it has no route for events.
 """
 
 import sys
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import uvicorn
 from fastapi import FastAPI
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 # Chosen on validation data of MovieLens-100K (benchmarks/results/peers-ml-100k-leave-one-out.json),
@@ -35,7 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 # Function of user, k and a mask of allowed items that returns item ids and scores.
-Answer = Callable[[str, int, np.ndarray], tuple[list[str], list[float]]]
+Answer = Callable[[str, int, NDArray[np.bool_]], tuple[list[str], list[float]]]
 
 
 class Filters(BaseModel):
@@ -63,7 +64,7 @@ class Allowed:
             name: ids.get_indexer(rows.index) for name, rows in categories.groupby(categories)
         }
 
-    def mask(self, request: RecommendRequest) -> np.ndarray:
+    def mask(self, request: RecommendRequest) -> NDArray[np.bool_]:
         """Return whether each item is allowed, shape `(items,)`, bool."""
         allowed = np.full(len(self._ids), not request.filters.categories)
         for name in request.filters.categories:
@@ -75,18 +76,18 @@ class Allowed:
 
 def als(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
     """Fit ALS of implicit; seen items are excluded from its lists."""
-    peer = import_module("implicit_peer")
+    peer = import_module("benchmarks.peers.implicit_peer")
     fitted = peer.fit_als(rows, SETTINGS["implicit-als"], None).ranker
-    model, ids = fitted._model, fitted._items
-    histories, _ = peer._matrix(rows)
+    model, ids = fitted.model, fitted.items
+    histories, _ = peer.interaction_matrix(rows)
     users = {user: row for row, user in enumerate(pd.factorize(rows["user_id"])[1])}
 
-    def answer(user: str, k: int, allowed: np.ndarray) -> tuple[list[str], list[float]]:
+    def answer(user: str, k: int, allowed: NDArray[np.bool_]) -> tuple[list[str], list[float]]:
         row = users[user]
         found, scores = model.recommend(
             row, histories[row], N=k, filter_items=np.flatnonzero(~allowed)
         )
-        real = (found >= 0) & (scores > peer.NOTHING)
+        real = (found >= 0) & (scores > peer.LOWEST_SCORE)
         return ids[found[real]].tolist(), scores[real].tolist()
 
     return answer, ids
@@ -94,12 +95,12 @@ def als(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
 
 def sasrec(rows: pd.DataFrame) -> tuple[Answer, pd.Index]:
     """Fit SASRec of RecTools, which recommends for one user of the data set of all histories."""
-    peer = import_module("rectools_peer")
+    peer = import_module("benchmarks.peers.rectools_peer")
     model = peer.fit_sasrec(rows, SETTINGS["rectools-sasrec"], None).ranker.model
-    histories = peer._dataset(rows["user_id"], rows["item_id"])
+    histories = peer.ordered_dataset(rows["user_id"], rows["item_id"])
     ids = pd.Index(rows["item_id"].unique())
 
-    def answer(user: str, k: int, allowed: np.ndarray) -> tuple[list[str], list[float]]:
+    def answer(user: str, k: int, allowed: NDArray[np.bool_]) -> tuple[list[str], list[float]]:
         found = model.recommend(
             [user], histories, k=k, filter_viewed=True, items_to_recommend=ids[allowed].to_numpy()
         )
@@ -134,14 +135,14 @@ def create_app(folder: Path, model: str) -> FastAPI:
     return app
 
 
-def served() -> FastAPI:
+def create_worker_app() -> FastAPI:
     """Return the app of one worker, with the arguments of the command line."""
     return create_app(Path(sys.argv[1]), sys.argv[2])
 
 
 if __name__ == "__main__":
     uvicorn.run(
-        "peer_service:served",
+        "benchmarks.serving.peer_service:create_worker_app",
         factory=True,
         port=int(sys.argv[3]),
         workers=int(sys.argv[4]),

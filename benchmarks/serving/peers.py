@@ -18,9 +18,8 @@ import typer
 
 from benchmarks.peers.environments import environment
 from benchmarks.serving.calls import Calls, served_payload
-from benchmarks.serving.steps import CALM_RATE, KNOWN_RATE, peak, step
+from benchmarks.serving.rates import CALM_RATE, KNOWN_RATE, peak, step
 from flows.processes import ProcessGroup, free_port, is_up
-from flows.shell import CHECKOUT
 from recloop import columns as c
 from recloop.config import Home
 from recloop.data.split import HISTORY
@@ -75,9 +74,10 @@ def _measured(
         _write(payload, work)
         children = ProcessGroup(work / "children.json", work)
         arguments = [folder, name, str(port), str(workers)]
-        command = [str(python), str(HERE / "peer_service.py"), *arguments]
+        command = [str(python), "-m", "benchmarks.serving.peer_service", *arguments]
         try:
-            children.start(name, command, {"PYTHONPATH": str(CHECKOUT / "benchmarks" / "peers")})
+            # Packages of our environment must not take the place of the peer's.
+            children.start(name, command, {"PYTHONPATH": ""})
             children.wait_until(name, lambda: is_up(f"{url}/readyz"), _FIT_SECONDS)
             calm = step(url, name, calls.known(), CALM_RATE, seconds)
             known = step(url, name, calls.known(), KNOWN_RATE, seconds)

@@ -20,7 +20,7 @@ import psutil
 import typer
 
 from benchmarks.serving.calls import Calls, served_payload
-from benchmarks.serving.steps import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
+from benchmarks.serving.rates import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
 from benchmarks.serving.with_ranker import add_ranker, check
 from flows.shell import CHECKOUT, run
 from flows.system import System

@@ -4,8 +4,8 @@
 
 Takes the output of the export stage, or the folder of a version in the registry
 (`bentoml/models/recloop/v1`), and writes the converted package into a new folder. Only `model.json`
-and the manifest change; all other files are copied. The checks of `recloop` pass on the result, but a
-retrain does not continue from it: checkpoints of format 1 lack the settings of their training.
+and the manifest change; all other files are copied. The checks of `recloop` pass on the result, but
+a retrain does not continue from it: checkpoints of format 1 lack the settings of their training.
 """
 
 import argparse

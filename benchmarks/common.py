@@ -1,9 +1,5 @@
-"""What the benchmarks of the sequence model alone have in common: judging it, and writing JSON."""
+"""Steps that several offline benchmarks share: prepare a data set, blend the channels, evaluate."""
 
-import json
-import os
-import platform
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.output import command_line, machine, write_json
 from recloop.benchmark.config import BenchmarkConfig, Protocol
 from recloop.benchmark.dataset import DataSet
 from recloop.benchmark.run import Benchmark, prepare
@@ -41,30 +38,35 @@ from recloop.training.packaging import (
 )
 from recloop.training.sequence_training import TrainedSequence
 
-DRAWS = 1_000
+_BOOTSTRAP_DRAWS = 1_000
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """All channels, mixed: before and after they learned from validation data, and their weights."""
+class BlendedChannels:
+    """Blend of all channels, and its weights.
+
+    The channels of `tuned` were fitted without the validation data, those of `final` with it.
+    """
 
     tuned: Channel
     final: Channel
     setting: dict[str, Any]
 
 
-def mixed(sequence: TrainedSequence, channels: FittedChannels) -> Mixed:
+def blend_all_channels(sequence: TrainedSequence, channels: FittedChannels) -> BlendedChannels:
     """Return the blend of a sequence model and the other channels, as it is packaged."""
     text = all_text_vectors(sequence, channels.data, every_item=False)
     weighed = weigh_channels(sequence, channels, text)
     no_query = QueryModelConfig(kind="onnx", weights=QueryWeights(), max_tokens=1)
     query, config = QueryExport(no_query), ExportConfig()
     payload = build_payload(sequence, channels, weighed, query, no_users(), config, 0)
-    return Mixed(weighed.tuned.score, payload.blend().score, weighed.weights.model_dump())
+    return BlendedChannels(weighed.tuned.score, payload.blend().score, weighed.weights.model_dump())
 
 
-def prepared(data: DataSet, protocol: Protocol, seed: int, seconds: float = 900.0) -> Benchmark:
-    """Return a data set as `recloop evaluate` prepares it, seen items masked."""
+def prepare_data_set(
+    data: DataSet, protocol: Protocol, seed: int, seconds: float = 900.0
+) -> Benchmark:
+    """Prepare a data set as `recloop evaluate` does, with seen items excluded from the lists."""
     config = BenchmarkConfig(
         models=("recloop",), protocol=protocol, repeats=False, seed=seed, seconds=seconds
     )
@@ -76,16 +78,16 @@ def frozen_text(benchmark: Benchmark) -> FrozenText:
     return FrozenText(torch.from_numpy(frozen_text_vectors(benchmark.data, benchmark.config)))
 
 
-def chosen(benchmark: Benchmark) -> TrainConfig:
-    """Return the settings that the data choose for a model that reads texts."""
+def settings_from_benchmark(benchmark: Benchmark) -> TrainConfig:
+    """Return the training settings that follow from the data, for a model that reads texts."""
     data = benchmark.data
     return settings_from_data(benchmark.config, data.train, sum(map(bool, data.catalogue.texts())))
 
 
-def ndcg_of(
+def ndcg_per_request(
     model: SequenceModel, text: TextSide, config: TrainConfig, requests: Requests
 ) -> Values:
-    """NDCG@10 of each request, through the tower as it serves."""
+    """Return NDCG@10 of each request, computed with the exported tower."""
     tower = export_tower(model.tower, config.tower.dim, config.tower.window)
     scorer = SASRec(tower, model.vectors(text.vectors).cpu().numpy(), config.tower.window)
     ranked, _ = top_k(scorer.score(requests), requests.forbidden(), 10)
@@ -93,23 +95,12 @@ def ndcg_of(
 
 
 def bootstrap(requests: Requests, seed: int) -> UserBootstrap:
-    """Over users; over requests where nobody knows whose they are."""
+    """Return a bootstrap over the users of requests, or over requests if they have no users."""
     users = np.arange(len(requests.histories)) if requests.users is None else requests.users
-    return UserBootstrap(users.astype(str).tolist(), DRAWS, seed)
+    return UserBootstrap(users.astype(str).tolist(), _BOOTSTRAP_DRAWS, seed)
 
 
-def publish(runs: list[dict[str, Any]], data: Path, out: Path | None, **facts: Any) -> None:  # noqa: ANN401 - JSON
-    """Print the document, and write it where it is wanted."""
-    script = Path(sys.argv[0])
-    command = " ".join(["python", f"benchmarks/{script.name}", *sys.argv[1:]])
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine()}
-    document = {"command": command, "machine": machine, "data": data.name, **facts, "runs": runs}
-    text = json.dumps(document, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
-
-
-def say(line: str) -> None:
-    """On the side, what is going on."""
-    print(line, file=sys.stderr)
+def publish(runs: list[dict[str, Any]], data: Path, out: Path | None, **facts: object) -> None:
+    """Print the results of all runs on a data set as JSON, and write them to `out` if given."""
+    about = {"command": command_line(), "machine": machine(), "data": data.name}
+    write_json({**about, **facts, "runs": runs}, out)

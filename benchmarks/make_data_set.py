@@ -1,7 +1,8 @@
-"""Data sets as folders for `recloop evaluate`: interactions.parquet and items.parquet.
+"""Write a public data set as a folder for `recloop evaluate`.
 
-`python benchmarks/folders.py ml-100k leave-one-out OUT` and the like. MovieLens-100K comes from the
-project's own source; the others are read from `--raw`, where their publishers' files lie.
+`python -m benchmarks.make_data_set ml-100k leave-one-out OUT` writes interactions.parquet and
+items.parquet. MovieLens-100K is read from the source of the pipeline, the others from the
+publishers' files in `--raw`.
 """
 
 from collections.abc import Callable
@@ -16,21 +17,27 @@ from recloop.data.sources.movielens import MovieLens100K
 from recloop.data.split import Protocol, split_interactions
 from recloop.settings import read_settings
 
+# Customer number of purchases without an account.
 _GUEST = 0
 
 
 def main(
     name: Annotated[str, typer.Argument(help="ml-100k, ml-latest-small or online-retail")],
-    protocol: Annotated[Protocol, typer.Argument(help="How it is split.")],
+    protocol: Annotated[Protocol, typer.Argument(help="How the data set is split.")],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
-    raw: Annotated[Path, typer.Option(help="Where the publishers' files lie.")] = Path("data/raw"),
+    raw: Annotated[Path, typer.Option(help="Folder with the publishers' files.")] = Path(
+        "data/raw"
+    ),
 ) -> None:
-    """Read, split 80 / 10 / 10 by time (or each user's last two), write."""
+    """Read a data set, split it 80 / 10 / 10 by time (or by each user's last two), and write it."""
     write(*READERS[name](raw), protocol, out)
 
 
 def write(interactions: pl.DataFrame, items: pl.DataFrame, protocol: Protocol, out: Path) -> None:
-    """The folder: user, item, time, split; rows of equal times stay in the publisher's order."""
+    """Write interactions with user, item, time and split, and the items.
+
+    Rows of equal times stay in the publisher's order.
+    """
     parts = split_interactions(interactions, protocol, 0.1, 0.1)
     labelled = [
         part.with_columns(pl.lit(split).alias("split"))
@@ -42,7 +49,7 @@ def write(interactions: pl.DataFrame, items: pl.DataFrame, protocol: Protocol, o
 
 
 def ml_100k(_: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """MovieLens-100K, every rating an interaction."""
+    """Return ratings and films of MovieLens-100K; every rating is an interaction."""
     raw = MovieLens100K(str(read_settings().home.sources)).read()
     seconds = pl.col(c.TIME).cast(pl.Float64).cast(pl.Int64)
     ratings = raw.interactions.select(
@@ -52,7 +59,7 @@ def ml_100k(_: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def ml_latest_small(raw: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """MovieLens latest-small, every rating an interaction."""
+    """Return ratings and films of MovieLens latest-small; every rating is an interaction."""
     folder = raw / "ml-latest-small"
     ratings = pl.read_csv(folder / "ratings.csv").select(
         pl.col("userId").alias(c.USER),
@@ -69,7 +76,10 @@ def ml_latest_small(raw: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def online_retail(raw: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """UCI Online Retail: invoice lines of registered customers, without cancellations."""
+    """Return purchases and articles of UCI Online Retail.
+
+    Purchases are the invoice lines of registered customers, without cancellations.
+    """
     lines = pl.read_parquet(raw / "online_retail" / "online_retail.parquet").filter(
         (pl.col("CustomerID").cast(pl.Int64) != _GUEST)
         & (pl.col("Quantity") > 0)

@@ -5,10 +5,11 @@ metric for choosing settings is computed here. Published metrics are computed by
 """
 
 import argparse
+import contextlib
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,11 +17,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 DEPTH = 20
 
 Setting = dict[str, Any]
 Lists = list[list[Any]]
+# `(requests, items)`.
+Scores = NDArray[np.float32]
 
 
 class Ranker(Protocol):
@@ -40,17 +44,18 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Validation:
     """Validation requests for peers that stop early; there are none in the refit on all data."""
 
     requests: pd.DataFrame
     mask: bool
 
     def ndcg(self, ranker: Ranker) -> float:
+        """Return the mean NDCG@10 of a ranker on these requests."""
         return ndcg_at_10(ranker.rank(self.requests, self.mask), self.requests["relevant"])
 
 
-Fit = Callable[[pd.DataFrame, Setting, Watch | None], Fitted]
+Fit = Callable[[pd.DataFrame, Setting, Validation | None], Fitted]
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,13 @@ class Peer:
     grid: list[Setting]
 
 
-def ndcg_at_10(lists: Lists, relevant: Sequence[Sequence[Any]]) -> float:
+def ndcg_at_10(lists: Lists, relevant: Iterable[Collection[Any]]) -> float:
     """Return mean NDCG@10 with binary relevance, normalised by the achievable gain."""
     discount = 1.0 / np.log2(np.arange(2, 12))
     values = []
-    for ranked, wanted in zip(lists, relevant, strict=True):
-        good = set(wanted)
-        gain = sum(discount[place] for place, item in enumerate(ranked[:10]) if item in good)
+    for ranked, items in zip(lists, relevant, strict=True):
+        good = set(items)
+        gain = sum(discount[rank] for rank, item in enumerate(ranked[:10]) if item in good)
         values.append(gain / discount[: len(good)].sum() if good else 0.0)
     return float(np.mean(values))
 
@@ -87,17 +92,20 @@ def read_interactions(folder: Path) -> pd.DataFrame:
     return rows[["user_id", "item_id", "split"]].reset_index(drop=True)
 
 
-def known_histories(requests: pd.DataFrame, items: pd.Index) -> tuple[Any, Any]:
-    """Return rows and columns of the histories' known items in a `(requests, items)` matrix."""
+def history_cells(requests: pd.DataFrame, items: pd.Index) -> tuple[Any, Any]:
+    """Return rows and columns of the histories in a matrix of requests and items.
+
+    Items that are not in `items` are left out.
+    """
     long = requests["history"].reset_index(drop=True).explode().dropna()
     columns = items.get_indexer(pd.Index(long.to_numpy(), dtype=items.dtype))
     rows = long.index.to_numpy()
     return rows[columns >= 0], columns[columns >= 0]
 
 
-def best_of(scores: np.ndarray, items: pd.Index, seen: tuple[Any, Any] | None) -> Lists:
-    """Return the `DEPTH` best items of scores `(requests, items)`, without those of -inf or nan."""
-    scores = np.array(scores, np.float32)
+def top_items(scores: Scores, items: pd.Index, seen: tuple[Any, Any] | None) -> Lists:
+    """Return the `DEPTH` best items of each row, without those whose score is -inf or nan."""
+    scores = scores.astype(np.float32)
     if seen is not None:
         scores[seen] = -np.inf
     scores[np.isnan(scores)] = -np.inf
@@ -110,17 +118,23 @@ def best_of(scores: np.ndarray, items: pd.Index, seen: tuple[Any, Any] | None) -
 
 
 def run(peers: dict[str, Peer], packages: list[str]) -> None:
-    """Run the command line of one peer's script."""
+    """Run the command line of one peer's script, in its output folder.
+
+    Some peers write logs to the working directory.
+    """
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path, help="interactions.parquet and items.parquet")
-    parser.add_argument("--valid", type=Path, required=True, help="Requests to tune on.")
-    parser.add_argument("--test", type=Path, required=True, help="Requests to answer.")
-    parser.add_argument("--out", type=Path, required=True, help="Where NAME.parquet/.json go.")
+    parser.add_argument("folder", type=_absolute, help="interactions.parquet and items.parquet")
+    parser.add_argument("--valid", type=_absolute, required=True, help="Requests to tune on.")
+    parser.add_argument("--test", type=_absolute, required=True, help="Requests to answer.")
+    parser.add_argument(
+        "--out", type=_absolute, required=True, help="Folder for NAME.parquet and NAME.json."
+    )
     parser.add_argument("--model", choices=sorted(peers), required=True)
     parser.add_argument("--mask-seen", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--settings", type=int, help="Only the first so many of the grid.")
+    parser.add_argument("--settings", type=int, help="Number of settings of the grid to try.")
     given = parser.parse_args()
-    report = _compete(peers[given.model], given)
+    with contextlib.chdir(given.out):
+        report = _tune_and_rank(peers[given.model], given)
     report["versions"] = {
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
@@ -129,17 +143,21 @@ def run(peers: dict[str, Peer], packages: list[str]) -> None:
     (given.out / f"{given.model}.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _compete(peer: Peer, given: argparse.Namespace) -> dict[str, Any]:
+def _absolute(path: str) -> Path:
+    return Path(path).resolve()
+
+
+def _tune_and_rank(peer: Peer, given: argparse.Namespace) -> dict[str, Any]:
     interactions = read_interactions(given.folder)
     train = interactions[interactions["split"] == "train"]
     before_test = interactions[interactions["split"] != "test"]
     started = time.perf_counter()
-    watch = Watch(pd.read_parquet(given.valid), given.mask_seen)
-    chosen, tried = _tune(peer.fit, peer.grid[: given.settings], train, watch)
+    validation = Validation(pd.read_parquet(given.valid), given.mask_seen)
+    chosen, tried = _tune(peer.fit, peer.grid[: given.settings], train, validation)
     tuned = time.perf_counter()
-    burned = time.process_time()
+    cpu_seconds = time.process_time()
     final = peer.fit(before_test, chosen.setting, None)
-    trained, burned = time.perf_counter(), time.process_time() - burned
+    trained, cpu_seconds = time.perf_counter(), time.process_time() - cpu_seconds
     test = pd.read_parquet(given.test)
     lists = final.ranker.rank(test, given.mask_seen)
     ended = time.perf_counter()
@@ -152,22 +170,22 @@ def _compete(peer: Peer, given: argparse.Namespace) -> dict[str, Any]:
         "mask_seen": given.mask_seen,
         "tuning_seconds": tuned - started,
         "train_seconds": trained - tuned,
-        "train_cpu_seconds": burned,
+        "train_cpu_seconds": cpu_seconds,
         "recommend_seconds": ended - trained,
         **chosen.notes,
     }
 
 
 def _tune(
-    fit: Fit, grid: list[Setting], train: pd.DataFrame, watch: Watch
+    fit: Fit, grid: list[Setting], train: pd.DataFrame, validation: Validation
 ) -> tuple[Fitted, list[dict[str, Any]]]:
     best: tuple[float, Fitted] | None = None
     tried = []
     for setting in grid:
         started = time.perf_counter()
-        fitted = fit(train, setting, watch)
+        fitted = fit(train, setting, validation)
         seconds = time.perf_counter() - started
-        quality = watch.ndcg(fitted.ranker)
+        quality = validation.ndcg(fitted.ranker)
         tried.append({**fitted.setting, "ndcg@10": quality, "seconds": seconds})
         print(json.dumps(tried[-1], default=float), flush=True)
         if best is None or quality > best[0]:

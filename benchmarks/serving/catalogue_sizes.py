@@ -1,8 +1,8 @@
 """Latency, memory, start-up time and candidate recall for catalogues of growing size.
 
-`python -m benchmarks.serving.growth --out benchmarks/results/growth.json` makes a synthetic model
-of each size (see `synthetic`), packages it into a temporary home, starts the service as
-`make serve` does, sends it 50 requests per second, and prints JSON.
+`python -m benchmarks.serving.catalogue_sizes --out benchmarks/results/catalogue-sizes.json` makes a
+synthetic model of each size (see `synthetic`), packages it into a temporary home, starts the
+service as `make serve` does, sends it 50 requests per second, and prints JSON.
 
 `topics` filters by three of the finest categories, which leave so few items that all are scored;
 `departments` by three of forty; `unfiltered` by none. `queries` are random words. Among synthetic
@@ -32,8 +32,8 @@ import typer
 
 from benchmarks.serving.calls import Calls
 from benchmarks.serving.load import Call
+from benchmarks.serving.rates import WARM_UP_SECONDS, step
 from benchmarks.serving.run import bento, memory
-from benchmarks.serving.steps import WARM_UP_SECONDS, step
 from benchmarks.serving.synthetic import Brain, Shape, payload
 from flows.system import System
 from recloop import columns as c

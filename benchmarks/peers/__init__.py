@@ -1,0 +1,1 @@
+"""Other recommenders (peers) on the same data and requests, each in its own environment."""

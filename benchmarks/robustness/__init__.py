@@ -1,0 +1,1 @@
+"""Robustness of the service: faults, hostile requests, a long run, a rolling update."""

@@ -1,0 +1,1 @@
+"""Comparison of two versions of recloop: their lists and their speed."""
