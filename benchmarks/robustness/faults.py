@@ -36,14 +36,14 @@ Fault = Callable[[Replica], AbstractContextManager[None]]
 
 
 @contextmanager
-def killed(replica: Replica) -> Iterator[None]:
+def kill_worker(replica: Replica) -> Iterator[None]:
     """Kill one worker with SIGKILL; its parent process starts another."""
     random.choice(replica.processes()).kill()  # noqa: S311 - not used for secrets
     yield
 
 
 @contextmanager
-def full(replica: Replica) -> Iterator[None]:
+def fill_disk(replica: Replica) -> Iterator[None]:
     """Prevent the workers from extending any file, as on a full disk."""
     workers = replica.processes()
     limits = [each.rlimit(psutil.RLIMIT_FSIZE) for each in workers]
@@ -57,7 +57,7 @@ def full(replica: Replica) -> Iterator[None]:
 
 
 @contextmanager
-def corrupted(replica: Replica) -> Iterator[None]:
+def corrupt_model(replica: Replica) -> Iterator[None]:
     """Promote a version in whose largest file one byte is changed."""
     folder = Registry(replica.home).path("v2") / PAYLOAD
     file = max(folder.iterdir(), key=lambda path: path.stat().st_size)
@@ -68,8 +68,8 @@ def corrupted(replica: Replica) -> Iterator[None]:
     yield
 
 
-def database_away(database: Postgres) -> Fault:
-    """Stop PostgreSQL as in a crash, and start it again."""
+def stop_database(database: Postgres) -> Fault:
+    """Return a fault that stops PostgreSQL as in a crash, and starts it again."""
 
     @contextmanager
     def fault(_: Replica) -> Iterator[None]:
@@ -82,8 +82,8 @@ def database_away(database: Postgres) -> Fault:
     return fault
 
 
-def clock_back(file: Path) -> Fault:
-    """Set the workers' clock back by an hour, and forward again."""
+def set_clock_back(file: Path) -> Fault:
+    """Return a fault that sets the workers' clock back by an hour, and forward again."""
 
     @contextmanager
     def fault(_: Replica) -> Iterator[None]:
@@ -96,8 +96,8 @@ def clock_back(file: Path) -> Fault:
     return fault
 
 
-def hanging(file: Path) -> Fault:
-    """Make every call of the ranker hang until the fault ends."""
+def hang_ranker(file: Path) -> Fault:
+    """Return a fault that makes every call of the ranker hang."""
 
     @contextmanager
     def fault(_: Replica) -> Iterator[None]:
@@ -120,7 +120,7 @@ def measure(replica: Replica, fault: Fault, seconds: float, url: str) -> dict[st
         phases[phase], notes[phase] = traffic.reset(), dict(traffic.notes())
 
     try:
-        with traffic.flowing():
+        with traffic.running():
             time.sleep(seconds / 2)
             end_phase("before")
             with fault(replica):
@@ -147,7 +147,11 @@ def measure(replica: Replica, fault: Fault, seconds: float, url: str) -> dict[st
 
 def faults(root: Path, seconds: float) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the result of each fault, in a home of its own, or why it cannot be produced here."""
-    for name, fault in (("worker killed", killed), ("disk full", full), ("model", corrupted)):
+    for name, fault in (
+        ("worker killed", kill_worker),
+        ("disk full", fill_disk),
+        ("model", corrupt_model),
+    ):
         home = packaged(root / name, ("v1", "v2"))
         yield name, measure(Replica(home), fault, seconds, home.database)
     home = packaged(root / "ranker", payload=tiny_model.with_ranker())
@@ -158,7 +162,7 @@ def faults(root: Path, seconds: float) -> Iterator[tuple[str, dict[str, Any]]]:
         with postgres() as database:
             home = packaged(root / "database")
             replica = Replica(home, extra=database.environment)
-            yield "database away", measure(replica, database_away(database), seconds, database.url)
+            yield "database away", measure(replica, stop_database(database), seconds, database.url)
     if not _FAKETIME:
         yield "clock", {"not run": "libfaketime is not installed"}
         return
@@ -176,12 +180,13 @@ def _with_clock(home: Home) -> tuple[Replica, Fault]:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_DONT_RESET": "1",
     }
-    return Replica(home, extra=faked), clock_back(file)
+    return Replica(home, extra=faked), set_clock_back(file)
 
 
 def _with_hanging(home: Home) -> tuple[Replica, Fault]:
     file = home.root / "hang"
-    return Replica(home, extra={"HANG_FILE": str(file)}, service=_HANGING_SERVICE), hanging(file)
+    replica = Replica(home, extra={"HANG_FILE": str(file)}, service=_HANGING_SERVICE)
+    return replica, hang_ranker(file)
 
 
 def main() -> int:

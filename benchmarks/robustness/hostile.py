@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.robustness.inputs import HostileRequest, hostile, large
+from benchmarks.robustness.inputs import HostileRequest, hostile_requests, large_request
 from benchmarks.robustness.servers import Postgres, Replica, packaged, postgres
 from recloop.config import Home
 from recloop.store.event_store import EventStore
@@ -47,7 +47,7 @@ def send_all(client: httpx.Client, requests: Iterable[HostileRequest]) -> dict[s
             wrong.append({"kind": request.kind, "path": request.path[:200], "problem": repr(error)})
             return
         statuses[f"{request.kind} {answer.status_code}"] += 1
-        problem = problem_of(request, answer)
+        problem = find_problem(request, answer)
         if problem:
             sent = request.content[:300].decode("utf-8", "replace")
             wrong.append(
@@ -68,7 +68,7 @@ def send_all(client: httpx.Client, requests: Iterable[HostileRequest]) -> dict[s
     }
 
 
-def problem_of(request: HostileRequest, answer: httpx.Response) -> str | None:
+def find_problem(request: HostileRequest, answer: httpx.Response) -> str | None:
     """Return what is wrong with a response, None if it is correct or a clean refusal."""
     if answer.status_code >= _SERVER_ERROR or (request.sound and not answer.is_success):
         return f"{answer.status_code} {answer.text[:300]}"
@@ -98,14 +98,14 @@ def run(
     """Send `warm` requests, then `requests` more while measuring memory."""
     replica = Replica(home, extra=database.environment if database else {})
     replica.start()
-    source = hostile(seed)
+    source = hostile_requests(seed)
     try:
         with httpx.Client(base_url=replica.address, timeout=60, limits=_LIMITS) as client:
             parts, memory = [send_all(client, itertools.islice(source, warm))], [replica.memory()]
             for _ in range(_PARTS):
                 parts.append(send_all(client, itertools.islice(source, requests // _PARTS)))
                 memory.append(replica.memory())
-            parts.append(send_all(client, [large(10)] * 5))
+            parts.append(send_all(client, [large_request(10)] * 5))
             memory.append(replica.memory())
     finally:
         replica.stop()

@@ -88,7 +88,7 @@ class HostileRequest:
     sound: dict[str, list[dict[str, object]]] | None = None
 
 
-def hostile(seed: int) -> Iterator[HostileRequest]:
+def hostile_requests(seed: int) -> Iterator[HostileRequest]:
     """Yield requests of each kind in turn."""
     rng = random.Random(seed)  # noqa: S311 - not used for secrets
     kinds = (_value, _text, _number, _nested, _bytes, _path, _moment, _mistyped, _sound)
@@ -98,7 +98,7 @@ def hostile(seed: int) -> Iterator[HostileRequest]:
         number += 1
 
 
-def large(megabytes: int) -> HostileRequest:
+def large_request(megabytes: int) -> HostileRequest:
     """Return a request with a body of the given size."""
     text = "x" * (megabytes * MEGABYTE)
     return _json("large", "/v1/events", {"events": [{"event_id": text}]})

@@ -23,17 +23,17 @@ from recloop.store.event_store import EventStore
 _BETWEEN_SECONDS = 3.0
 
 
-def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
+def measure_update(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
     """Send traffic through nginx while each replica is restarted."""
     home = packaged(folder)
     replicas = [Replica(home, name, database.environment, workers=1) for name in ("one", "two")]
-    took: list[float] = []
+    seconds: list[float] = []
     try:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(Replica.start, replicas))
         with nginx(folder / "nginx", replicas) as address:
-            traffic = Traffic(address, rate, lambda _path, _outcome, each: took.append(each))
-            with traffic.flowing():
+            traffic = Traffic(address, rate, lambda _path, _outcome, each: seconds.append(each))
+            with traffic.running():
                 ended = [_restart(replica) for replica in replicas]
                 time.sleep(_BETWEEN_SECONDS)
     finally:
@@ -42,7 +42,7 @@ def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
     outcomes, stored = traffic.reset(), EventStore(database.url)
     lost = traffic.acknowledged - set(stored.events()["event_id"])
     stored.close()
-    p50, p99 = np.percentile(took, [50, 99]) * 1e3
+    p50, p99 = np.percentile(seconds, [50, 99]) * 1e3
     return {
         "rate": rate,
         "seconds_until_ended": ended,
@@ -53,7 +53,7 @@ def roll(folder: Path, database: Postgres, rate: float) -> dict[str, Any]:
         "lost": len(lost),
         "p50_ms": float(p50),
         "p99_ms": float(p99),
-        "slowest_ms": max(took) * 1e3,
+        "slowest_ms": max(seconds) * 1e3,
     }
 
 
@@ -76,7 +76,7 @@ def main() -> int:
     if absent:
         sys.exit(f"not installed: {', '.join(absent)}")
     with tempfile.TemporaryDirectory() as folder, postgres() as database:
-        found = roll(Path(folder), database, arguments.rate)
+        found = measure_update(Path(folder), database, arguments.rate)
     print(json.dumps(found, indent=2))
     return bool(found["failed"] or found["lost"])
 

@@ -39,7 +39,7 @@ def soak(
     memory, rows, seen = [replica.memory()], [], 0
     outcomes: Counter[str] = Counter()
     try:
-        with traffic.flowing():
+        with traffic.running():
             for _ in range(parts):
                 time.sleep(seconds / parts)
                 times = np.array(took[seen:])

@@ -52,7 +52,7 @@ class Traffic:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
-    def flowing(self) -> Iterator[Self]:
+    def running(self) -> Iterator[Self]:
         """Send traffic until the context ends."""
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(self._run)

@@ -6,7 +6,6 @@ rate, adds the items in batches, and prints JSON. The last item counts as found 
 its title returns it first.
 """
 
-import json
 import shutil
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from benchmarks.output import write_json
 from benchmarks.robustness.servers import Replica
 from benchmarks.serving.calls import Calls, served_payload
 from benchmarks.serving.load import Timing, send_at_rate, summary
@@ -46,15 +46,12 @@ def main(
             found = arrive(replica.address, Calls(served_payload(copied)), items, rate)
         finally:
             replica.stop()
-    text = json.dumps(found, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    write_json(found, out)
 
 
 def arrive(url: str, calls: Calls, items: int, rate: float) -> dict[str, Any]:
     """Return latencies before the items are sent, and from then until the last one is found."""
-    requests = calls.known()
+    requests = calls.user_requests()
     send_at_rate(url, requests, rate, _WARM_UP_SECONDS)
     before = send_at_rate(url, requests, rate, 10 * _PIECE_SECONDS)
     with ThreadPoolExecutor(1) as pool:

@@ -27,7 +27,7 @@ class Calls:
         titles = payload.items[c.TITLE].drop_nulls().to_list()
         self._words = sorted({word for title in titles for word in title.split()})
 
-    def known(self) -> Iterator[Call]:
+    def user_requests(self) -> Iterator[Call]:
         """Yield requests of known users: ten items of three categories, with ten exclusions."""
         while True:
             filters = {"categories": self._some(self._categories, 3)}
@@ -35,9 +35,9 @@ class Calls:
             body["exclude"] = self._some(self._items, _EXCLUDED)
             yield Call("/v1/recommend", body)
 
-    def queries(self) -> Iterator[Call]:
+    def query_requests(self) -> Iterator[Call]:
         """Yield requests of a known user with a query that was not sent before."""
-        for number, call in enumerate(self.known()):
+        for number, call in enumerate(self.user_requests()):
             query = " ".join([*self._some(self._words, _WORDS), str(number)])
             body = {"user_id": call.body["user_id"], "k": 10, "query": query}
             yield Call(call.path, body)
@@ -47,9 +47,9 @@ class Calls:
         while True:
             yield " ".join(self._some(self._words, 20))
 
-    def mixed(self) -> Iterator[Call]:
-        """Yield the requests of `known`, with a click event in place of one in five."""
-        for call in self.known():
+    def mixed_with_events(self) -> Iterator[Call]:
+        """Yield the requests of `user_requests`, with a click event in place of one in five."""
+        for call in self.user_requests():
             yield self._click() if self._random.random() < 0.2 else call  # noqa: PLR2004
 
     def _click(self) -> Call:

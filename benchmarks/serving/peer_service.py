@@ -2,7 +2,7 @@
 
 `python -m benchmarks.serving.peer_service FOLDER MODEL PORT WORKERS` runs in the peer's environment
 without recloop. Every worker fits its own model. The service answers the requests of
-`Calls.of_known_users` from the histories that were fitted; it has no route for events.
+`Calls.user_requests` from the histories that were fitted; it has no route for events.
 """
 
 import sys

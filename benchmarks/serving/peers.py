@@ -18,7 +18,7 @@ import typer
 
 from benchmarks.peers.environments import environment
 from benchmarks.serving.calls import Calls, served_payload
-from benchmarks.serving.rates import CALM_RATE, KNOWN_RATE, peak, step
+from benchmarks.serving.rates import BUSY_RATE, CALM_RATE, find_highest_rate, measure_rate
 from flows.processes import ProcessGroup, free_port, is_up
 from recloop import columns as c
 from recloop.config import Home
@@ -79,9 +79,13 @@ def _measured(
             # Packages of our environment must not take the place of the peer's.
             children.start(name, command, {"PYTHONPATH": ""})
             children.wait_until(name, lambda: is_up(f"{url}/readyz"), _FIT_SECONDS)
-            calm = step(url, name, calls.known(), CALM_RATE, seconds)
-            known = step(url, name, calls.known(), KNOWN_RATE, seconds)
-            return {"calm": calm, "known": known, "peak": peak(url, calls, seconds, known)}
+            calm = measure_rate(url, name, calls.user_requests(), CALM_RATE, seconds)
+            busy = measure_rate(url, name, calls.user_requests(), BUSY_RATE, seconds)
+            return {
+                "calm": calm,
+                "known": busy,
+                "peak": find_highest_rate(url, calls, seconds, busy),
+            }
         finally:
             children.stop()
 

@@ -7,7 +7,6 @@ with a ranker (see `with_ranker`) that every response waits for. The machine sho
 idle. The first seconds of load before each step are warm-up and not counted.
 """
 
-import json
 import os
 import platform
 import shutil
@@ -19,10 +18,17 @@ from typing import Annotated, Any
 import psutil
 import typer
 
+from benchmarks.output import write_json
 from benchmarks.serving.calls import Calls, served_payload
-from benchmarks.serving.rates import CALM_RATE, KNOWN_RATE, WARM_UP_SECONDS, peak, step
-from benchmarks.serving.with_ranker import add_ranker, check
-from flows.shell import CHECKOUT, run
+from benchmarks.serving.rates import (
+    BUSY_RATE,
+    CALM_RATE,
+    WARM_UP_SECONDS,
+    find_highest_rate,
+    measure_rate,
+)
+from benchmarks.serving.with_ranker import add_ranker, check_ranker_is_used
+from flows.shell import run
 from flows.system import System
 from recloop.config import Home
 from recloop.registry.payload import Payload
@@ -48,7 +54,7 @@ def main(
             system.start_service()
             ready = time.monotonic() - started
             steps = _steps(system.addresses.service, served_payload(copied), seconds)
-            held = memory(system.processes.processes["service"].pid)
+            memory = memory_of(system.processes.processes["service"].pid)
         ranked = _ranked(copied, seconds)
     machine = {"cpus": sorted(os.sched_getaffinity(0)), "machine": platform.machine()}
     document = {
@@ -58,13 +64,10 @@ def main(
         "warm_up_seconds_excluded": WARM_UP_SECONDS,
         "seconds_until_ready": round(ready, 2),
         "steps": steps,
-        "memory_mb": held,
+        "memory_mb": memory,
         "ranked": ranked,
     }
-    text = json.dumps(document, indent=2)
-    if out:
-        out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    write_json(document, out)
 
 
 def _copy(source: Home, target: Home) -> Home:
@@ -74,27 +77,26 @@ def _copy(source: Home, target: Home) -> Home:
     if source.events.exists():
         for path in source.root.glob(f"{source.events.name}*"):
             shutil.copy(path, target.root)
-    bento(target)
+    build_bento(target)
     return target
 
 
-def bento(home: Home) -> None:
+def build_bento(home: Home) -> None:
     """Build this checkout's Bento in a home."""
     extra = {"BENTOML_HOME": str(home.models), "RECLOOP_HOME": str(home.root)}
-    extra["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "src")])
     run(["bentoml", "build", "src", "-f", "bentofile.yaml"], extra=extra)
 
 
 def _steps(url: str, payload: Payload, seconds: float) -> dict[str, Any]:
     calls = Calls(payload)
-    calm = step(url, "known users", calls.known(), CALM_RATE, seconds)
-    known = step(url, "known users", calls.known(), KNOWN_RATE, seconds)
+    calm = measure_rate(url, "known users", calls.user_requests(), CALM_RATE, seconds)
+    busy = measure_rate(url, "known users", calls.user_requests(), BUSY_RATE, seconds)
     return {
         "calm": calm,
-        "known": known,
-        "queries": step(url, "fresh queries", calls.queries(), 50, seconds),
-        "mixed": step(url, "a fifth events", calls.mixed(), 100, seconds),
-        "peak": peak(url, calls, seconds, known),
+        "known": busy,
+        "queries": measure_rate(url, "fresh queries", calls.query_requests(), 50, seconds),
+        "mixed": measure_rate(url, "a fifth events", calls.mixed_with_events(), 100, seconds),
+        "peak": find_highest_rate(url, calls, seconds, busy),
     }
 
 
@@ -105,13 +107,13 @@ def _ranked(home: Home, seconds: float) -> dict[str, Any]:
     with System.running(read_settings().in_home(home.root), "bench") as system:
         system.start_service()
         url, calls = system.addresses.service, Calls(served_payload(home))
-        check(url, calls)
-        calm = step(url, "known users, ranked", calls.known(), CALM_RATE, seconds)
-        held = memory(system.processes.processes["service"].pid)
-    return {"ranker": card, "calm": calm, "memory_mb": held}
+        check_ranker_is_used(url, calls)
+        calm = measure_rate(url, "known users, ranked", calls.user_requests(), CALM_RATE, seconds)
+        memory = memory_of(system.processes.processes["service"].pid)
+    return {"ranker": card, "calm": calm, "memory_mb": memory}
 
 
-def memory(pid: int) -> list[dict[str, Any]]:
+def memory_of(pid: int) -> list[dict[str, Any]]:
     """Return the memory of the server and of each child in MiB, largest last.
 
     PSS divides memory that several processes share among them.

@@ -43,7 +43,7 @@ from recloop.scoring.query.matcher import QueryModelConfig
 
 Floats = NDArray[np.float32]
 
-_TASTES, _PER_TOPIC, _DEPARTMENTS = 24, 100, 40
+_DIMENSIONS, _ITEMS_PER_TOPIC, _DEPARTMENTS = 24, 100, 40
 _LINKS, _HEAD, _NEW_SHARE = 30, 2_000, 0.01
 _WORDS, _TOPIC_WORDS, _LANGUAGES = 30_000, 40, ("en", "fr", "de", "es")
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,7 +59,7 @@ WEIGHTS = {
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelSize:
     """Number of items and users; widths of item vectors, factors and text vectors."""
 
     items: int
@@ -71,7 +71,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Brain:
+class OnnxModels:
     """ONNX models of histories and queries; `window` is the history length of the tower."""
 
     tower: bytes
@@ -82,76 +82,80 @@ class Brain:
 
 
 @dataclass(frozen=True)
-class World:
+class LatentItems:
     """Topic, latent point and interaction count of each item."""
 
     topics: NDArray[np.int64]
-    tastes: Floats
+    points: Floats
     counts: Floats
 
     @classmethod
-    def draw(cls, items: int, rng: np.random.Generator) -> "World":
+    def draw(cls, items: int, rng: np.random.Generator) -> "LatentItems":
         """Draw departments, topics around them, and items around the topics."""
-        topics = max(_DEPARTMENTS, items // _PER_TOPIC)
-        departments = rng.normal(size=(_DEPARTMENTS, _TASTES))
-        centres = departments[np.arange(topics) % _DEPARTMENTS] + rng.normal(size=(topics, _TASTES))
+        topics = max(_DEPARTMENTS, items // _ITEMS_PER_TOPIC)
+        departments = rng.normal(size=(_DEPARTMENTS, _DIMENSIONS))
+        centres = departments[np.arange(topics) % _DEPARTMENTS] + rng.normal(
+            size=(topics, _DIMENSIONS)
+        )
         topic = rng.integers(topics, size=items)
-        tastes = centres[topic] + 0.6 * rng.normal(size=(items, _TASTES))
+        points = centres[topic] + 0.6 * rng.normal(size=(items, _DIMENSIONS))
         counts = 10 * items / (10 + rng.permutation(items))
-        return cls(topic, tastes.astype(np.float32), np.floor(counts).astype(np.float32))
+        return cls(topic, points.astype(np.float32), np.floor(counts).astype(np.float32))
 
     def project(self, width: int, noise: float, rng: np.random.Generator) -> Floats:
         """Return a noisy projection of the latent points, `(items, width)`, variance about 1."""
-        lens = (rng.normal(size=(_TASTES, width)) / np.sqrt(2.4 * _TASTES)).astype(np.float32)
-        found: Floats = self.tastes @ lens
+        projection = (rng.normal(size=(_DIMENSIONS, width)) / np.sqrt(2.4 * _DIMENSIONS)).astype(
+            np.float32
+        )
+        found: Floats = self.points @ projection
         found += np.float32(noise) * rng.standard_normal(found.shape, np.float32)
         return found
 
 
-def payload(shape: Shape, brain: Brain, retrieval: RetrievalConfig) -> Payload:
-    """Return a synthetic model; it is the same for the same shape."""
-    rng = np.random.default_rng(shape.seed)
-    world = World.draw(shape.items, rng)
-    known = rng.random(shape.items) >= _NEW_SHARE
-    text = world.project(shape.text, 0.3, rng)
+def synthetic_payload(size: ModelSize, models: OnnxModels, retrieval: RetrievalConfig) -> Payload:
+    """Return a synthetic model; it is the same for the same size."""
+    rng = np.random.default_rng(size.seed)
+    latent = LatentItems.draw(size.items, rng)
+    is_warm = rng.random(size.items) >= _NEW_SHARE
+    text = latent.project(size.text, 0.3, rng)
     text /= np.linalg.norm(text, axis=1, keepdims=True)
-    vectors = world.project(shape.dim, 0.5, rng)
-    factors = world.project(shape.factors, 0.5, rng) * known[:, None] * np.float32(0.3)
-    counts = world.counts * known
-    head = np.sort(np.argsort(-counts)[: min(_HEAD, shape.items)])
+    vectors = latent.project(size.dim, 0.5, rng)
+    factors = latent.project(size.factors, 0.5, rng) * is_warm[:, None] * np.float32(0.3)
+    counts = latent.counts * is_warm
+    head = np.sort(np.argsort(-counts)[: min(_HEAD, size.items)])
     return Payload(
-        card=_card(brain, shape, retrieval),
-        items=_items(world, rng),
-        users=_users(world, known, shape.users, rng),
+        card=_config(models, size, retrieval),
+        items=_items(latent, rng),
+        users=_users(latent, is_warm, size.users, rng),
         vectors=vectors,
         text=text.astype(np.float16),
-        known=known,
+        known=is_warm,
         counts=counts,
-        collaborative=_co_occurrence(world.tastes[head]),
+        collaborative=_co_occurrence(latent.points[head]),
         collaborative_rows=head,
-        neighbours=_neighbours(world, known, rng),
-        neighbours_rows=np.arange(shape.items),
+        neighbours=_neighbours(latent, is_warm, rng),
+        neighbours_rows=np.arange(size.items),
         factors=factors,
-        trends=np.stack([counts * rng.random(shape.items, np.float32)]),
-        tower=brain.tower,
-        encoder=brain.encoder,
-        tokenizer=brain.tokenizer,
+        trends=np.stack([counts * rng.random(size.items, np.float32)]),
+        tower=models.tower,
+        encoder=models.encoder,
+        tokenizer=models.tokenizer,
     )
 
 
-def _card(brain: Brain, shape: Shape, retrieval: RetrievalConfig) -> ModelConfig:
+def _config(models: OnnxModels, size: ModelSize, retrieval: RetrievalConfig) -> ModelConfig:
     return ModelConfig(
         weights=BlendWeights(
             channels=WEIGHTS, cold_items=ColdItemCalibration(scale=1.2, offset=-0.5)
         ),
         repeats=False,
-        window=brain.window,
+        window=models.window,
         content_last=5,
         decay=0.9,
         neighbours_decay=0.9,
-        low_rank=ImplicitALSConfig(dim=shape.factors),
+        low_rank=ImplicitALSConfig(dim=size.factors),
         low_rank_decay=0.9,
-        query=brain.query,
+        query=models.query,
         retrieval=retrieval,
         tuned_until=_NOW,
         trained_until=_NOW,
@@ -159,37 +163,37 @@ def _card(brain: Brain, shape: Shape, retrieval: RetrievalConfig) -> ModelConfig
     )
 
 
-def _co_occurrence(tastes: Floats) -> Floats:
+def _co_occurrence(points: Floats) -> Floats:
     """Return weights like those of EASE: few are large, and the diagonal is zero."""
-    unit = tastes / np.linalg.norm(tastes, axis=1, keepdims=True)
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
     weights: Floats = np.maximum(unit @ unit.T - np.float32(0.5), 0) ** 2
     np.fill_diagonal(weights, 0)
     return weights
 
 
 def _neighbours(
-    world: World, known: NDArray[np.bool_], rng: np.random.Generator
+    latent: LatentItems, is_warm: NDArray[np.bool_], rng: np.random.Generator
 ) -> sparse.csr_matrix:
-    """Link each known item to some known items of its topic."""
-    order = np.argsort(np.where(known, world.topics, world.topics.max() + 1), kind="stable")
-    order = order[: known.sum()]
+    """Link each warm item to some warm items of its topic."""
+    order = np.argsort(np.where(is_warm, latent.topics, latent.topics.max() + 1), kind="stable")
+    order = order[: is_warm.sum()]
     place = np.repeat(np.arange(len(order)), _LINKS)
-    other = place + rng.integers(1, _PER_TOPIC, len(place)) * rng.choice([-1, 1], len(place))
+    other = place + rng.integers(1, _ITEMS_PER_TOPIC, len(place)) * rng.choice([-1, 1], len(place))
     fine = (other >= 0) & (other < len(order))
     rows, columns = order[place[fine]], order[other[fine]]
-    fine = world.topics[rows] == world.topics[columns]
+    fine = latent.topics[rows] == latent.topics[columns]
     weights = rng.random(fine.sum(), np.float32)
-    shape = (len(known), len(known))
+    shape = (len(is_warm), len(is_warm))
     return sparse.csr_matrix((weights, (rows[fine], columns[fine])), shape=shape)
 
 
-def _items(world: World, rng: np.random.Generator) -> pl.DataFrame:
+def _items(latent: LatentItems, rng: np.random.Generator) -> pl.DataFrame:
     """Draw titles of 2 to 5 words, texts of 12 to 40 words, two categories and two attributes."""
-    count = len(world.topics)
+    count = len(latent.topics)
     words = np.array(["".join(rng.choice(list("aeioumnrtslkdbp"), 7)) for _ in range(_WORDS)])
     lengths = rng.integers(2, 6, count), rng.integers(12, 41, count)
-    titles, texts = (_sentences(world.topics, words, length, rng) for length in lengths)
-    department = world.topics % _DEPARTMENTS
+    titles, texts = (_sentences(latent.topics, words, length, rng) for length in lengths)
+    department = latent.topics % _DEPARTMENTS
     prices, languages = rng.gamma(2, 10, count).round(2), rng.choice(_LANGUAGES, count)
     return pl.DataFrame(
         {
@@ -197,7 +201,7 @@ def _items(world: World, rng: np.random.Generator) -> pl.DataFrame:
             c.TITLE: titles,
             c.TEXT: texts,
             c.CATEGORIES: [
-                [f"d{d}", f"t{t}"] for d, t in zip(department, world.topics, strict=True)
+                [f"d{d}", f"t{t}"] for d, t in zip(department, latent.topics, strict=True)
             ],
             c.ATTRIBUTES: [
                 f'{{"price": {price}, "language": "{language}"}}'
@@ -227,15 +231,15 @@ def _sentences(
 
 
 def _users(
-    world: World, known: NDArray[np.bool_], count: int, rng: np.random.Generator
+    latent: LatentItems, is_warm: NDArray[np.bool_], count: int, rng: np.random.Generator
 ) -> pl.DataFrame:
     """Draw histories of 30 to 80 items of three topics each, with popular items more often.
 
     Two events of a user are an hour apart.
     """
-    order = np.lexsort((-world.counts, world.topics))
-    order = order[known[order]]
-    starts = np.searchsorted(world.topics[order], np.arange(world.topics.max() + 2))
+    order = np.lexsort((-latent.counts, latent.topics))
+    order = order[is_warm[order]]
+    starts = np.searchsorted(latent.topics[order], np.arange(latent.topics.max() + 2))
     filled = np.flatnonzero(np.diff(starts))
     histories = []
     for length in rng.integers(30, 81, count):

@@ -47,13 +47,13 @@ def add_ranker(home: Home) -> dict[str, Any]:
     return {**card.model_dump(), "weight_from": "hand, the model is untrained"}
 
 
-def check(url: str, calls: Calls) -> None:
+def check_ranker_is_used(url: str, calls: Calls) -> None:
     """Check that the ranker takes part in a served list.
 
     Raises:
         RuntimeError: It does not.
     """
-    request = RecommendRequest(**next(calls.known()).body, explain=True)
+    request = RecommendRequest(**next(calls.user_requests()).body, explain=True)
     with Client(url) as service:
         answer = service.recommend(request)
     if answer.degraded or not any(RANKER in (item.reasons or {}) for item in answer.items):

@@ -42,16 +42,16 @@ class ItemChange:
 
 
 def new_items(snapshot: Snapshot, rng: random.Random, count: int) -> list[ItemChange]:
-    """Return upserts of new items, with texts and categories of known ones."""
+    """Return upserts of new items, with texts and categories of existing ones."""
     changes = []
     for number in range(count):
-        like, other = rng.sample(snapshot.items, 2)
+        similar, other = rng.sample(snapshot.items, 2)
         item = Item(
             item_id=f"new/item {number}",
-            title=f"{like.title} {_unusual(number)}",
-            text=f"{like.text or like.title}. {other.title}.",
-            categories=like.categories,
-            attributes=like.attributes,
+            title=f"{similar.title} {_unusual(number)}",
+            text=f"{similar.text or similar.title}. {other.title}.",
+            categories=similar.categories,
+            attributes=similar.attributes,
         )
         body = _body(item) | _AVAILABILITY[number % len(_AVAILABILITY)]
         changes.append(ItemChange(item, body, awaited=True))
@@ -59,20 +59,20 @@ def new_items(snapshot: Snapshot, rng: random.Random, count: int) -> list[ItemCh
 
 
 def changed_items(snapshot: Snapshot, rng: random.Random, count: int) -> list[ItemChange]:
-    """Return upserts of known items: by turns other texts, other categories, and not available."""
+    """Return upserts of existing items: with another text, other categories, or unavailable."""
     changes = []
-    for number, known in enumerate(rng.sample(snapshot.items, count)):
+    for number, item_before in enumerate(rng.sample(snapshot.items, count)):
         other = rng.choice(snapshot.items)
-        turn = ("text", "categories", "availability")[number % 3]
-        renamed = turn == "text"
+        change = ("text", "categories", "availability")[number % 3]
+        renamed = change == "text"
         item = Item(
-            item_id=known.item_id,
-            title=f"{_unusual(number)} {_unusual(number + 1)}" if renamed else known.title,
-            text=other.text if renamed else known.text,
-            categories=other.categories if turn == "categories" else known.categories,
-            attributes=known.attributes,
+            item_id=item_before.item_id,
+            title=f"{_unusual(number)} {_unusual(number + 1)}" if renamed else item_before.title,
+            text=other.text if renamed else item_before.text,
+            categories=other.categories if change == "categories" else item_before.categories,
+            attributes=item_before.attributes,
         )
-        body = _body(item) | {"available": turn != "availability"}
+        body = _body(item) | {"available": change != "availability"}
         changes.append(ItemChange(item, body, awaited=renamed))
     return changes
 
@@ -81,8 +81,8 @@ def event_batches(
     snapshot: Snapshot, rng: random.Random, live: Sequence[Item]
 ) -> tuple[list[Request], list[str]]:
     """Return batches of events, one of them twice, and the ids of the users who sent them."""
-    known = rng.sample(snapshot.users, min(120, len(snapshot.users)))
-    users = [*known, *(f"new-user-{number}" for number in range(40))]
+    existing = rng.sample(snapshot.users, min(120, len(snapshot.users)))
+    users = [*existing, *(f"new-user-{number}" for number in range(40))]
     items = [*snapshot.item_ids, *[item.item_id for item in live] * 10, "unknown-item"]
     events: list[Json] = []
     for user in users:

@@ -103,20 +103,26 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--deadline-ms", type=float, default=100, help="0: no deadline")
     parser.add_argument("--seed", type=int, default=1)
-    told = parser.parse_args()
-    snapshot = Snapshot.read(told.items, told.interactions)
-    load = Load(told.rate, told.warm_up, told.seconds, told.workers, told.deadline_ms)
+    arguments = parser.parse_args()
+    snapshot = Snapshot.read(arguments.items, arguments.interactions)
+    load = Load(
+        arguments.rate,
+        arguments.warm_up,
+        arguments.seconds,
+        arguments.workers,
+        arguments.deadline_ms,
+    )
     sides = {
-        "before": (told.before.resolve(), told.home_before.resolve()),
-        "after": (told.after.resolve(), told.home_after.resolve()),
+        "before": (arguments.before.resolve(), arguments.home_before.resolve()),
+        "after": (arguments.after.resolve(), arguments.home_after.resolve()),
     }
     pairs: list[dict[str, dict[str, Any]]] = []
-    for number in range(told.pairs):
+    for number in range(arguments.pairs):
         pair = {}
         for side, (checkout, home) in sides.items():
-            sys.stderr.write(f"pair {number + 1} of {told.pairs}: {side}\n")
+            sys.stderr.write(f"pair {number + 1} of {arguments.pairs}: {side}\n")
             # Both sides of a pair get the same requests.
-            seed = told.seed + number
+            seed = arguments.seed + number
             pair[side] = measure(checkout, home, snapshot, load, seed)
         pairs.append(pair)
     found = {"load": vars(load), "ratio": ratios(pairs), "pairs": pairs}

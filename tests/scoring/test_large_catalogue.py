@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from benchmarks.serving.synthetic import Brain, Shape, payload
+from benchmarks.serving.synthetic import ModelSize, OnnxModels, synthetic_payload
 from recloop import columns as c
 from recloop.recommender.history import UserHistory
 from recloop.recommender.items.filter_conditions import FilterConditions
@@ -47,14 +47,16 @@ LATER = datetime(2026, 6, 1, tzinfo=UTC)
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("large")
     direction = np.eye(16)[0].tolist()
-    brain = Brain(
+    models = OnnxModels(
         tiny_model.identity_tower(12),
         20,
         QueryModelConfig(kind="onnx", weights=QueryWeights(), max_tokens=16),
         tiny_model.constant_encoder(direction),
         tiny_model.tokenizer(),
     )
-    payload(Shape(ITEMS, USERS, dim=12, factors=8, text=16), brain, SMALL).save(folder)
+    synthetic_payload(ModelSize(ITEMS, USERS, dim=12, factors=8, text=16), models, SMALL).save(
+        folder
+    )
     return folder
 
 
