@@ -241,7 +241,7 @@ def test_lists_of_a_service_are_replayed(service, home) -> None:
     other = SiteRules.model_validate(
         {"experiment": {"arms": {"explore": {"share": 1, "policy": {"kind": "thompson"}}}}}
     )
-    with pytest.raises(NoExplorationError, match="none of 81 lists could be asked again"):
+    with pytest.raises(NoExplorationError, match="none of 81 lists could be reconstructed"):
         replay_lists(served, events, memory, other, Greedy())
     store.close()
 

@@ -1,4 +1,4 @@
-"""The click-through protocol: probabilities of the test rows' labels, ours and the baselines'."""
+"""Click-through protocol: predicted click probabilities of the test rows, measured by model."""
 
 import math
 import time
@@ -17,10 +17,13 @@ MODELS = tuple(contestants())
 
 
 def click_through(data: DataSet, config: BenchmarkConfig, say: Say) -> dict[str, Any]:
-    """`{model: {auc, uauc, log_loss, accuracy, train_seconds, …}}`; null where not defined.
+    """Train the models on the labels and measure their predictions on the test rows.
+
+    Returns:
+        `{model: {auc, uauc, log_loss, accuracy, train_seconds, …}}`; undefined metrics are null.
 
     Raises:
-        FolderError: labels are missing, or of one kind only.
+        FolderError: A label is missing, or all labels are equal.
     """
     problem = _problem(data)
     known = contestants(CtrConfig(seed=config.seed))

@@ -13,13 +13,18 @@ Say = Callable[[str], None]
 
 
 class BenchmarkConfig(ConfigModel):
-    """What is run, and within which bounds.
+    """Settings of one benchmark.
 
-    - `repeats`: whether seen items may be recommended; None lets the data decide.
-    - `tuning`: of the language model, on the sequence model's loss; None lets the data decide.
-    - `seconds` bounds the training of one sequence model on about two cores; tuning the language model
-      comes on top.
-    - `test_scores`: requests times items, at most about; beyond, a random part is asked.
+    Attributes:
+        models: Names of the models to train and measure.
+        protocol: Protocol of the evaluation.
+        repeats: Whether seen items may be recommended; None derives it from the data.
+        tuning: How the language model is tuned, on the sequence model's loss; None derives it from
+            the data.
+        seconds: Bound on the training time of one sequence model on about two cores; tuning of the
+            language model is extra.
+        seed: Seed of training, sampling and bootstrap.
+        test_scores: Limit of test requests times items; with more requests a random sample is used.
     """
 
     models: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""Reading a data set's folder: ids become row numbers, times seconds, and errors name what is wrong.
+"""Reading and checking the folder of a data set: ids become row numbers, times become seconds.
 
-`interactions.parquet`: user_id, item_id (whole numbers or strings), split (train, valid, test), and
-where they exist timestamp, pos (order within a user), label, weight. `items.parquet`: item_id, and
-where they exist title and text.
+`interactions.parquet` has the columns user_id and item_id (integers or strings) and split (train,
+valid or test); optional are timestamp, pos (order within a user), label and weight.
+`items.parquet` has item_id; optional are title and text.
 """
 
 from dataclasses import dataclass
@@ -21,27 +21,32 @@ SPLIT, LABEL = "split", "label"
 TRAIN, VALID, TEST = "train", "valid", "test"
 INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
 
-# Row numbers, and 0, 1, 2 for train, valid, test.
+# Columns of row numbers, and the numbers of the parts.
 USER, ITEM = "user", "item"
 _PARTS = {TRAIN: 0, VALID: 1, TEST: 2}
 
 _UNTOLD = (c.ATTRIBUTES, c.PUBLISHED, c.EXPIRES)
 
-# Of times since 1970, the finer units have the larger numbers.
+# Smallest plausible timestamp in nano-, micro- and milliseconds, and units per second.
 _UNITS = ((10**17, 10**9), (10**14, 10**6), (10**11, 10**3))
 
 
 class FolderError(ValueError):
-    """The folder cannot be evaluated; the message says why and where."""
+    """Error: a folder cannot be evaluated; the message names the file and the problem."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Interactions in order of part, time and position, with row numbers for users and items.
+    """Interactions and items of a folder, with row numbers for users and items.
 
-    `interactions` has user, item, part, weight and, null where there is none, timestamp (seconds), pos and
-    label; `users` holds the user ids; `ordered` tells whether a user's rows have
-    an order at all.
+    Attributes:
+        name: Name of the folder.
+        interactions: Rows sorted by part, time and position; columns user and item (row numbers,
+            int32), part (int8), timestamp (epoch seconds, int64 or null), pos and label (float64 or
+            null), weight (float64).
+        items: Columns item (row number), item_id, title, text.
+        users: User ids, in the order of the row numbers.
+        ordered: Whether the interactions have a time or a position.
     """
 
     name: str
@@ -65,7 +70,7 @@ class DataSet:
         return Catalogue(described.cast(ITEMS))
 
     def allows_repeats(self, *, wanted: bool | None) -> bool:
-        """Return whether seen items may be recommended: as wanted, or as the data decide."""
+        """Return whether seen items may be recommended: as given, or derived from the data."""
         rows = self._positive().rename({USER: c.USER, ITEM: c.ITEM})
         train, valid = (rows.filter(pl.col(PART) == part) for part in (0, 1))
         return allows_repeats(train, valid, wanted=wanted)
@@ -80,7 +85,7 @@ class DataSet:
         return InteractionLog.from_frame(rows, items, repeats=repeats)
 
     def texts(self) -> list[str]:
-        """Return title and text of every item, joined; empty where it has none."""
+        """Return title and text of every item, joined; an empty string if it has neither."""
         return self.catalogue().texts()
 
     def _positive(self) -> pl.DataFrame:
@@ -92,7 +97,7 @@ def read_folder(folder: Path) -> DataSet:
     """Read and check a folder.
 
     Raises:
-        FolderError: a file or column is missing, unreadable, or holds what cannot be used.
+        FolderError: A file or column is missing, unreadable or has invalid values.
     """
     interactions = _read(folder / INTERACTIONS_FILE, (c.USER, c.ITEM, SPLIT))
     items = _read(folder / ITEMS_FILE, (c.ITEM,))
@@ -169,7 +174,7 @@ def _ids_as_text(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _catalogue(items: pl.DataFrame, interactions: pl.DataFrame) -> pl.DataFrame:
-    """item_id, title, text; items that only occur in interactions come last, without text."""
+    """Return the items with row numbers; those that only interactions name come last."""
     texts = [
         (pl.col(name).cast(pl.String) if name in items.columns else pl.lit("")).alias(name)
         for name in (c.TITLE, c.TEXT)
@@ -207,7 +212,7 @@ def _numbered(
 
 
 def _seconds(table: pl.DataFrame) -> pl.Expr:
-    """The timestamp in seconds since 1970; null where it is missing or negative."""
+    """Return the timestamp in epoch seconds; null if it is missing or negative."""
     if c.TIME not in table.columns:
         return pl.lit(None, pl.Int64).alias(c.TIME)
     column = table[c.TIME]

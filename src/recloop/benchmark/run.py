@@ -1,7 +1,7 @@
-"""One data set, several models, one document: each trained, tuned, refitted, asked and measured.
+"""Benchmark of several models on one data set: each is tuned, trained and measured.
 
-The folder becomes a catalogue, a log of interactions and a split; from there on everything is done by the
-functions that the pipeline's stages call, and recloop's own lists come from its packaged model through
+The folder becomes a catalogue, an interaction log and a split. Everything else is done by the
+functions that the stages of the pipeline call; recloop's lists come from its packaged model through
 `Recommender`.
 """
 
@@ -54,7 +54,14 @@ RANKERS = (OURS, *BASELINES)
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A data set in the pipeline's form, the settings of training, and the test requests that are asked."""
+    """Data set in the form of the pipeline, with settings and test requests.
+
+    Attributes:
+        data: Catalogue, training and validation data.
+        config: Settings of training.
+        asked: Test requests, possibly a sample.
+        facts: Properties of the test that go into the document.
+    """
 
     data: TrainingData
     config: TrainConfig
@@ -63,10 +70,10 @@ class Benchmark:
 
 
 def evaluate(data: DataSet, config: BenchmarkConfig, say: Say) -> dict[str, Any]:
-    """Return the document that `recloop evaluate` writes.
+    """Train and measure the models, and return the document that `recloop evaluate` writes.
 
     Raises:
-        FolderError: the data has nothing to ask, or no labels where the protocol needs them.
+        FolderError: There are no requests, or the protocol needs labels that are missing.
     """
     if config.protocol == "ctr":
         return _document(data, config, {}, clicks.click_through(data, config, say))
@@ -76,7 +83,11 @@ def evaluate(data: DataSet, config: BenchmarkConfig, say: Say) -> dict[str, Any]
 
 
 def prepare(data: DataSet, config: BenchmarkConfig) -> Benchmark:
-    """Return the data set as the pipeline has it. Raises FolderError as `evaluate` does."""
+    """Return the data set in the form of the pipeline, with its test requests.
+
+    Raises:
+        FolderError: Validation or test has no requests.
+    """
     repeats, moments = data.allows_repeats(wanted=config.repeats), config.protocol == "temporal"
     log, catalogue = data.log(repeats=repeats), data.catalogue()
     training = TrainingData.split(catalogue, log, moments=moments, repeats=repeats)
@@ -97,10 +108,10 @@ def prepare(data: DataSet, config: BenchmarkConfig) -> Benchmark:
 def train_and_package(
     benchmark: Benchmark, channels: FittedChannels, folder: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Train recloop and save its packaged model; return the settings that the data chose.
+    """Train recloop, save its packaged model and return the settings chosen on validation data.
 
-    Texts beyond those of the items that the sequence model knows are not encoded: no request has a query.
-    Users are not packaged: each request brings its history along.
+    Only texts of items that the sequence model contains are encoded, because no request has a
+    query. No user histories are packaged, because each request carries its history.
     """
     data, config = benchmark.data, ExportConfig()
     base = resolve_base(benchmark.config.text.base)
@@ -129,7 +140,7 @@ def train_and_package(
 
 
 def answer(recommender: Recommender, benchmark: Benchmark) -> Ranked:
-    """Return the lists of a packaged model for the test requests, `(requests, DEPTH)` rows."""
+    """Return the lists of a packaged model for the test requests, `(requests, DEPTH)` int64."""
     catalogue, asked = benchmark.data.catalogue, benchmark.asked
     return rows_of(served_lists(recommender, asked.table(catalogue, _numbers(asked))), catalogue)
 
@@ -192,10 +203,10 @@ def _document(
 
 
 def parse_models(names: str | None, protocol: Protocol) -> tuple[str, ...]:
-    """Return `a,b,c` as names of the protocol's models; all of them where none is named.
+    """Parse comma-separated names of models; without names return all models of the protocol.
 
     Raises:
-        ValueError: a name is unknown.
+        ValueError: A name is unknown.
     """
     known = clicks.MODELS if protocol == "ctr" else RANKERS
     chosen = tuple(filter(None, (names or "").split(","))) or known

@@ -1,4 +1,9 @@
-"""Bootstrap confidence intervals that resample users, because one user's requests are alike."""
+"""Bootstrap confidence intervals that resample users.
+
+Requests of one user are correlated, so users are the independent units (cluster bootstrap).
+
+Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
+"""
 
 from collections.abc import Sequence
 
@@ -11,7 +16,13 @@ Values = NDArray[np.float64]
 
 
 class UserBootstrap:
-    """Draws users with replacement once; every metric and difference is read off the same draws."""
+    """Bootstrap over users whose draws are shared by every metric and difference.
+
+    Args:
+        users: User of each request.
+        draws: Number of bootstrap samples.
+        seed: Seed of the draws.
+    """
 
     def __init__(self, users: list[str], draws: int, seed: int) -> None:
         _, self._user = np.unique(users, return_inverse=True)
@@ -22,7 +33,11 @@ class UserBootstrap:
         self._sizes = np.bincount(self._user, minlength=self._users)
 
     def interval(self, values: Values) -> Interval:
-        """Of the mean of one value per request (for a difference: pass the differences)."""
+        """Return the mean of one value per request with its 95 % interval.
+
+        Args:
+            values: `(requests,)` float64. For a paired difference pass the differences.
+        """
         sums = np.bincount(self._user, weights=values, minlength=self._users)
         means = (self._weights @ sums) / (self._weights @ self._sizes)
         low, high = np.percentile(means, [2.5, 97.5])
@@ -32,9 +47,16 @@ class UserBootstrap:
 def interval_of_ratios(
     users: Sequence[str], numerators: Values, denominators: Values, draws: int, seed: int
 ) -> Interval:
-    """Of the sum over columns of one total by another; both are `(rows, columns)`, a row is of a user.
+    """Return the sum over columns of total numerator / total denominator with its 95 % interval.
 
     A column whose denominators are all 0 adds nothing.
+
+    Args:
+        users: User of each row; several rows may belong to one user.
+        numerators: `(rows, columns)` float64.
+        denominators: `(rows, columns)` float64, not negative.
+        draws: Number of bootstrap samples of users.
+        seed: Seed of the draws.
     """
     _, who = np.unique(users, return_inverse=True)
     totals = [np.zeros((who.max() + 1, part.shape[1])) for part in (numerators, denominators)]

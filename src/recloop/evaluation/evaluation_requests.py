@@ -1,4 +1,4 @@
-"""Evaluation requests as arrays and as a table, and how well ranked lists answer them."""
+"""Evaluation requests as arrays and as a table, and the quality of scores for them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,21 +26,28 @@ from recloop.scoring.candidate_set import ALL_ITEMS, Candidates
 from recloop.scoring.scorer import Channel, Memo, Scores
 from recloop.scoring.top_k import Ranked, top_k
 
-# Validation requests times items, at most about; beyond, a random part is asked.
+# Scores (requests times items) of one validation; with more requests a random sample is taken.
 _VALID_SCORES = 2e8
-# Stands where there is no relevant item; an empty rank is another number.
+# Pads the relevant items; differs from -1, which marks an empty rank.
 _NO_ROW = -2
-# Scores that are in memory at once, of each channel: 32 MB.
+# Scores of one batch per channel: 32 MB.
 _CELLS = 1 << 23
 
 
 @dataclass(frozen=True)
 class Requests:
-    """RequestBatch and relevant items of each request, as row numbers of the catalogue.
+    """Requests with their relevant items; items are row numbers of the catalogue.
 
-    `users` and `at` (seconds, NaN unknown) are `(requests,)` where somebody needs them. `masked`: an
-    item of the history is never an answer. `signals` and `times` (seconds) of the histories' steps,
-    where they are known.
+    Attributes:
+        histories: Items of each history, oldest first; int64.
+        relevant: Relevant items of each request; int64.
+        users: User number of each request, `(requests,)` int64.
+        request_times: Time of each request in epoch seconds, NaN if unknown; `(requests,)` float64.
+        masked: Whether items of the history are excluded from the answers.
+        signals: Signals of the steps of each history; `(length, signals)` int8.
+        candidates: Items that are scored.
+        memo: Cache of the channels for these requests.
+        times: Times of the steps of each history in epoch seconds; `(length,)` float64.
     """
 
     histories: list[Rows]
@@ -55,16 +62,16 @@ class Requests:
 
     @classmethod
     def about(cls, log: InteractionLog, part: int, *, moments: bool, repeats: bool) -> "Requests":
-        """Return the requests that the rows of one part of the split answer.
+        """Return the requests whose relevant items are the rows of one part of the split.
 
-        The history of a request is everything that the user did before it, in any part. The model stays
-        frozen, the state moves on, as in service.
+        The history of a request holds all earlier interactions of the user, in any part: as in
+        service, the model is fixed and the user's state is updated.
 
         Args:
-            log: All interactions, those of later parts may be among them.
+            log: All interactions; later parts may be included.
             part: Number of the part whose rows are relevant.
-            moments: Rows of one user and time are one request; otherwise each row is one of its own.
-                Rows without an order are one request of their user either way.
+            moments: Whether rows of one user and time are one request; otherwise each row is one.
+                Without an order, all rows of a user are one request.
             repeats: Whether items of the history may be answers.
         """
         asked = np.flatnonzero(log.parts == part)
@@ -79,7 +86,7 @@ class Requests:
             users=users,
             request_times=log.times[first],
             masked=not repeats,
-            # The last step's signals tell how long ago it was at the time of the request.
+            # The age in the last step's signals is relative to the time of the request.
             signals=[log.signals[span] for span in spans],
             times=[log.times[span] for span in spans],
         )
@@ -88,12 +95,12 @@ class Requests:
         """Return the requests as a table of ids, one row for each.
 
         Args:
-            catalogue: The items that the row numbers stand for.
-            users: Ids of the users, by their numbers.
+            catalogue: The items, in the order of the row numbers.
+            users: Ids of the users, in the order of the user numbers.
 
         Returns:
-            user_id, timestamp (null where unknown), history (item ids, oldest first) with times and
-            events, relevant (item ids).
+            Columns user_id, timestamp (UTC, null if unknown), history (item ids, oldest first),
+            times and events of the history, relevant (item ids).
         """
         count = len(self.histories)
         unknown = [np.full(len(history), np.nan) for history in self.histories]
@@ -122,7 +129,14 @@ class Requests:
     def encode(
         cls, table: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
     ) -> "Requests":
-        """Return the requests of a table (see `table`); without times where it has none."""
+        """Return the requests of a table.
+
+        Args:
+            table: One row per request; columns as in `table`, of which those of the times and
+                events are optional.
+            catalogue: The items that get row numbers; other items are dropped.
+            repeats: Whether items of the history may be answers.
+        """
         at, told = None, None
         if TIMES in table.columns:
             at = epoch_seconds(table[c.TIME])
@@ -137,7 +151,7 @@ class Requests:
         )
 
     def sample(self, at_most: int, seed: int) -> "Requests":
-        """A random part of the requests, for quick looks during training."""
+        """Return at most this many requests, drawn at random without replacement."""
         if len(self.histories) <= at_most:
             return self
         return self.take(
@@ -145,7 +159,7 @@ class Requests:
         )
 
     def take(self, chosen: Rows) -> "Requests":
-        """These requests, in this order."""
+        """Return the requests with these numbers, `(selected,)` int64, in this order."""
         return Requests(
             [self.histories[i] for i in chosen],
             [self.relevant[i] for i in chosen],
@@ -157,45 +171,45 @@ class Requests:
         )
 
     def parts(self, items: int) -> Iterator["Requests"]:
-        """In turn, as many as have scores over so many `items` that fit in memory."""
+        """Yield batches of requests whose scores over this many items fit in memory."""
         size = max(1, _CELLS // items)
         for start in range(0, len(self.histories), size):
             yield self.take(np.arange(start, min(start + size, len(self.histories))))
 
     def forbidden(self) -> list[Rows]:
-        """What may not be answered, per request."""
+        """Return the items of each request that are excluded from its answers."""
         return self.histories if self.masked else [np.empty(0, np.int64)] * len(self.histories)
 
     def ndcg_at_10(self, scores: Scores) -> float:
-        """Mean NDCG@10 of these scores `(requests, items)`."""
+        """Return the mean NDCG@10 of scores, `(requests, items)` float32."""
         ranked, _ = top_k(scores, self.forbidden(), 10)
         return float(ndcg(hits(ranked, self.relevant), self.counts(), 10).mean())
 
     def quality(self, channel: Channel, items: int) -> float:
-        """Return the mean NDCG@10 of a channel that scores a catalogue of so many items."""
+        """Return the mean NDCG@10 of a channel over a catalogue of this many items."""
         parts = [part.ndcg_at_10(channel(part)) * len(part.histories) for part in self.parts(items)]
         return sum(parts) / len(self.histories)
 
     def user_numbers(self) -> Rows:
-        """Return the user of each request, `(requests,)`; one of its own where users are not known."""
+        """Return the user number of each request, `(requests,)`; all different if unknown."""
         return np.arange(len(self.histories)) if self.users is None else self.users
 
     def lengths(self) -> Rows:
-        """How long each history is."""
+        """Return the length of each history, `(requests,)` int64."""
         return np.array([len(history) for history in self.histories], np.int64)
 
     def counts(self) -> Rows:
-        """How many items are relevant, per request."""
+        """Return the number of relevant items of each request, `(requests,)` int64."""
         return np.array([len(rows) for rows in self.relevant], np.int64)
 
 
 def validation_sample(valid: Requests, items: int, seed: int) -> Requests:
-    """Return as many validation requests as have scores of about `_VALID_SCORES` numbers, 200 to 2,000."""
+    """Return 200 to 2,000 validation requests, so many that their scores take bounded time."""
     return valid.sample(int(np.clip(_VALID_SCORES / items, 200, 2_000)), seed)
 
 
 def _opens(log: InteractionLog, asked: Rows, users: Rows, *, moments: bool) -> NDArray[np.bool_]:
-    """Return which of the asked rows begin a request; those of a user are side by side."""
+    """Return for each of these log rows whether it begins a request; users are contiguous."""
     if log.ordered and not moments:
         return np.ones(len(asked), bool)
     another = _differs(users)
@@ -203,25 +217,25 @@ def _opens(log: InteractionLog, asked: Rows, users: Rows, *, moments: bool) -> N
 
 
 def _differs(values: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Return whether each value differs from the one before it, as the first and NaN always do."""
+    """Return whether each value differs from the one before; true for the first and for NaN."""
     differs = np.ones(len(values), bool)
     differs[1:] = values[1:] != values[:-1]
     return differs
 
 
 def _flat(arrays: Sequence[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
-    """Return the arrays one after the other; of none, an empty one of this type."""
+    """Return the concatenated arrays; without any, an empty array of this type."""
     return np.concatenate([np.empty(0, kind), *arrays])
 
 
 def _moments(times: NDArray[np.generic]) -> pl.Series:
-    """Return seconds since 1970 as moments, null where they are NaN."""
+    """Return epoch seconds as UTC timestamps, null for NaN."""
     microseconds = (pl.Series(times).fill_nan(None) * 1e6).round().cast(pl.Int64)
     return microseconds.cast(TIMESTAMP_TYPE)
 
 
 def _nested(values: pl.Series, lengths: Rows) -> pl.Series:
-    """Return a list for each length, filled with the values in turn."""
+    """Return a list column: consecutive values, cut into lists of these lengths."""
     rows = pl.DataFrame({"row": np.arange(len(lengths))})
     flat = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths), "value": values})
     lists = flat.group_by("row", maintain_order=True).agg("value")
@@ -232,7 +246,7 @@ def _nested(values: pl.Series, lengths: Rows) -> pl.Series:
 def _signals(
     table: pl.DataFrame, catalogue: Catalogue, at: NDArray[np.float64]
 ) -> Iterator[Signals]:
-    """Of each history's items that the catalogue has."""
+    """Yield the step signals of each history, for its items that are in the catalogue."""
     known = pl.element().is_in(catalogue.items[c.ITEM].implode())
     met = table.select(pl.col(HISTORY).list.eval(known))[HISTORY]
     for times, events, there, moment in zip(table[TIMES], table[EVENTS], met, at, strict=True):
@@ -241,7 +255,12 @@ def _signals(
 
 
 def hits(ranked: Ranked, relevant: Sequence[Rows]) -> Hits:
-    """`(requests, depth)`: whether the item at each rank is relevant."""
+    """Return whether the item at each rank is relevant, `(requests, depth)` bool.
+
+    Args:
+        ranked: Catalogue rows, best first, -1 for an empty rank; `(requests, depth)` int64.
+        relevant: Relevant catalogue rows of each request.
+    """
     widest = max((len(rows) for rows in relevant), default=0)
     padded = np.full((len(relevant), widest), _NO_ROW, np.int64)
     for place, rows in enumerate(relevant):

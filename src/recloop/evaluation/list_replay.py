@@ -1,9 +1,9 @@
-"""Lists of the log, asked again: how likely each was under the policy that drew it, and under another.
+"""Replay of served lists: their propensities under the logging policy and under a target policy.
 
-The log holds items, scores and propensities, not requests. So a request is made up of what the store
-knows: the user, what they had done by then, and the moment. A list counts where the policy that drew it
-gives the logged scores and propensities once more; one with a query, filters, a session or items that
-came later does not, and that depends on what was asked and not on what was drawn.
+The log holds items, scores and propensities, but no requests. A request is therefore reconstructed
+from the store: the user, the events before it, and its time. A list is used only if the logging
+policy reproduces the logged scores and propensities. Lists with a query, filters, a session or live
+items are left out; this selection depends on the request and not on the drawn items.
 """
 
 from collections.abc import Mapping
@@ -25,17 +25,17 @@ from recloop.recommender.recommender import Recommender
 from recloop.recommender.request import RankedItem, Request
 from recloop.recommender.site_rules import SiteRules
 
-# Scores of one model differ in their last bits from run to run.
+# Tolerances: scores of one model differ in their last bits from run to run.
 _NEAR, _NOTHING = 1e-3, 1e-6
 
 
 class CountsUnavailableError(ValueError):
-    """A policy follows counts, which were others when the lists were drawn."""
+    """Error: a policy depends on click counts that have changed since the lists were drawn."""
 
 
 @dataclass(frozen=True)
 class ReplayedLists:
-    """Lists that could be asked again, and how many could not."""
+    """Lists that could be reconstructed, and the number of those that could not."""
 
     logged: Logged
     left_out: int
@@ -43,7 +43,13 @@ class ReplayedLists:
 
 @dataclass(frozen=True)
 class PointInTimeHistories:
-    """What the model knew and what it was told: `erased` are numbers of erasures by user."""
+    """User histories as they were at the time of a request.
+
+    Attributes:
+        recommender: The packaged model with its histories.
+        events: Events of each user since the model was packaged, with their times, oldest first.
+        erased: Number of erasures of each user.
+    """
 
     recommender: Recommender
     events: Mapping[str, list[tuple[datetime, HistoryEvent]]]
@@ -53,7 +59,13 @@ class PointInTimeHistories:
     def from_events(
         cls, recommender: Recommender, events: pl.DataFrame, erased: Mapping[str, int]
     ) -> "PointInTimeHistories":
-        """From all events of a store."""
+        """Return the histories of a model and of the events stored since it was packaged.
+
+        Args:
+            recommender: The packaged model.
+            events: Events of a store; columns seq, user_id, item_id, event, timestamp.
+            erased: Number of erasures of each user.
+        """
         newer = events.filter(pl.col("seq") > recommender.histories.last_sequence).sort(
             c.TIME, "seq", maintain_order=True
         )
@@ -63,7 +75,7 @@ class PointInTimeHistories:
         return cls(recommender, told, erased)
 
     def history_before(self, user: str | None, at: datetime) -> UserHistory:
-        """What was known of a user before a moment."""
+        """Return the history of a user before a time; empty without a user."""
         if user is None:
             return UserHistory.empty()
         before = [happened for when, happened in self.events.get(user, []) if when < at]
@@ -78,18 +90,26 @@ def replay_lists(
     house: SiteRules,
     target: Policy,
 ) -> ReplayedLists:
-    """Lists of arms that explore, weighed for a target policy; a list is worth 1 where something was taken.
+    """Replay the lists of exploring arms under the logging policy and under a target policy.
 
-    `served` and `acted` are lists and events as the store has them, the lists of the model of `memory`. The
-    worth is counted where the first item was taken from.
+    The reward of a list is 1 if an item had a positive event, at the highest position with one.
+
+    Args:
+        served: Served lists of the model of `memory`; columns request_id, user_id, timestamp, arm,
+            items, scores, propensities.
+        acted: Events of the store; columns request_id, item_id, event.
+        memory: User histories as they were at the time of each list.
+        house: Site rules with the experiment.
+        target: The policy to be evaluated.
 
     Raises:
-        CountsGoneError: the target is Thompson sampling.
-        NoExplorationError: none of the lists could be asked again.
+        CountsUnavailableError: The target is Thompson sampling.
+        NoExplorationError: None of the lists could be reconstructed.
     """
     if isinstance(target, Thompson):
         raise CountsUnavailableError(
-            "Thompson sampling follows counts, and those of then are gone: let the arm serve instead"
+            "Thompson sampling depends on past click counts, which are not stored: "
+            "let the arm serve instead"
         )
     rows = list(served.filter(pl.col("items").list.len() > 0).iter_rows(named=True))
     weighed = [
@@ -97,7 +117,8 @@ def replay_lists(
     ]
     if rows and not weighed:
         raise NoExplorationError(
-            f"none of {len(rows)} lists could be asked again: are these the arms and rules that drew them?"
+            f"none of {len(rows)} lists could be reconstructed: "
+            "are these the arms and rules that drew them?"
         )
     longest = max((len(row["items"]) for row, *_ in weighed), default=1)
     taken = _taken(acted)
@@ -115,7 +136,7 @@ def replay_lists(
 def _weighed(
     row: Mapping[str, Any], memory: PointInTimeHistories, house: SiteRules, target: Policy
 ) -> tuple[list[float], list[float]] | None:
-    """Propensities of the policy that drew the list, as logged, and of the target."""
+    """Return the logged propensities of a list and those of the target; None if not replayable."""
     policy = _policy(house.experiment, row["arm"])
     if policy is None:
         return None
@@ -139,7 +160,7 @@ def _weighed(
 
 
 def _policy(experiment: Experiment, arm: str) -> Policy | None:
-    """Of an arm that explores, by the file as it is now."""
+    """Return the present policy of an arm; None if the arm is unknown or does not explore."""
     try:
         policy = experiment.policy(arm)
     except UnknownArmError:
@@ -148,13 +169,13 @@ def _policy(experiment: Experiment, arm: str) -> Policy | None:
 
 
 def _taken(acted: pl.DataFrame) -> set[tuple[str, str]]:
-    """Request and item of each positive event that names its list."""
+    """Return request id and item id of each positive event on a served list."""
     positive = acted.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
     return set(positive.select(c.REQUEST, c.ITEM).drop_nulls().iter_rows())
 
 
 def _worth(row: Mapping[str, Any], taken: set[tuple[str, str]]) -> list[float]:
-    """1 at the first place from which something was taken."""
+    """Return the rewards of a list: 1 at the highest position with a positive event, else 0."""
     found = [(row[c.REQUEST], item) in taken for item in row["items"]]
     first = found.index(True) if any(found) else -1
     return [float(place == first) for place in range(len(found))]

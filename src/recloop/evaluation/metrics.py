@@ -1,7 +1,8 @@
 """Ranking metrics over full rankings, one value per request.
 
-Arrays only: `hits` is `(requests, depth)` bool, true where the item at that rank is relevant;
-`relevant` is `(requests,)`, how many items are relevant. Ranks beyond `depth` count as misses.
+All metrics take the same arrays: `hits`, `(requests, depth)` bool, is true where the item at that
+rank is relevant; `relevant`, `(requests,)` int64, is the number of relevant items of each request.
+Ranks beyond `depth` count as misses. They return `(requests,)` float64, between 0 and 1.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,12 @@ Values = NDArray[np.float64]
 
 
 def ndcg(hits: Hits, relevant: Counts, k: int) -> Values:
-    """Normalised discounted cumulative gain (Järvelin & Kekäläinen 2002), binary relevance."""
+    """Return the normalised discounted cumulative gain with binary relevance, `(requests,)`.
+
+    It is 0 for a request without relevant items.
+
+    Reference: Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, 2002.
+    """
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     gain = hits[:, :k] @ discount[: hits.shape[1]]
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(relevant, k)]
@@ -24,27 +30,27 @@ def ndcg(hits: Hits, relevant: Counts, k: int) -> Values:
 
 
 def recall(hits: Hits, relevant: Counts, k: int) -> Values:
-    """Share of the relevant items among the first k."""
+    """Return the share of the relevant items that are among the first k, `(requests,)`."""
     values: Values = hits[:, :k].sum(1) / np.maximum(relevant, 1)
     return values
 
 
 def precision(hits: Hits, relevant: Counts, k: int) -> Values:
-    """Share of the first k that is relevant."""
+    """Return the share of the first k ranks that hold a relevant item, `(requests,)`."""
     del relevant
     values: Values = hits[:, :k].sum(1) / k
     return values
 
 
 def mrr(hits: Hits, relevant: Counts, k: int) -> Values:
-    """Reciprocal rank of the first relevant item, 0 where none is among the first k."""
+    """Return the reciprocal rank of the first relevant item, 0 if none is among the first k."""
     del relevant
     top = hits[:, :k]
     return np.where(top.any(1), 1.0 / (top.argmax(1) + 1.0), 0.0)
 
 
 def hit_rate(hits: Hits, relevant: Counts, k: int) -> Values:
-    """1 where a relevant item is among the first k."""
+    """Return 1 for each request with a relevant item among the first k, else 0."""
     del relevant
     return np.where(hits[:, :k].any(1), 1.0, 0.0)
 
@@ -59,6 +65,12 @@ METRICS: dict[str, Callable[[Hits, Counts, int], Values]] = {
 
 
 def coverage(ranked: NDArray[np.int64], items: int, k: int) -> float:
-    """Share of the catalogue that appears in somebody's first k; -1 marks an empty rank."""
+    """Return the share of the catalogue that is among the first k of at least one list.
+
+    Args:
+        ranked: Catalogue rows, best first, -1 for an empty rank; `(requests, depth)` int64.
+        items: Number of items in the catalogue.
+        k: Number of ranks that count.
+    """
     shown = np.unique(ranked[:, :k])
     return float((shown >= 0).sum() / items)

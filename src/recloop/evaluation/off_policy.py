@@ -1,15 +1,17 @@
-"""What a policy would bring, from lists that another one drew: off-policy evaluation.
+"""Off-policy evaluation: the mean reward of a policy, estimated from lists of another policy.
 
-Each place of a list was drawn with a known propensity, given the places before it; the target policy would
-have drawn it with another. The ratios of the two, multiplied up, weigh what people did with the list. Two
-forms differ in what may depend on what:
+The logging policy drew each position of a list with a recorded propensity, given the positions
+above it; the target policy would have drawn it with another. Products of the ratios of the two are
+the importance weights of the rewards. Two forms differ in what a reward may depend on:
 
-- `list`: what is done in a place may depend on the whole list; the weight of a place is the product over
-  all places (Horvitz and Thompson 1952). Assumes nothing, and is wild for long lists.
-- `place`: it depends on this place and those above it; the weight is the product down to it (per-decision,
-  Precup 2000; of ranked lists, McInerney et al. 2020, "reward interaction").
+- `list`: the reward at a position may depend on the whole list; its weight is the product over
+  all positions (Horvitz and Thompson 1952). It makes no assumption and has a high variance for
+  long lists.
+- `place`: the reward at a position depends on this position and those above it; its weight is the
+  product down to it (per-decision importance sampling, Precup 2000; for ranked lists "reward
+  interaction", McInerney et al. 2020).
 
-Arrays in, numbers out. Knows no store and no model.
+The functions take arrays and return numbers; they import neither the store nor the models.
 """
 
 from dataclasses import dataclass
@@ -26,19 +28,24 @@ Form = Literal["list", "place"]
 
 
 class NoExplorationError(ValueError):
-    """Every item was certain to be where it was shown: nothing is known of any other list."""
+    """Error: every propensity in the log is 1, so nothing can be estimated for other lists."""
 
 
 @dataclass(frozen=True)
 class Logged:
-    """Lists and what was done with them, all but `users` `(lists, places)`.
+    """Served lists with propensities and rewards.
 
-    `logged` and `target` are the propensities in each place, given those before it, of the policy that drew
-    the list and of the one that is asked about. `rewards` are what the places brought. Beyond the end of
-    a short list propensities are 1 and rewards 0. `users` `(lists,)`: whose lists they are.
+    Beyond the end of a short list propensities are 1 and rewards 0.
+
+    Attributes:
+        users: User of each list; `(lists,)`.
+        logged: Propensities of the policy that drew the lists, each given the positions above it;
+            `(lists, positions)` float64, above 0 and at most 1.
+        target: Propensities of the policy to be evaluated; `(lists, positions)` float64.
+        rewards: Reward at each position; `(lists, positions)` float64.
 
     Raises:
-        ValueError: the shapes differ, or a number is no propensity.
+        ValueError: The shapes differ, or a propensity is out of range.
     """
 
     users: list[str]
@@ -58,13 +65,17 @@ class Logged:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean reward of a list, with intervals over users.
+    """Estimated mean reward of a list, with 95 % intervals over users.
 
-    `ips` is without bias, and its spread grows with the weights; `clipped` has none above a bound, and errs
-    to the low side; `snips` is divided by the weights themselves instead of by the number of lists
-    (Swaminathan and Joachims 2015), and is the one to read. `effective`: of how many lists drawn by
-    the target this is worth (Kish 1965). `mean_weight` of a whole list is 1 but for chance; below it, the
-    target shows what the log could not hold.
+    Attributes:
+        ips: Inverse propensity score; unbiased, its variance grows with the weights.
+        clipped: The same with weights up to a bound; biased downwards.
+        snips: Self-normalised: divided by the sum of the weights instead of the number of lists
+            (Swaminathan and Joachims 2015). This is the estimate to report.
+        effective: Effective sample size: the number of lists drawn by the target that would give
+            the same variance (Kish 1965).
+        mean_weight: Mean weight of a whole list. Its expectation is 1; a lower value shows that
+            the target draws lists that the logging policy could not draw.
     """
 
     ips: Interval
@@ -75,7 +86,13 @@ class Estimate:
 
 
 def on_policy(logged: Logged, draws: int = 1_000, seed: int = 42) -> Interval:
-    """Mean reward of the lists as they were drawn."""
+    """Return the mean reward of the lists as they were drawn, with its 95 % interval.
+
+    Args:
+        logged: The lists.
+        draws: Number of bootstrap samples of users.
+        seed: Seed of the draws.
+    """
     return interval_of_ratios(
         logged.users, logged.rewards, np.ones_like(logged.rewards), draws, seed
     )
@@ -84,22 +101,22 @@ def on_policy(logged: Logged, draws: int = 1_000, seed: int = 42) -> Interval:
 def estimate(
     logged: Logged, form: Form, clip: float | None = None, draws: int = 1_000, seed: int = 42
 ) -> Estimate:
-    """Mean reward of a list that the target would have drawn.
+    """Estimate the mean reward of a list drawn by the target policy.
 
     Args:
-        logged: the lists.
-        form: what rewards may depend on; see the module.
-        clip: the largest weight of the clipped estimate; by default the root of the number of lists
-            (Ionides 2008).
-        draws: of the bootstrap, as many as users have to be drawn anew.
-        seed: of these draws.
+        logged: The lists.
+        form: What a reward may depend on; see the module.
+        clip: Largest weight of the clipped estimate; by default the square root of the number of
+            lists (Ionides 2008).
+        draws: Number of bootstrap samples of users.
+        seed: Seed of the draws.
 
     Raises:
-        NoExplorationError: every propensity in the log is 1, or the log is empty.
+        NoExplorationError: Every propensity in the log is 1, or the log is empty.
     """
     if (logged.logged == 1).all():
         raise NoExplorationError(
-            "there is no list in which anything was left to chance: an arm that explores has to serve first"
+            "no list was drawn at random: an arm that explores has to serve first"
         )
     weights, lists = _weights(logged, form), len(logged.users)
     ones = np.ones_like(weights)
@@ -118,13 +135,13 @@ def estimate(
 
 
 def _weights(logged: Logged, form: Form) -> Floats:
-    """`(lists, places)`: of the reward in each place."""
+    """Return the importance weight of the reward at each position, `(lists, positions)`."""
     down_to = np.cumprod(logged.target / logged.logged, axis=1, dtype=np.float64)
     return down_to if form == "place" else np.repeat(down_to[:, -1:], down_to.shape[1], axis=1)
 
 
 def _effective(weights: Floats, rewards: Floats) -> float:
-    """Mean over the places, as often as they brought something; of all alike where none did."""
+    """Return the effective sample size, averaged over positions in proportion to their rewards."""
     squares = (weights**2).sum(0)
     sizes = np.divide(weights.sum(0) ** 2, squares, out=np.zeros_like(squares), where=squares > 0)
     often = np.abs(rewards).sum(0)

@@ -1,4 +1,4 @@
-"""Ranked lists, and their metrics with intervals."""
+"""Ranked lists as tables, and their metrics with confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -21,11 +21,11 @@ from recloop.scoring.top_k import Ranked, top_k
 OURS = "recloop"
 K = 10
 HEADLINE = f"ndcg@{K}"
-# How many items each list of predictions holds.
+# Length of each predicted list.
 DEPTH = 20
-# Users times bootstrap draws: 400 MB.
+# Limit of users times bootstrap draws: 400 MB.
 _BOOTSTRAP_CELLS = 50_000_000
-# Slices by the length of the history.
+# Slices by the length of the history: lower bound (included), upper bound (excluded).
 _ACTIVITY = {"no history": (0, 1), "1-9": (1, 10), "10-49": (10, 50), "50 and more": (50, 1 << 62)}
 
 
@@ -48,7 +48,17 @@ class EvaluateConfig(ConfigModel):
 
 
 def predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.DataFrame:
-    """Return ranked lists as a table, one row for each request in their order: item ids and scores."""
+    """Return ranked lists as a table.
+
+    Args:
+        ranked: Catalogue rows, best first, -1 for an empty rank; `(requests, depth)` int64.
+        scores: Scores of these items; `(requests, depth)` float32.
+        catalogue: The items, in the order of the row numbers.
+
+    Returns:
+        One row per request, in the same order: item ids (list of strings) and scores (list of
+        float32), without the empty ranks.
+    """
     lists = [
         ([catalogue.ids[row] for row in rows if row >= 0], values[rows >= 0].tolist())
         for rows, values in zip(ranked, scores, strict=True)
@@ -60,7 +70,11 @@ def predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.Data
 
 
 def rows_of(predicted: pl.DataFrame, catalogue: Catalogue) -> Ranked:
-    """Return the lists of `predictions` as catalogue rows `(requests, DEPTH)`, -1 for empty ranks."""
+    """Return a table of `predictions` as catalogue rows.
+
+    Returns:
+        `(requests, DEPTH)` int64, best first, -1 for an empty rank.
+    """
     ranked = np.full((predicted.height, DEPTH), -1, np.int64)
     for row, ids in enumerate(predicted[c.RANKED]):
         rows = catalogue.rows(ids)[:DEPTH]
@@ -69,7 +83,13 @@ def rows_of(predicted: pl.DataFrame, catalogue: Catalogue) -> Ranked:
 
 
 def ranked_by(channel: Channel, requests: Requests, items: int) -> Ranked:
-    """Return the lists of a channel that answers alone, as `rows_of` does."""
+    """Return the lists of a channel that ranks alone, as `rows_of` does.
+
+    Args:
+        channel: Returns scores, `(requests, items)` float32.
+        requests: The requests.
+        items: Number of items in the catalogue.
+    """
     ranked = np.full((len(requests.histories), DEPTH), -1, np.int64)
     start = 0
     for part in requests.parts(items):
@@ -80,7 +100,7 @@ def ranked_by(channel: Channel, requests: Requests, items: int) -> Ranked:
 
 
 def per_request(ranked: Ranked, requests: Requests, ks: Sequence[int]) -> dict[str, Values]:
-    """Return every metric at every cut-off, one value per request."""
+    """Return every metric at every cut-off, named `metric@k`, each `(requests,)` float64."""
     found, relevant = hits(ranked, requests.relevant), requests.counts()
     return {
         f"{name}@{k}": metric(found, relevant, k) for k in ks for name, metric in METRICS.items()
@@ -97,12 +117,15 @@ def measure(
     """Return every metric with its 95 % interval over users, and coverage.
 
     Args:
-        ranked: `(requests, DEPTH)` rows of the catalogue, best first, -1 where there is nothing left.
-        requests: What was asked, with its users.
+        ranked: Catalogue rows, best first, -1 for an empty rank; `(requests, DEPTH)` int64.
+        requests: The requests with their users and relevant items.
         items: Number of items in the catalogue.
-        config: Cut-offs and the bootstrap.
-        popularity: Interactions of each item before the test, `(items,)`; with it novelty, and NDCG@10 of
-            slices are measured too.
+        config: Cut-offs and settings of the bootstrap.
+        popularity: Interactions of each item before the test, `(items,)` float32. If given, novelty
+            and the NDCG@10 of slices are included.
+
+    Returns:
+        `{metric@k: {value, low, high}, …, coverage@k: number, novelty@k: bits, slices: …}`.
     """
     bootstrap = _bootstrap(requests, config)
     values = per_request(ranked, requests, config.ks)
@@ -121,14 +144,17 @@ def table(
     config: EvaluateConfig,
     popularity: NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
-    """Return `{model: {metric: {value, low, high}, …, coverage@k: number}}` (see `measure`).
+    """Measure the predicted lists of several models on the same requests.
 
     Args:
-        predicted: Lists of each model (see `predictions`).
-        asked: The requests (see `Requests.table`).
+        predicted: Table of lists of each model; columns as in `predictions`.
+        asked: One row per request; columns as in `Requests.table`.
         catalogue: The items.
-        config: Cut-offs and the bootstrap.
+        config: Cut-offs and settings of the bootstrap.
         popularity: As in `measure`.
+
+    Returns:
+        The metrics of each model, as in `measure`.
     """
     requests, items = Requests.encode(asked, catalogue), len(catalogue)
     return {
@@ -144,7 +170,18 @@ def differences(
     catalogue: Catalogue,
     config: EvaluateConfig,
 ) -> dict[str, dict[str, float]]:
-    """Return the paired differences of NDCG@10, ours minus each other's, with their intervals."""
+    """Return the paired differences of NDCG@10 between one model and others.
+
+    Args:
+        ours: Table of lists of the model; columns as in `predictions`.
+        others: Tables of lists of the other models.
+        asked: One row per request; columns as in `Requests.table`.
+        catalogue: The items.
+        config: Settings of the bootstrap.
+
+    Returns:
+        `{other: {value, low, high}}`, positive where `ours` is better.
+    """
     requests = Requests.encode(asked, catalogue)
     bootstrap = _bootstrap(requests, config)
 
@@ -162,7 +199,7 @@ def _bootstrap(requests: Requests, config: EvaluateConfig) -> UserBootstrap:
 
 
 def _novelty(ranked: Ranked, popularity: NDArray[np.float32]) -> float:
-    """Return the mean self-information of what was shown in bits: -log2 of the share of interactions."""
+    """Return the mean self-information of listed items in bits: -log2(share of interactions)."""
     shown = ranked[ranked >= 0]
     share = np.maximum(popularity[shown], 1) / max(float(popularity.sum()), 1.0)
     return float(-np.log2(share).mean()) if len(shown) else 0.0
@@ -171,7 +208,7 @@ def _novelty(ranked: Ranked, popularity: NDArray[np.float32]) -> float:
 def _slices(
     values: Values, requests: Requests, popularity: NDArray[np.float32]
 ) -> dict[str, dict[str, float]]:
-    """Return NDCG@10 by length of history, and for items that occur before the test or do not."""
+    """Return NDCG@10 by length of history, and for cold and for warm relevant items."""
     lengths = requests.lengths()
     cold = np.array([(popularity[rows] == 0).all() for rows in requests.relevant], np.bool_)
     chosen = {f"history {n}": (lengths >= a) & (lengths < b) for n, (a, b) in _ACTIVITY.items()}

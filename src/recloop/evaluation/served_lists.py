@@ -1,4 +1,4 @@
-"""Lists for evaluation requests, through the `Recommender` that also serves HTTP."""
+"""Ranked lists for evaluation requests, from the `Recommender` that also serves HTTP."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,21 @@ from recloop.recommender.history import HistoryEvent, UserHistory
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.request import Request
 
-# Requests that are ranked at once, at most; and scores of them that are in memory, of each channel.
+# Limits of one batch: requests, and scores per channel.
 _BATCH, _CELLS = 256, 1 << 23
 
 
 def served_lists(recommender: Recommender, asked: pl.DataFrame) -> pl.DataFrame:
-    """Return the lists of a model for a table of requests (see `Requests.table`), as `predictions` do.
+    """Return the lists of a packaged model for evaluation requests.
 
-    A request knows its history and its moment; what the model was packaged with of its user is not used.
+    Only the history and the time of a request are used, not the histories packaged with the model.
+
+    Args:
+        recommender: The packaged model.
+        asked: Requests, one per row; columns as in `Requests.table`.
+
+    Returns:
+        One row per request, in the same order; columns as in `report.predictions`.
     """
     size = min(_BATCH, max(1, _CELLS // len(recommender.catalogue)))
     parts = [
@@ -39,7 +46,7 @@ def _answer(recommender: Recommender, asked: pl.DataFrame) -> pl.DataFrame:
 
 
 def _happened(asked: pl.DataFrame) -> Iterator[tuple[list[HistoryEvent], float]]:
-    """Return of each request what came before it, and when it is; NaN where no time is known."""
+    """Yield the events before each request, and its time in epoch seconds (NaN if unknown)."""
     columns = (asked[name] for name in (HISTORY, EVENTS, TIMES))
     for items, events, times, at in zip(*columns, epoch_seconds(asked[c.TIME]), strict=True):
         yield list(zip(items, events, epoch_seconds(times), strict=True)), float(at)

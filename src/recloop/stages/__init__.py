@@ -1,5 +1,5 @@
-"""The pipeline's stages: read params and files, call the core, write files.
+"""Stages of the pipeline: each reads params and files, calls the core and writes files.
 
-Each is run as `python -m recloop.stages.NAME` from the folder that holds `dvc.yaml`, which says
-what depends on what.
+A stage is run as `python -m recloop.stages.NAME` in the folder of `dvc.yaml`, which lists the
+dependencies of every stage.
 """

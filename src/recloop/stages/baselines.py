@@ -1,4 +1,4 @@
-"""What a user would take instead: tuned baselines, their answers to the test requests."""
+"""Stage that fits tuned baselines and writes their lists for the test requests."""
 
 import polars as pl
 
@@ -20,7 +20,10 @@ log = get_log("baselines")
 
 
 def main() -> None:
-    """data/split → artifacts/baselines/NAME.parquet and the settings that validation chose."""
+    """Fit the baselines and write their lists and chosen settings.
+
+    Reads data/split; writes artifacts/baselines.
+    """
     grids, config = read_block("baselines", ChannelGrids), read_block("train", TrainConfig)
     data = read_training_data(config.event_weights)
     asked = pl.read_parquet(files.TEST_REQUESTS)

@@ -1,4 +1,4 @@
-"""The checkpoint of the train stage, as later stages read it."""
+"""Reading of the checkpoint that the stage `train` writes."""
 
 from torch import Tensor
 
@@ -12,18 +12,23 @@ from recloop.training.sequence_training import Language, TrainedSequence
 
 
 def read_settings() -> TrainConfig:
-    """Return the settings of training, with those that were chosen from the data."""
+    """Return the settings of training, including those derived from the data."""
     path = files.CHECKPOINT / files.SETTINGS
     return TrainConfig.model_validate_json(path.read_bytes())
 
 
 def read_tuned(config: TrainConfig) -> tuple[SequenceModel, Tensor, Rows]:
-    """Return the sequence model that saw no validation data, with text vectors and rows of its items."""
+    """Return the sequence model that was trained without validation data.
+
+    Returns:
+        The model, the text vectors of its items, `(items, dim)` float32, and their catalogue rows,
+        `(items,)` int64.
+    """
     return checkpoint.load_sequence_model(files.CHECKPOINT / files.TUNED, config.tower)
 
 
 def read_language(config: TrainConfig) -> Language:
-    """Return the language model as tuned."""
+    """Return the language model with its tuned weights, if it was tuned."""
     language = Language.load(current_base(config.text), config.text, config.seed)
     encoder = files.CHECKPOINT / files.ENCODER
     if encoder.exists():
@@ -32,7 +37,7 @@ def read_language(config: TrainConfig) -> Language:
 
 
 def read_checkpoint() -> TrainedSequence:
-    """Return what `train` saved; the curve of its epochs is in the reports alone."""
+    """Return the trained models without the history of epochs, which is only in the reports."""
     config = read_settings()
     tuned, text, rows = read_tuned(config)
     final, _, _ = checkpoint.load_sequence_model(files.CHECKPOINT / files.FINAL, config.tower)

@@ -1,6 +1,6 @@
-"""Challenger and champion on the same requests, later than anything that the champion was trained on.
+"""Comparison of challenger and champion on requests later than the champion's training data.
 
-Not a stage of `dvc.yaml`: which model is the champion is the registry's knowledge, not the data's.
+It is not a stage of `dvc.yaml`, because the champion depends on the registry and not on the data.
 """
 
 from pathlib import Path
@@ -20,7 +20,10 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 
 
 def main(champion: Annotated[Path, typer.Option(help="Folder of the champion's model.")]) -> None:
-    """artifacts/predictions and the champion → reports/comparison.json."""
+    """Measure challenger and champion on the same requests.
+
+    Reads artifacts/predictions and the champion; writes reports/comparison.json.
+    """
     config = read_block("evaluate", EvaluateConfig)
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     recommend.main(champion, files.CHAMPION_PREDICTIONS)

@@ -1,4 +1,4 @@
-"""Measure the predictions: metrics with intervals, ours beside every baseline."""
+"""Stage that measures the predicted lists: metrics with intervals, for recloop and baselines."""
 
 import polars as pl
 
@@ -10,7 +10,11 @@ from recloop.stages.training_data import read_training_data
 
 
 def main() -> None:
-    """artifacts/predictions and artifacts/baselines → reports/metrics.json and reports/models.csv."""
+    """Measure the lists of recloop and of every baseline.
+
+    Reads artifacts/predictions and artifacts/baselines; writes reports/metrics.json and
+    reports/models.csv.
+    """
     config = read_block("evaluate", EvaluateConfig)
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     asked = pl.read_parquet(files.TEST_REQUESTS)

@@ -1,4 +1,4 @@
-"""Export: from the checkpoint to the packaged model that serves (see `packaging`)."""
+"""Stage that builds the packaged model from the checkpoint (see `training.packaging`)."""
 
 from dataclasses import asdict
 
@@ -33,7 +33,11 @@ log = get_log("export")
 
 
 def main() -> None:
-    """artifacts/checkpoint and data/split → artifacts/model."""
+    """Fit the channels and their weights, and write the packaged model.
+
+    Reads artifacts/checkpoint, artifacts/ranker, data/snapshot and data/split; writes
+    artifacts/model.
+    """
     config, data, sequence = (
         read_block("export", ExportConfig),
         read_training_data(),
@@ -68,7 +72,7 @@ def main() -> None:
 def _ranker(
     blend: Blend, valid: Requests, catalogue: Catalogue, seed: int
 ) -> PackagedRankerConfig | None:
-    """Return how the ranker joins the model; None where it is off, or validation gains nothing by it."""
+    """Return the settings of the packaged ranker; None if it is off or validation gains nothing."""
     facts = files.read_json(files.RANKER_CARD)
     if not facts["enabled"]:
         return None

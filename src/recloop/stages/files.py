@@ -1,4 +1,4 @@
-"""Where the stages' files lie, said once, and how they are read and written."""
+"""Paths of the files of all stages, and functions to read and write them."""
 
 import json
 import shutil
@@ -47,19 +47,19 @@ COMPARISON = REPORTS / "comparison.json"
 
 
 def fresh(folder: Path) -> Path:
-    """The folder, empty."""
+    """Delete and create a folder; return it, empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Readable JSON, keys in the order given."""
+    """Write a document as indented JSON with keys in their order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What `write_json` wrote."""
+    """Read a JSON document."""
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document

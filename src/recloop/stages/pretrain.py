@@ -1,4 +1,4 @@
-"""Continued pretraining of the base model on the catalogue's text, where it is asked for."""
+"""Stage of continued pretraining of the base model on the catalogue's texts; off by default."""
 
 import time
 
@@ -17,7 +17,11 @@ log = get_log("pretrain")
 
 
 def main() -> None:
-    """data/snapshot/items.parquet → artifacts/base (empty where off), reports/pretraining.json."""
+    """Continue the pretraining of the base model.
+
+    Reads data/snapshot/items.parquet; writes artifacts/base, empty if pretraining is off, and
+    reports/pretraining.json.
+    """
     config, train_config = read_block("pretrain", PretrainConfig), read_block("train", TrainConfig)
     target, started = files.fresh(files.BASE), time.monotonic()
     if config.epochs == 0:

@@ -1,7 +1,7 @@
-"""Ranker: where it is switched on, the language model learns to order the sequence model's first places.
+"""Stage that trains the ranker: a cross-encoder that re-ranks the top of the lists.
 
-It learns from training data alone, so that `export` can weigh it on validation data. Off, as by default,
-nothing is trained and the next stages find that said.
+It uses training data only, so that `export` can choose its weight on validation data. If it is off,
+as by default, nothing is trained and ranker.json has `enabled: false`.
 """
 
 from recloop import columns as c
@@ -40,7 +40,10 @@ log = get_log("ranker")
 
 
 def main() -> None:
-    """artifacts/checkpoint and data/split/train.parquet → artifacts/ranker."""
+    """Train and export the ranker, if it is enabled.
+
+    Reads artifacts/checkpoint, data/snapshot and data/split; writes artifacts/ranker.
+    """
     config = read_block("ranker", RankerStageConfig)
     files.fresh(files.RANKER)
     if not config.enabled:

@@ -1,4 +1,4 @@
-"""Answer the test requests with a packaged model, through the Recommender that also serves HTTP."""
+"""Stage that writes the lists of a packaged model for the test requests."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,10 @@ def main(
     model: Annotated[Path, typer.Option(help="Folder of a packaged model.")] = files.MODEL,
     out: Annotated[Path, typer.Option(help="Where the lists go.")] = files.PREDICTIONS,
 ) -> None:
-    """artifacts/model and data/split → artifacts/predictions/recloop.parquet."""
+    """Rank the test requests with a packaged model, through the code that also serves HTTP.
+
+    Reads artifacts/model and data/split; writes artifacts/predictions/recloop.parquet.
+    """
     lists = served_lists(Payload.load(model).recommender(), pl.read_parquet(files.TEST_REQUESTS))
     lists.write_parquet(files.fresh(out) / f"{OURS}.parquet")
 

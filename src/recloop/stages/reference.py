@@ -1,4 +1,4 @@
-"""What normal looks like: the stretch of data that live traffic is compared with."""
+"""Stage that writes the reference sample with which monitoring compares live traffic."""
 
 import polars as pl
 
@@ -16,7 +16,10 @@ class ReferenceConfig(ConfigModel):
 
 
 def main() -> None:
-    """data/snapshot and artifacts/predictions → artifacts/reference."""
+    """Write the newest interactions and the scores of the test lists.
+
+    Reads data/snapshot and artifacts/predictions; writes artifacts/reference.
+    """
     config = read_block("reference", ReferenceConfig)
     interactions = pl.read_parquet(files.INTERACTIONS)
     lists = pl.read_parquet(files.PREDICTIONS / f"{OURS}.parquet")

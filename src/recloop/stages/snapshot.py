@@ -1,4 +1,4 @@
-"""Take a snapshot of the source, and of the feedback and the live items so far."""
+"""Stage that takes a snapshot of the source, the stored feedback and the live items."""
 
 import polars as pl
 
@@ -15,7 +15,10 @@ from recloop.store.user_id_scheme import load_pseudonyms
 
 
 def main() -> None:
-    """Source and event store → data/snapshot."""
+    """Take a snapshot.
+
+    Reads the source and the event store; writes data/snapshot.
+    """
     config, settings = read_block("snapshot", SnapshotConfig), read_settings()
     store, sources = EventStore.of(settings.home), settings.home.sources
     pseudonyms = load_pseudonyms(store, settings)

@@ -1,4 +1,4 @@
-"""Split the snapshot by time, and write the requests that the test consists of."""
+"""Stage that splits the snapshot by time and writes the test requests."""
 
 import polars as pl
 
@@ -12,7 +12,10 @@ from recloop.stages import files
 
 
 def main() -> None:
-    """data/snapshot → data/split."""
+    """Split the interactions and write the test requests.
+
+    Reads data/snapshot; writes data/split.
+    """
     config = read_block("split", SplitConfig)
     interactions = pl.read_parquet(files.INTERACTIONS)
     positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))

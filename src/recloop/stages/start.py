@@ -1,6 +1,7 @@
-"""Lay out what training continues from: the checkpoint of an earlier model, or nothing.
+"""Stage that copies the checkpoint from which training continues, if there is one.
 
-The loop says which, for that depends on what serves; it forces this stage, as it does the snapshot.
+The retrain flow names the version, because it depends on the champion, and forces this stage, as it
+forces the snapshot.
 """
 
 import shutil
@@ -17,7 +18,10 @@ from recloop.stages import files
 
 
 def main() -> None:
-    """The registry's version → artifacts/start. Raises what `Registry.check` raises."""
+    """Copy the checkpoint of a registered version.
+
+    Reads the registry; writes artifacts/start. Raises the errors of `Registry.check`.
+    """
     settings = read_settings()
     version = settings.start
     start = files.fresh(files.START)

@@ -1,6 +1,6 @@
-"""Train: the sequence model, and the language model where it is tuned (see `sequence_training`).
+"""Stage that trains the sequence model and tunes the language model (see `sequence_training`).
 
-Where the loop laid out an earlier model, training continues from it.
+If the stage `start` has copied a checkpoint, training continues from it.
 """
 
 import time
@@ -25,7 +25,11 @@ log = get_log("train")
 
 
 def main() -> None:
-    """data/split → artifacts/checkpoint, reports/training.json and the curve of the epochs."""
+    """Train the models and write the checkpoint and reports.
+
+    Reads data/snapshot, data/split and artifacts/start; writes artifacts/checkpoint,
+    reports/training.json and reports/epochs.csv.
+    """
     config, started = read_block("train", TrainConfig), time.monotonic()
     compute, start = choose(config.device), files.read_json(files.START_FACTS)
     data = read_training_data(config.event_weights)
@@ -67,12 +71,12 @@ def _save(trained: TrainedSequence) -> None:
     checkpoint.save_sequence_model(folder / files.FINAL, trained.final, text, rows)
     if trained.language is not None:
         checkpoint.save_encoder(folder / files.ENCODER, trained.language.encoder)
-    # The settings are those of the run: what was left out in params.yaml is in here.
+    # These are the resolved settings: params.yaml may leave out those derived from the data.
     folder.joinpath(files.SETTINGS).write_text(trained.config.model_dump_json(indent=2) + "\n")
 
 
 def _earlier(learned_until: str) -> EarlierModel:
-    """Return the model that the loop laid out."""
+    """Return the model that the stage `start` has copied."""
     config = TrainConfig.model_validate_json(files.START.joinpath(files.SETTINGS).read_bytes())
     model, _, rows = checkpoint.load_sequence_model(files.START / files.TUNED, config.tower)
     ids = pl.read_parquet(files.START_ITEMS)[c.ITEM].gather(rows).to_list()

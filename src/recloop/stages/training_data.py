@@ -1,4 +1,4 @@
-"""The training data as the stages have it: from the files of the snapshot and the split."""
+"""Reading of the training data from the files of the snapshot and the split."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,11 @@ from recloop.training.training_data import TrainingData
 
 
 def read_training_data(event_weights: Mapping[c.Event, float] | None = None) -> TrainingData:
-    """Return items, train and validation data of `data/`; weights of events as in `TrainConfig`."""
+    """Return the catalogue, training and validation data.
+
+    Args:
+        event_weights: Weight of each event type in training; None means 1 for all.
+    """
     catalogue, facts = Catalogue(pl.read_parquet(files.ITEMS)), files.read_json(files.SPLIT_FACTS)
     repeats = facts["repeats"]
     parts = ((files.TRAIN, TRAIN_PART), (files.VALID, VALID_PART))

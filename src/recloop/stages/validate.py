@@ -1,4 +1,4 @@
-"""The gate: check the snapshot against its suites; a failing critical rule ends the pipeline."""
+"""Stage that validates the snapshot; a failed critical expectation ends the pipeline."""
 
 import sys
 from datetime import UTC, datetime
@@ -15,8 +15,11 @@ from recloop.validation.config import ITEM_IN_CATALOGUE, QUARANTINED_SHARE, Vali
 
 
 def main() -> None:
-    """data/snapshot → reports/validation.json and Data Docs; exit code 1 where the gate is shut."""
-    # Great Expectations takes seconds to import, and whoever names this module pays for it.
+    """Validate the snapshot; exit with code 1 if a critical expectation fails.
+
+    Reads data/snapshot; writes reports/validation.json and reports/data-docs.
+    """
+    # Great Expectations takes seconds to import, which importing this module should not.
     from recloop.validation import suites
     from recloop.validation.gate import validate
 
