@@ -14,22 +14,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from recloop.store.database import connect, create
+from recloop.store import tables
+from recloop.store.database import connect
+from recloop.store.schema_version import ensure_current
 from recloop.store.scopes import Scope
 
 _PREFIX = "recloop"
-_metadata = sa.MetaData()
-_keys = sa.Table(
-    "keys",
-    _metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("scopes", sa.JSON, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("created", sa.Float, nullable=False),
-    sa.Column("expires", sa.Float),
-    sa.Column("revoked", sa.Float),
-)
+_keys = tables.keys
 
 
 class UnknownKeyError(LookupError):
@@ -76,7 +67,7 @@ class KeyStore:
     def __init__(self, url: str) -> None:
         # Queries are rare, so that no connection is kept open and nothing needs to be closed.
         self._engine = connect(url, pooled=False)
-        create(self._engine, _keys)
+        ensure_current(self._engine, "keys")
 
     @classmethod
     def at(cls, where: Path | str) -> "KeyStore":

@@ -20,7 +20,8 @@ _POSTGRES = {
     "tcp_user_timeout": 10_000,
     "options": f"-c synchronous_commit=on -c lock_timeout={_WAIT_SECONDS}s",
 }
-_CREATING = 7_265_626  # id of the advisory lock for creating tables; any number
+_MIGRATING = 7_265_626  # id of the advisory lock for migrations; version 0.1.0 locks it too
+_UNDEFINED_TABLE = "42P01"
 
 Insert = postgresql.Insert | sqlite.Insert
 Row = Mapping[str, object]
@@ -83,19 +84,22 @@ def insert_new(
     ]
 
 
-def create(engine: sa.Engine, *tables: sa.Table) -> None:
-    """Create the tables and indexes that do not exist yet.
+def begin_exclusive(connection: sa.Connection) -> None:
+    """Begin a transaction that waits for every other one of this function on the database.
 
-    Several processes may call this at the same time.
+    This must be called before the first statement of the connection.
     """
-    with engine.begin() as connection:
-        if not _is_sqlite(connection):
-            # IF NOT EXISTS alone fails if two replicas start at the same time.
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
-        for table in tables:
-            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+    if _is_sqlite(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+
+
+def is_missing_table(error: sa.exc.DBAPIError) -> bool:
+    """Return whether a statement failed because a table does not exist."""
+    if getattr(error.orig, "sqlstate", None) == _UNDEFINED_TABLE:
+        return True
+    return str(error.orig).startswith("no such table")
 
 
 def lock_tables(connection: sa.Connection, *tables: sa.Table) -> None:

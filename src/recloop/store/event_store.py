@@ -19,12 +19,12 @@ from recloop.store.database import (
     Row,
     begin_consistent_read,
     connect,
-    create,
     insert_new,
     is_remote,
     lock_tables,
 )
 from recloop.store.erasure import PersonalData, delete_lists_from_before_erasure, read_erasures
+from recloop.store.schema_version import ensure_current
 from recloop.store.tables import micros
 
 _events, _served = tables.events, tables.served
@@ -99,7 +99,7 @@ class EventStore:
 
     def __init__(self, url: str) -> None:
         self._engine = connect(url)
-        create(self._engine, *tables.metadata.sorted_tables)
+        ensure_current(self._engine, "events")
         self.personal = PersonalData(self._engine)
         self._recent = _select_recent()
 

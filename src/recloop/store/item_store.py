@@ -12,24 +12,11 @@ import sqlalchemy as sa
 
 from recloop import columns as c
 from recloop.data.live_items import LiveItem
-from recloop.store.database import create, insert, lock_tables
+from recloop.store import tables
+from recloop.store.database import insert, lock_tables
 
 _SEQ, _DELETED = "seq", "deleted"
-_items = sa.Table(
-    "items",
-    sa.MetaData(),
-    sa.Column(c.ITEM, sa.Text, primary_key=True),
-    sa.Column(_SEQ, sa.Integer, nullable=False),
-    sa.Column(c.TITLE, sa.Text),
-    sa.Column(c.TEXT, sa.Text),
-    sa.Column(c.CATEGORIES, sa.JSON, nullable=False),
-    sa.Column(c.ATTRIBUTES, sa.Text),
-    sa.Column(c.PUBLISHED, sa.BigInteger),
-    sa.Column(c.EXPIRES, sa.BigInteger),
-    sa.Column(c.AVAILABLE, sa.Boolean, nullable=False),
-    sa.Column(_DELETED, sa.Boolean, nullable=False),
-    sa.Index("items_by_seq", _SEQ),
-)
+_items = tables.items
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -43,11 +30,13 @@ class ItemStore:
     """Storage of changed items.
 
     Safe for threads, and for several processes on one database.
+
+    Args:
+        database: Engine of an event store.
     """
 
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
-        create(database, _items)
         self._changes = (
             sa.select(_items).where(_items.c.seq > sa.bindparam("after")).order_by(_items.c.seq)
         )

@@ -6,7 +6,9 @@ import sqlalchemy as sa
 
 from recloop import columns as c
 
-metadata = sa.MetaData()
+# Tables of the event store, and the table of API keys, which may be in another database. A change
+# of a table needs a revision in `recloop.store.migrations`.
+metadata, keys_metadata = sa.MetaData(), sa.MetaData()
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 events = sa.Table(
     "events",
@@ -54,6 +56,33 @@ naming = sa.Table(
     metadata,
     sa.Column("only", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("naming", sa.Text, nullable=False),
+)
+# The newest version of each item that was changed through the API.
+items = sa.Table(
+    "items",
+    metadata,
+    sa.Column(c.ITEM, sa.Text, primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column(c.TITLE, sa.Text),
+    sa.Column(c.TEXT, sa.Text),
+    sa.Column(c.CATEGORIES, sa.JSON, nullable=False),
+    sa.Column(c.ATTRIBUTES, sa.Text),
+    sa.Column(c.PUBLISHED, sa.BigInteger),
+    sa.Column(c.EXPIRES, sa.BigInteger),
+    sa.Column(c.AVAILABLE, sa.Boolean, nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    sa.Index("items_by_seq", "seq"),
+)
+keys = sa.Table(
+    "keys",
+    keys_metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("expires", sa.Float),
+    sa.Column("revoked", sa.Float),
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

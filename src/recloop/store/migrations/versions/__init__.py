@@ -1,0 +1,1 @@
+"""Revisions of the store's tables: a file each, numbered in each of the two branches."""
