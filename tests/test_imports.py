@@ -15,7 +15,7 @@ import yaml
 SLOW = (
     *("torch", "transformers", "peft", "onnx", "sklearn", "lightgbm", "pandas", "pyarrow"),
     *("great_expectations", "evidently", "bentoml", "fastapi", "prefect", "dvc"),
-    *("onnxruntime", "scipy", "polars", "sqlalchemy"),
+    *("onnxruntime", "scipy", "polars", "sqlalchemy", "alembic"),
 )
 FRAMES = {"polars"}
 SCORING = {"polars", "scipy", "onnxruntime"}

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.robustness import servers
 from recloop.columns import Event
 from recloop.store import tables
 from recloop.store.api_keys import KeyStore
@@ -18,28 +17,7 @@ from recloop.store.scopes import Scope
 from tests.support.toy_recommender import film
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.skipif(
-    bool(servers.missing("initdb")),
-    reason="PostgreSQL is not installed: apt-get install postgresql",
-)
 NOW = datetime(2024, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with servers.postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def url(server, request) -> str:
-    """Return the URL of a new database for each test."""
-    name = request.node.name.lower()[:60]
-    root = sa.create_engine(server.url.replace("://", "+psycopg://"), isolation_level="AUTOCOMMIT")
-    with root.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-    root.dispose()
-    return server.url.replace("/postgres", f"/{name}")
 
 
 @pytest.fixture

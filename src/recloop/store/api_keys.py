@@ -62,6 +62,12 @@ class KeyStore:
     """Storage of API keys.
 
     Safe for threads, and for several processes on one database.
+
+    Args:
+        url: URL of the database. Its table is created, or upgraded if it is older.
+
+    Raises:
+        StoreSchemaError: A newer version has upgraded the store, or its table is not recloop's.
     """
 
     def __init__(self, url: str) -> None:

@@ -93,13 +93,23 @@ class EventStore:
 
     Safe for threads, and for several processes on one database.
 
+    Args:
+        url: URL of the database. Its tables are created, or upgraded if they are older.
+
     Attributes:
         personal: Export and erasure of the data of one user.
+
+    Raises:
+        StoreSchemaError: A newer version has upgraded the store, or its tables are not recloop's.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = connect(url)
-        ensure_current(self._engine, "events")
+        try:
+            ensure_current(self._engine, "events")
+        except BaseException:
+            self._engine.dispose()
+            raise
         self.personal = PersonalData(self._engine)
         self._recent = _select_recent()
 

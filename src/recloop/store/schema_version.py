@@ -15,7 +15,7 @@ from recloop.store.database import is_missing_table
 Branch = Literal["events", "keys"]
 
 # Newest revision of each branch; a test compares them with the files.
-HEADS: dict[Branch, str] = {"events": "events_0001", "keys": "keys_0001"}
+HEADS: dict[Branch, str] = {"events": "events_0002", "keys": "keys_0001"}
 _REVISION = sa.column("version_num", sa.Text)
 _SELECT_REVISIONS = sa.select(_REVISION).select_from(sa.table("alembic_version", _REVISION))
 

@@ -40,6 +40,7 @@ served = sa.Table(
     sa.Column(c.SCORES, sa.JSON, nullable=False),
     sa.Column("propensities", sa.JSON, nullable=False),
     sa.Index("served_to_user", c.USER, "seq"),
+    sqlite_autoincrement=True,
 )
 # The last erasure of each erased user: `user_digest`, time, and number in the events' sequence.
 erasures = sa.Table(
@@ -62,7 +63,7 @@ items = sa.Table(
     "items",
     metadata,
     sa.Column(c.ITEM, sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("seq", _NUMBER, nullable=False),
     sa.Column(c.TITLE, sa.Text),
     sa.Column(c.TEXT, sa.Text),
     sa.Column(c.CATEGORIES, sa.JSON, nullable=False),
