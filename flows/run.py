@@ -23,6 +23,7 @@ from recloop.config import ConfigError, Home
 from recloop.data.sources import SourceError
 from recloop.registry.versions import Registry
 from recloop.settings import read_settings
+from recloop.store.schema_version import StoreSchemaError
 from recloop.store.user_id_scheme import UserIdSchemeError
 
 EXPECTED_ERRORS = (
@@ -33,6 +34,7 @@ EXPECTED_ERRORS = (
     PortTakenError,
     SourceError,
     StartError,
+    StoreSchemaError,
     SystemRunningError,
     httpx.HTTPError,
 )

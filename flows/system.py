@@ -15,6 +15,7 @@ from flows.server import PrefectServer
 from flows.shell import CHECKOUT
 from recloop.config import Home
 from recloop.settings import Settings, variables_of
+from recloop.store.api_keys import KeyStore
 from recloop.store.event_store import EventStore
 from recloop.store.user_id_scheme import load_pseudonyms
 
@@ -74,9 +75,10 @@ class System:
             SystemRunningError: A system of this name is running in this home.
             PortTakenError: A port that the settings name is taken.
             UserIdSchemeError: The key for pseudonyms does not match the store.
+            StoreSchemaError: A newer version has upgraded the event store or the API keys.
             ConfigError: The key for pseudonyms is malformed or cannot be read.
         """
-        _check_protection(settings)
+        _check_stores(settings)
         home = settings.home
         home.root.mkdir(parents=True, exist_ok=True)
         try:
@@ -146,13 +148,15 @@ def _address(setting: str, required: int | None, preferred: int) -> str:
         raise PortTakenError(f"{variables_of(setting)[0]}: {error}") from error
 
 
-def _check_protection(settings: Settings) -> None:
-    """Check the key for pseudonyms before anything is started."""
+def _check_stores(settings: Settings) -> None:
+    """Check the stores and the key for pseudonyms before anything is started."""
     store = EventStore.of(settings.home)
     try:
         load_pseudonyms(store, settings)
     finally:
         store.close()
+    if settings.auth == "keys":
+        KeyStore.at(settings.home.keyring)
 
 
 def _is_locked(path: Path) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.test_packaging import create_store_with
+
 TRAINING_PACKAGES = {"torch", "transformers", "peft", "onnx", "onnxscript", "lightgbm", "gguf"}
 _IMPORT_EVERYTHING = """
 import importlib, pathlib, sys
@@ -74,3 +76,7 @@ def test_every_module_in_the_bento_can_be_imported_without_training_packages(sou
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_store_can_be_created_with_the_files_of_the_bento(source: Path) -> None:
+    create_store_with(source)

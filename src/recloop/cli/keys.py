@@ -81,5 +81,9 @@ def _state(key: "ApiKey", now: datetime) -> str:
 
 def _store() -> "KeyStore":
     from recloop.store.api_keys import KeyStore
+    from recloop.store.schema_version import StoreSchemaError
 
-    return KeyStore.at(settings().home.keyring)
+    try:
+        return KeyStore.at(settings().home.keyring)
+    except StoreSchemaError as error:
+        fail(str(error))

@@ -15,7 +15,7 @@ from recloop.benchmark.config import BenchmarkConfig, Protocol
 from recloop.cli import keys as cli_keys
 from recloop.cli import off_policy as cli_off_policy
 from recloop.cli import privacy as cli_privacy
-from recloop.cli.shared import fail, load_champion, open_pseudonyms, settings
+from recloop.cli.shared import fail, load_champion, open_pseudonyms, open_store, settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 app.add_typer(cli_privacy.app)
@@ -55,10 +55,9 @@ def promote(
     """Make a version the champion. Running services load it within a second."""
     from recloop.registry.manifest import CorruptModelError, ModelFormatError
     from recloop.registry.versions import Registry, UnknownVersionError, UserIdsDifferError
-    from recloop.store.event_store import EventStore
 
     home = settings().home
-    naming = open_pseudonyms(EventStore.of(home)).scheme
+    naming = open_pseudonyms(open_store(home)).scheme
     try:
         Registry(home, naming).promote(version, [because])
     except (
@@ -84,10 +83,9 @@ def recommend(
     """Print recommendations of the champion, without feedback since its snapshot."""
     from recloop.recommender.history import UserHistory
     from recloop.recommender.request import Request
-    from recloop.store.event_store import EventStore
 
     home = settings().home
-    store = EventStore.of(home)
+    store = open_store(home)
     pseudonyms = open_pseudonyms(store)
     found = load_champion(home, pseudonyms)
     if found is None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recloop import columns as c
-from recloop.cli.shared import fail, load_champion, open_pseudonyms, settings
+from recloop.cli.shared import fail, load_champion, open_pseudonyms, open_store, settings
 from recloop.config import ConfigError
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ def off_policy(
     from recloop.evaluation.off_policy import NoExplorationError, estimate
     from recloop.recommender.lists.experiments import UnknownArmError
     from recloop.recommender.site_rules import SiteRules
-    from recloop.store.event_store import EventStore
 
     home = settings().home
-    store = EventStore.of(home)
+    store = open_store(home)
     found = load_champion(home, open_pseudonyms(store))
     if found is None:
         fail("there is no champion yet: `make run` trains one")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from recloop.cli.shared import fail, load_champion, open_pseudonyms, settings
+from recloop.cli.shared import fail, load_champion, open_pseudonyms, open_store, settings
 from recloop.config import ConfigError
 from recloop.data.pseudonyms import Pseudonyms
 
@@ -18,10 +18,9 @@ def erase(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
     """Erase all data of a user, as `DELETE /v1/users/{id}` does, and print the receipt as JSON."""
     from recloop.registry.versions import Registry
     from recloop.serving.routes import privacy_routes as privacy
-    from recloop.store.event_store import EventStore
 
     home = settings().home
-    store, registry = EventStore.of(home), Registry(home)
+    store, registry = open_store(home), Registry(home)
     champion = registry.champion()
     receipt = privacy.erase(
         user, store, registry, champion.version if champion else None, open_pseudonyms(store)
@@ -33,10 +32,9 @@ def erase(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
 def export(user: Annotated[str, typer.Argument(help="User id.")]) -> None:
     """Print all data of a user as JSON, as `GET /v1/users/{id}/export` does."""
     from recloop.serving.routes import privacy_routes as privacy
-    from recloop.store.event_store import EventStore
 
     home = settings().home
-    store = EventStore.of(home)
+    store = open_store(home)
     pseudonyms = open_pseudonyms(store)
     sys.stdout.writelines(privacy.export(user, store, load_champion(home, pseudonyms), pseudonyms))
 
@@ -50,11 +48,10 @@ def pseudonymise() -> None:
     """
     from recloop.registry.versions import Registry
     from recloop.store import user_id_scheme as naming
-    from recloop.store.event_store import EventStore
 
     home = settings().home
     try:
-        users = naming.pseudonymise(EventStore.of(home), Pseudonyms.of_settings(settings()))
+        users = naming.pseudonymise(open_store(home), Pseudonyms.of_settings(settings()))
     except (ConfigError, naming.UserIdSchemeError) as error:
         fail(str(error.args[0]))
     home.champion.unlink(missing_ok=True)

@@ -29,6 +29,17 @@ def settings() -> Settings:
         fail(str(error))
 
 
+def open_store(home: Home) -> "EventStore":
+    """Return the event store of a home; exit if this version cannot use its tables."""
+    from recloop.store.event_store import EventStore
+    from recloop.store.schema_version import StoreSchemaError
+
+    try:
+        return EventStore.of(home)
+    except StoreSchemaError as error:
+        fail(str(error))
+
+
 def open_pseudonyms(store: "EventStore") -> Pseudonyms:
     """Return the store's pseudonyms; exit if the environment's key does not match."""
     from recloop.store.user_id_scheme import UserIdSchemeError, load_pseudonyms

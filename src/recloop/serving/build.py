@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
+from recloop.config import ConfigError
 from recloop.data.pseudonyms import Pseudonyms
 from recloop.recommender.site_rules import SiteRules
 from recloop.registry.versions import Registry
@@ -16,8 +17,13 @@ from recloop.serving.telemetry.prometheus import metrics
 from recloop.serving.telemetry.tracing import tracer
 from recloop.serving.warm_up import freeze_gc, set_model_age
 from recloop.settings import read_settings
+from recloop.store.api_keys import KeyStore
 from recloop.store.event_store import EventStore
-from recloop.store.user_id_scheme import check_user_id_scheme
+from recloop.store.schema_version import StoreSchemaError
+from recloop.store.user_id_scheme import UserIdSchemeError, check_user_id_scheme
+
+# Errors of the settings and the stores, which a restart does not remove.
+STARTUP_ERRORS = (ConfigError, StoreSchemaError, UserIdSchemeError)
 
 
 def build_service() -> tuple[Engine, FastAPI]:
@@ -25,6 +31,7 @@ def build_service() -> tuple[Engine, FastAPI]:
 
     Raises:
         ConfigError: A setting is not allowed, or a file that it names cannot be read.
+        StoreSchemaError: A newer version has upgraded the event store or the API keys.
         UserIdSchemeError: The store and the settings identify users in different ways.
     """
     settings = read_settings()
@@ -32,6 +39,8 @@ def build_service() -> tuple[Engine, FastAPI]:
     security = SecurityConfig.of_settings(settings)
     registry, store = Registry(home, pseudonyms.scheme), EventStore.of(home)
     check_user_id_scheme(store, pseudonyms)
+    if security.keys is not None:
+        KeyStore.at(security.keys)
     engine = Engine(
         registry,
         home.champion,

@@ -4,13 +4,16 @@ BentoML imports this file also in the supervising process, which only reads its 
 only a worker needs is imported when the worker starts, so that nobody waits for it twice.
 """
 
-from typing import Any, cast
+import os
+import signal
+from typing import Any, NoReturn, cast
 
 import bentoml
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from recloop.logs import get_log
 from recloop.serving.cpu_affinity import keep_to_one_core
 from recloop.serving.middleware.connection_recycling import ConnectionRecycling
 from recloop.serving.middleware.control_characters import PAGES, ControlCharacterGuard
@@ -60,10 +63,16 @@ class RecloopService:
     """Recommendations over HTTP."""
 
     def __init__(self) -> None:
-        from recloop.serving.build import build_service  # noqa: PLC0415
+        from recloop.serving.build import STARTUP_ERRORS, build_service  # noqa: PLC0415
 
-        keep_to_one_core(bentoml.server_context.worker_index, _WORKERS)
-        self.engine, self.app = build_service()
+        worker = bentoml.server_context.worker_index
+        keep_to_one_core(worker, _WORKERS)
+        try:
+            self.engine, self.app = build_service()
+        except STARTUP_ERRORS as error:
+            if worker is None:  # there is no supervising process
+                raise
+            _end_service(str(error))
 
     async def __is_ready__(self) -> bool:
         """Return whether a model is loaded."""
@@ -73,6 +82,16 @@ class RecloopService:
     def stop(self) -> None:
         """Stop the engine, which writes the remaining served lists."""
         self.engine.stop()
+
+
+def _end_service(reason: str) -> NoReturn:
+    """Log why the service cannot start, and end it.
+
+    BentoML would log a stack trace and start the worker again for ever.
+    """
+    get_log("service").error("the service cannot start", reason=reason)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os._exit(1)
 
 
 # The decorators made a BentoML service of the class. These middlewares also wrap BentoML's pages.

@@ -44,6 +44,7 @@ class KeyCache:
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: The keys cannot be read.
+            StoreSchemaError: A newer version has upgraded the keys.
         """
         with self._lock:
             if not self.is_stale:

@@ -18,6 +18,7 @@ from recloop.serving.errors import error_response
 from recloop.serving.middleware.rate_limits import TokenBuckets, rate_limit_address
 from recloop.store.api_keys import ApiKey
 from recloop.store.key_cache import KeyCache
+from recloop.store.schema_version import StoreSchemaError
 from recloop.store.scopes import Scope
 
 PUBLIC_PATHS = frozenset({"/", "/docs", "/openapi.json", "/metrics"})
@@ -99,7 +100,7 @@ class AuthMiddleware:
         needed = SCOPES[scope["method"], endpoint] if endpoint else Scope.ADMIN
         try:
             key = await self._key(Headers(scope=scope).get("authorization", ""))
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, StoreSchemaError) as error:
             log.error("cannot read the API keys", error=error_location(error))
             key, answer = None, _unavailable()
         else:
