@@ -128,7 +128,8 @@ def test_deleted_rows_are_overwritten_in_the_files(store, path) -> None:
 def test_a_store_of_an_older_version_gets_the_new_tables(path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute(
-            "CREATE TABLE served (seq INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE,"
+            "CREATE TABLE served (seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+            " request_id TEXT NOT NULL UNIQUE,"
             " user_id TEXT, micros BIGINT NOT NULL, model_version TEXT NOT NULL, arm TEXT NOT NULL,"
             " items JSON NOT NULL, scores JSON NOT NULL, propensities JSON NOT NULL)"
         )

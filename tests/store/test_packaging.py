@@ -23,7 +23,8 @@ def test_a_store_can_be_created_with_the_files_of_the_wheel(tmp_path) -> None:
 def create_store_with(sources: Path) -> None:
     """Create a store in a process that imports recloop from a folder."""
     program = (
-        "from pathlib import Path; import recloop; from recloop.store.event_store import EventStore;"
+        "from pathlib import Path; import recloop;"
+        " from recloop.store.event_store import EventStore;"
         " print(recloop.__file__); print(EventStore.at(Path('store.db')).events().height)"
     )
     printed = subprocess.run(

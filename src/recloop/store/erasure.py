@@ -124,7 +124,12 @@ class PersonalData:
 
 
 def read_erasures(connection: sa.Connection) -> pl.DataFrame:
-    """Return all erasures, with the columns of `recloop.data.erased_users.ERASED`."""
+    """Return the last erasure of each erased user.
+
+    Returns:
+        Columns of `recloop.data.erased_users.ERASED`: `who` (String, a `user_digest`), `timestamp`
+        (Datetime in microseconds, UTC) and `seq` (Int64).
+    """
     chosen = sa.select(erasures.c.who, erasures.c.micros, erasures.c.seq)
     rows = [tuple(row) for row in connection.execute(chosen)]
     stored = dict(zip(ERASED, (pl.String(), pl.Int64(), pl.Int64()), strict=True))

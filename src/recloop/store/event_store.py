@@ -78,8 +78,8 @@ class Feedback:
     """Events and erasures as of one moment.
 
     Attributes:
-        events: All events, as of `EventStore.events`.
-        erasures: All erasures, with the columns of `recloop.data.erased_users.ERASED`.
+        events: All events, with the columns of `EventStore.events`.
+        erasures: All erasures, with the columns of `read_erasures`.
         until: Last sequence number of an event or erasure, 0 if there is none.
     """
 
@@ -212,14 +212,22 @@ class EventStore:
         return [(row[0], row[1], row[2] / 1e6) for row in reversed(rows)]
 
     def events(self) -> pl.DataFrame:
-        """Return all events with the columns seq, event_id and those of `INTERACTIONS`."""
+        """Return all events in the order of their arrival.
+
+        Returns:
+            Columns `seq` (Int64), `event_id` (String) and those of
+            `recloop.data.frame_schemas.INTERACTIONS` with its types: `user_id`, `item_id`, `event`,
+            `query`, `session_id`, `request_id` (String), `timestamp` (Datetime in microseconds,
+            UTC), `value` (Float64).
+        """
         with self._engine.connect() as connection:
             return _all_events(connection)
 
     def feedback(self) -> Feedback:
         """Return all events and erasures, read in one transaction.
 
-        No event with a sequence number up to `until` is stored later.
+        No event with a sequence number up to `until` is stored later. The columns are those of
+        `EventStore.events` and `read_erasures`.
         """
         until = self._last_committed_number()
         with self._engine.connect() as connection:
@@ -228,7 +236,13 @@ class EventStore:
         return Feedback(events.filter(pl.col("seq") <= until), erased, until)
 
     def served(self) -> pl.DataFrame:
-        """Return all served lists, with the attributes of `ServedList` except `erasure`."""
+        """Return all served lists, in the order in which they were stored.
+
+        Returns:
+            Columns `request_id`, `user_id`, `model_version`, `arm` (String), `timestamp` (Datetime
+            in microseconds, UTC), `items` (List of String), `scores` and `propensities` (List of
+            Float64), as in `ServedList`.
+        """
         schema = {
             c.REQUEST: pl.String(),
             c.USER: pl.String(),
