@@ -39,7 +39,10 @@ class ReplayCounts:
 
 
 def read_live_interactions(home: Home) -> pl.DataFrame:
-    """Read the source's interactions after the share that counts as history."""
+    """Read the source's interactions after the share that counts as history.
+
+    The columns are those of `recloop.data.frame_schemas.INTERACTIONS`.
+    """
     config = read_block("snapshot", SnapshotConfig, CHECKOUT / "params.yaml")
     raw = open_source(config.source, str(home.sources)).read()
     rows = conform_interactions(raw.interactions, config.source.default_event).rows
@@ -55,7 +58,12 @@ def replay(
 ) -> ReplayCounts:
     """Replay each user's requests in order, several users at a time; skip events that are stored.
 
-    `progress` is called after each user with the number of that user's requests.
+    Args:
+        later: Interactions with the columns of `recloop.data.frame_schemas.INTERACTIONS`.
+        home: Where the running system keeps its data.
+        service: Address of the service.
+        progress: Called after each user with the number of that user's requests.
+        key: API key.
     """
     stored = set(EventStore.of(home).events()["event_id"])
     users = later.partition_by(c.USER, maintain_order=True)
@@ -74,7 +82,11 @@ def client_of(service: str, key: SecretStr | None) -> httpx.Client:
 
 
 def count_requests(later: pl.DataFrame) -> int:
-    """Count the requests of a replay: one for each user and time."""
+    """Count the requests of a replay: one for each user and time.
+
+    Args:
+        later: Interactions with the columns user_id and timestamp.
+    """
     return later.select(c.USER, c.TIME).unique().height
 
 

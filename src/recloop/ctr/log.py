@@ -52,7 +52,11 @@ class Log:
         return len(self.users)
 
     def take(self, rows: Ints | Mask) -> "Log":
-        """Return these rows, in this order; `rows` are numbers or a mask."""
+        """Return these rows, in this order.
+
+        Args:
+            rows: Row numbers, `(taken,)`, or a mask, `(rows,)`.
+        """
         return Log(
             self.users[rows],
             self.items[rows],
@@ -62,13 +66,16 @@ class Log:
         )
 
     def sample(self, at_most: int, seed: int = 0) -> Ints:
-        """Return the numbers, ascending, of at most `at_most` rows drawn at random."""
+        """Return the numbers of at most `at_most` rows drawn at random, ascending, `(drawn,)`."""
         if len(self) <= at_most:
             return np.arange(len(self))
         return np.sort(np.random.default_rng(seed).choice(len(self), at_most, replace=False))
 
     def newest(self, each: int) -> Ints:
-        """Return the numbers of each user's newest rows, at most `each`; by user, oldest first."""
+        """Return the numbers of each user's newest rows, at most `each`; by user, oldest first.
+
+        The shape is `(newest rows of all users,)`.
+        """
         order = np.lexsort((np.nan_to_num(self.order), self.users))
         ends = np.searchsorted(self.users[order], self.users[order], side="right")
         return order[ends - np.arange(len(order)) <= each]

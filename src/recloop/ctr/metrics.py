@@ -89,13 +89,25 @@ def user_aucs(users: Users, labels: Values, scores: Values) -> tuple[Users, Valu
 
 
 def uauc(users: Users, labels: Values, scores: Values) -> float:
-    """Return the mean AUC of the users who have both classes; NaN if there are none."""
+    """Return the mean AUC of the users who have both classes; NaN if there are none.
+
+    Args:
+        users: User of each row, `(rows,)`.
+        labels: 0 or 1, `(rows,)`.
+        scores: Scores, `(rows,)`.
+    """
     _, values = user_aucs(users, labels, scores)
     return float(values.mean()) if len(values) else float("nan")
 
 
 def quality(users: Users, labels: Values, scores: Values) -> float:
-    """Return AUC plus UAUC, the criterion for choosing models; undefined values count as 0.5."""
+    """Return AUC plus UAUC, the criterion for choosing models; undefined values count as 0.5.
+
+    Args:
+        users: User of each row, `(rows,)`.
+        labels: 0 or 1, `(rows,)`.
+        scores: Scores, `(rows,)`.
+    """
     values = (auc(labels, scores), uauc(users, labels, scores))
     return sum(_EVEN if np.isnan(value) else value for value in values)
 
@@ -107,7 +119,7 @@ def log_losses(labels: Values, probabilities: Values) -> Values:
 
 
 def log_loss(labels: Values, probabilities: Values) -> float:
-    """Return the mean cross-entropy in nats."""
+    """Return the mean cross-entropy in nats of labels and probabilities, both `(rows,)`."""
     return float(log_losses(labels, probabilities).mean())
 
 

@@ -79,7 +79,10 @@ def _linear(known: Table, asked: Floats, config: CtrConfig) -> Doubles:
 
 
 def contestants(config: CtrConfig | None = None) -> dict[str, Callable[[Problem], Doubles]]:
-    """Return recloop's model and the baselines: functions from a problem to probabilities."""
+    """Return recloop's model and the baselines by name.
+
+    Each is a function from a problem to the probabilities of its test rows, `(test rows,)`.
+    """
     ours = config or CtrConfig()
     return {OURS: lambda problem: boosted(problem, ours), **BASELINES}
 

@@ -16,7 +16,7 @@ class Catalogue:
     """Items of one snapshot, in a fixed order.
 
     Args:
-        items: Items as the contract has them (`recloop.columns.ITEMS`), one a row.
+        items: Items as the contract has them (`recloop.data.frame_schemas.ITEMS`), one a row.
 
     >>> columns = {"item_id": ["a", "b"], "title": ["Alien", "Babe"], "text": [None, "Pig"]}
     >>> items = pl.DataFrame(columns)
@@ -40,7 +40,7 @@ class Catalogue:
         return item in self._row or item in self._added
 
     def rows(self, ids: Iterable[str]) -> Rows:
-        """Return the row numbers of ids, in the order given, int64; unknown ids are left out."""
+        """Return the row numbers of ids, in the order given, `(ids,)`; unknown ids are left out."""
         added = self._added
         found = (self._row.get(item, added.get(item) if added else None) for item in ids)
         return np.array([row for row in found if row is not None], np.int64)
@@ -50,7 +50,11 @@ class Catalogue:
         return item_texts(self.items)
 
     def extended_with(self, more: pl.DataFrame) -> "Catalogue":
-        """Return a catalogue with the same items in the same rows, followed by further items."""
+        """Return a catalogue with the same items in the same rows, followed by further items.
+
+        Args:
+            more: Further items, with the columns of `items`.
+        """
         extended, new = copy(self), more[c.ITEM].to_list()
         extended.items, extended.ids = pl.concat([self.items, more]), self.ids + new
         # The dictionary of the first items is shared: with a million items, copying it takes long.
@@ -60,7 +64,11 @@ class Catalogue:
 
 
 def item_texts(items: pl.DataFrame) -> list[str]:
-    """Return title and text of each item, joined by a full stop; the title alone without a text."""
+    """Return title and text of each item, joined by a full stop; the title alone without a text.
+
+    Args:
+        items: Items, with the columns title and text.
+    """
     text = pl.concat_str([c.TITLE, c.TEXT], separator=". ", ignore_nulls=True)
     return items.select(text).to_series().to_list()
 
@@ -70,6 +78,9 @@ def item_passages(items: pl.DataFrame) -> list[str]:
 
     A title in capitals is lower-cased but for its first letter, since a cased encoder reads words
     in capitals as other words.
+
+    Args:
+        items: Items, with the columns title, text and categories.
     """
     title = pl.col(c.TITLE)
     cased = pl.when(title == title.str.to_uppercase()).then(_capitalised(title)).otherwise(title)

@@ -90,7 +90,11 @@ def conform_interactions(
 
 
 def users_and_times(raw: pl.DataFrame) -> pl.DataFrame:
-    """Return user and time of each row as the contract reads them; null where it cannot."""
+    """Return the columns user_id and timestamp as the contract reads them; null where it cannot.
+
+    Args:
+        raw: A table with the column user_id, and timestamp if it has times.
+    """
     return raw.select(_text(c.USER), _time(raw, c.TIME))
 
 

@@ -69,8 +69,8 @@ class InteractionLog:
         """Return the positive events with items of the catalogue.
 
         Args:
-            interactions: user_id, item_id, timestamp (null where unknown) and part; where they
-                exist event (otherwise a click), value, pos and weight. Rows of one moment keep
+            interactions: Columns user_id, item_id, timestamp (null where unknown) and part; where
+                they exist event (otherwise a click), value, pos and weight. Rows of one moment keep
                 their order.
             item_ids: Ids of the catalogue's items, of the same type as item_id.
             repeats: Without it, only a user's first row of an item is kept; it counts as much as

@@ -41,7 +41,7 @@ class LiveItem:
 
     @property
     def is_available(self) -> bool:
-        """Whether the item may be recommended, regardless of its dates."""
+        """Availability of the item, regardless of its dates: whether it may be recommended."""
         return self.available and not self.deleted
 
 

@@ -130,7 +130,7 @@ def split_by_time_share(
     """Split interactions at the time before which a share of them happened.
 
     Args:
-        interactions: Interactions, sorted by time.
+        interactions: Interactions, sorted by their column timestamp.
         share: Share of the interactions, in [0, 1].
 
     Returns:

@@ -55,10 +55,16 @@ class Split:
 def split_interactions(
     interactions: pl.DataFrame, protocol: Protocol, valid: float, test: float
 ) -> Split:
-    """Split by `protocol`; `valid` and `test` are shares of the rows (temporal only).
+    """Split interactions into training, validation and test.
+
+    Args:
+        interactions: Interactions with the columns user_id and timestamp, in any order.
+        protocol: `temporal` or `leave-one-out` (see `SplitConfig`).
+        valid: Share of the rows for validation (`temporal` only).
+        test: Share of the rows for the test (`temporal` only).
 
     Raises:
-        SplitError: a part would be empty.
+        SplitError: A part would be empty.
     """
     ordered = interactions.sort(c.TIME, maintain_order=True)
     parts = _temporal(ordered, valid, test) if protocol == "temporal" else _leave_one_out(ordered)
@@ -100,7 +106,9 @@ def _leave_one_out(ordered: pl.DataFrame) -> Split:
 def repeat_share(train: pl.DataFrame, valid: pl.DataFrame) -> float:
     """Return the share of validation rows whose item the user has in training; high for shops.
 
-    Both tables hold positive events: user_id and item_id.
+    Args:
+        train: Positive events of training, with the columns user_id and item_id.
+        valid: Positive events of validation, with the same columns.
     """
     keys = [c.USER, c.ITEM]
     met = train.select(keys).unique()
@@ -108,7 +116,13 @@ def repeat_share(train: pl.DataFrame, valid: pl.DataFrame) -> float:
 
 
 def allows_repeats(train: pl.DataFrame, valid: pl.DataFrame, *, wanted: bool | None) -> bool:
-    """Return whether seen items may be recommended; None lets the data decide."""
+    """Return whether seen items may be recommended.
+
+    Args:
+        train: Positive events of training, with the columns user_id and item_id.
+        valid: Positive events of validation, with the same columns.
+        wanted: The setting; None decides by the share of repeats in the data.
+    """
     return repeat_share(train, valid) > _REPEATS_FROM if wanted is None else wanted
 
 

@@ -46,7 +46,7 @@ class UserSequence:
 
     @classmethod
     def from_rows(cls, rows: Rows) -> "UserSequence":
-        """Return a sequence whose signals and ratings are unknown, with weights of 1."""
+        """Return a sequence of items `(steps,)` with unknown signals and ratings, weighted by 1."""
         values = np.full(len(rows), np.nan, np.float32)
         return cls(rows, unknown_signals(len(rows)), values, np.ones(len(rows), np.float32))
 
@@ -54,7 +54,11 @@ class UserSequence:
         return len(self.rows)
 
     def select(self, chosen: slice | NDArray[np.generic]) -> "UserSequence":
-        """Return the chosen steps; their signals stay as they were in the whole sequence."""
+        """Return the chosen steps; their signals stay as they were in the whole sequence.
+
+        Args:
+            chosen: A slice, positions `(chosen,)` or a mask `(steps,)`.
+        """
         return UserSequence(
             self.rows[chosen], self.signals[chosen], self.values[chosen], self.weights[chosen]
         )
@@ -64,7 +68,11 @@ class UserSequence:
         return replace(self, rows=rows)
 
     def with_order(self, order: Rows) -> "UserSequence":
-        """Return the steps in another order; the times between positions stay the same."""
+        """Return the steps in another order; the times between positions stay the same.
+
+        Args:
+            order: Each position once, `(steps,)`.
+        """
         moved = self.select(order)
         signals = self.signals.copy()
         signals[:, EVENT_SIGNAL] = moved.signals[:, EVENT_SIGNAL]
@@ -72,12 +80,12 @@ class UserSequence:
 
 
 def sequences_from_rows(sequences: Iterable[Rows]) -> list[UserSequence]:
-    """Return a sequence for each array of item rows, with unknown signals."""
+    """Return a sequence for each array of item rows, `(steps,)`, with unknown signals."""
     return [UserSequence.from_rows(rows) for rows in sequences]
 
 
 def epoch_seconds(times: pl.Series) -> Seconds:
-    """Return times as seconds since 1970, float64."""
+    """Return times as seconds since 1970, `(times,)`, float64; NaN for null."""
     return times.dt.epoch("us").to_numpy() / 1e6
 
 

@@ -83,7 +83,11 @@ class HistoryStep:
 
 
 def explainable_steps(rows: NDArray[np.int64]) -> slice:
-    """Return the slice of a history's events that reasons can name: the last ten."""
+    """Return the slice of a history's events that reasons can name: the last ten.
+
+    Args:
+        rows: Item rows of the history, shape `(events,)`.
+    """
     return slice(max(0, len(rows) - _MOST_STEPS), len(rows))
 
 

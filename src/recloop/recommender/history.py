@@ -54,13 +54,17 @@ class InteractionHistory:
         return InteractionHistory(*(values[kept] for values in vars(self).values()))
 
     def signals_at(self, until: float) -> Signals:
-        """Return gaps of time and event types for the sequence model, up to `until` seconds."""
+        """Return gaps of time and event types of the steps, shape `(events, SIGNAL_WIDTH)`.
+
+        Args:
+            until: Time of the request in seconds since 1970, up to which the last gap counts.
+        """
         return step_signals(self.times, until, self.events)
 
 
 @dataclass(frozen=True)
 class UserHistory:
-    """What a user did.
+    """History of one user: positive events, seen items and hidden items.
 
     Attributes:
         positive: Positive events.

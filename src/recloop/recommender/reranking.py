@@ -27,7 +27,7 @@ RankerCall = Callable[[Callable[[], Logits]], Logits | None]
 
 
 def call_directly(get_logits: Callable[[], Logits]) -> Logits:
-    """Call the ranker in this thread, without a time limit."""
+    """Return the ranker's logits `(candidates,)`, computed in this thread without a time limit."""
     return get_logits()
 
 
@@ -74,7 +74,13 @@ class Reranker:
     def with_items(
         self, rows: Rows, titles: Sequence[str | None], texts: Sequence[str]
     ) -> "Reranker":
-        """Return a copy with other titles and texts in these rows; new rows follow the last one."""
+        """Return a copy with other titles and texts in these rows; new rows follow the last one.
+
+        Args:
+            rows: Rows of the items, shape `(items,)`.
+            titles: Titles, in the same order.
+            texts: Texts, in the same order.
+        """
         other = copy(self)
         missing = max(rows) + 1 - len(self.item_texts)
         other.item_texts = [*self.item_texts, *[(None, "")] * missing]

@@ -18,7 +18,7 @@ class GenerateCandidates(Protocol):
     """Function that returns rows of candidates, in any order."""
 
     def __call__(self, count: int, *, sampled: bool) -> Rows:
-        """Return about `count` rows of each generator.
+        """Return about `count` rows of each generator, shape `(candidates,)`.
 
         With `sampled`, the generators leave out searches in vector indexes: the best items are
         found in another way, and the reference sample is enough to standardise the scores.

@@ -16,12 +16,13 @@ def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame
     As in `UserHistory.updated_with`, an item stays in the history after a later dislike.
 
     Args:
-        interactions: Interactions, in any order.
+        interactions: Interactions with the columns user_id, item_id, timestamp and event, in any
+            order.
         catalogue: Catalogue; interactions with other items are left out.
 
     Returns:
-        One row for each user: the user id and lists of row numbers of the catalogue (history, seen,
-        hidden), of times in seconds since 1970, and of `EVENT_CODES`.
+        One row for each user, with the columns user_id and lists of row numbers of the catalogue
+        (history, seen, hidden), of times in seconds since 1970, and of `EVENT_CODES`.
     """
     places = pl.DataFrame(
         {c.ITEM: catalogue.ids, c.ROW: range(len(catalogue))}, schema_overrides={c.ROW: pl.Int32()}
@@ -52,7 +53,7 @@ def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame
 
 
 def no_users() -> pl.DataFrame:
-    """Return the table of a model that is packaged without users."""
+    """Return the table of a model that is packaged without users: the columns of `user_table`."""
     times, rows = pl.List(pl.Float64), pl.List(pl.Int32)
     kinds = {HISTORY: rows, TIMES: times, EVENTS: pl.List(pl.Int8), SEEN: rows, HIDDEN: rows}
     return pl.DataFrame(schema={c.USER: pl.String, **kinds})

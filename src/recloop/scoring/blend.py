@@ -113,7 +113,7 @@ class Blend:
     def generate_candidates(
         self, requests: ScoringRequests, count: int, *, sparse_only: bool = False
     ) -> Rows:
-        """Return candidate rows, ascending: `count` of each channel and related cold items.
+        """Return candidate rows: `count` of each channel and related cold items.
 
         Args:
             requests: Histories of the requests.
@@ -121,6 +121,9 @@ class Blend:
             sparse_only: Use only the channels that score few items, and add no cold items. Enough
                 where the candidates come from elsewhere: the reference sample then suffices to
                 standardise the other channels.
+
+        Returns:
+            Distinct rows, ascending, `(candidates,)`.
         """
         active = self.weights.active_weights(_lengths(requests))
         names = [name for name in active if not sparse_only or name in _SPARSE_CHANNELS]
@@ -128,21 +131,39 @@ class Blend:
         return candidates if sparse_only else self.add_cold_items(candidates, count)
 
     def generate_co_occurring(self, row: int, count: int) -> Rows:
-        """Return candidate rows for `co_occurrence_scores`: `count` of each of its channels."""
+        """Return candidate rows for `co_occurrence_scores`: `count` of each of its channels.
+
+        They are distinct and ascending, `(candidates,)`.
+        """
         requests = RequestBatch([np.array([row])])
         found = [self.generators[name](requests, count) for name in (EASE, ITEM_KNN)]
         return self.add_cold_items(sorted_union(*found), count)
 
     def top_of_channel(self, channel: str, count: int) -> Rows:
-        """Return the `count` best rows of a channel that scores alike for everybody."""
+        """Return the `count` best rows `(count,)` of a channel that scores alike for everybody."""
         return self.generators[channel](RequestBatch([np.empty(0, np.int64)]), count)
 
     def add_neighbours(self, rows: Rows) -> Rows:
-        """Return the rows and the warm neighbours by which cold items among them are scored."""
+        """Return the rows and the warm neighbours by which cold items among them are scored.
+
+        Args:
+            rows: Rows, `(rows,)`.
+
+        Returns:
+            Distinct rows, ascending, `(rows and neighbours,)`.
+        """
         return self.cold_items.add_neighbours(rows)
 
     def add_cold_items(self, rows: Rows, count: int) -> Rows:
-        """Return the rows and, at most `count` / 8, the cold items most related to them."""
+        """Return the rows and, at most `count` / 8, the cold items most related to them.
+
+        Args:
+            rows: Rows, `(rows,)`.
+            count: Number of candidates of each channel.
+
+        Returns:
+            Distinct rows, ascending, `(rows and cold items,)`.
+        """
         most = count // _CANDIDATES_PER_COLD_ITEM
         return sorted_union(rows, self.cold_items.related_cold_items(rows, most))
 
@@ -234,6 +255,8 @@ def total_scores(contributions: Mapping[str, Scores]) -> Scores:
 
 def repeat_channels(items: int) -> dict[str, Channel]:
     """Return the repeat-consumption channels, one for each decay of the history.
+
+    Each returns scores `(requests, candidates)`.
 
     Args:
         items: Size of the catalogue.

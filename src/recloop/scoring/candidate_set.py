@@ -17,7 +17,7 @@ Weights = NDArray[np.float32]
 
 
 def sorted_union(*rows: Rows) -> Rows:
-    """Return the distinct values of several arrays, ascending; empty without arguments.
+    """Return the distinct values of several arrays `(values,)`, ascending; empty without arguments.
 
     Sorting thousands of rows is faster than hashing them.
 
@@ -35,8 +35,11 @@ def common_positions(rows: Rows, others: Rows) -> Rows:
     The shorter array is looked up in the longer one.
 
     Args:
-        rows: Distinct values, ascending.
-        others: Distinct values, ascending.
+        rows: Distinct values, ascending, `(rows,)`.
+        others: Distinct values, ascending, `(others,)`.
+
+    Returns:
+        Positions, ascending, `(common values,)`.
     """
     if len(others) < len(rows):
         positions = np.searchsorted(rows, others)
@@ -54,11 +57,11 @@ class AllItems:
     sample_weight: None = None
 
     def positions(self, rows: Rows) -> Rows:
-        """Return the positions of these rows in score arrays."""
+        """Return the positions of these rows in score arrays, `(rows,)`."""
         return rows
 
     def rows_at(self, positions: Rows) -> Rows:
-        """Return the rows of the items at these positions."""
+        """Return the rows of the items at these positions, `(positions,)`."""
         return positions
 
     def size(self, catalogue_size: int) -> int:
@@ -88,14 +91,14 @@ class CandidateSet:
     reference_positions: Rows = field(default_factory=lambda: np.empty(0, np.int64))
 
     def positions(self, rows: Rows) -> Rows:
-        """Return the positions of these rows in score arrays, -1 for rows that are not scored."""
+        """Return the positions of these rows in score arrays, `(rows,)`; -1 for rows not scored."""
         if not len(self.rows):
             return np.full(len(rows), -1, np.int64)
         positions = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
         return np.where(self.rows[positions] == rows, positions, -1)
 
     def rows_at(self, positions: Rows) -> Rows:
-        """Return the rows of the items at these positions."""
+        """Return the rows of the items at these positions, `(positions,)`."""
         return self.rows[positions]
 
     def size(self, catalogue_size: int) -> int:  # noqa: ARG002 - the signature of AllItems
@@ -111,7 +114,7 @@ class CandidateSet:
         )
 
     def subset(self, positions: Rows) -> "CandidateSet":
-        """Return the candidates at these positions, which must ascend."""
+        """Return the candidates at these positions `(positions,)`, which must ascend."""
         return CandidateSet(self.rows[positions], self.sample_weight[positions])
 
 
@@ -138,7 +141,13 @@ class ReferenceSample:
 
     @classmethod
     def draw(cls, warm: NDArray[np.bool_], size: int, seed: int) -> "ReferenceSample":
-        """Draw at most `size` of the warm items."""
+        """Draw at most `size` of the warm items.
+
+        Args:
+            warm: Whether each item of the catalogue is warm, `(items,)`.
+            size: Largest number of drawn items.
+            seed: Seed of the draw.
+        """
         rows = np.flatnonzero(warm)
         drawn = np.random.default_rng(seed).choice(rows, min(size, len(rows)), replace=False)
         return cls(np.sort(drawn), warm)
@@ -150,7 +159,7 @@ class ReferenceSample:
         warm items. Candidates tend to have the few extreme scores that a sample would miss.
 
         Args:
-            candidates: Rows, in any order.
+            candidates: Rows, in any order, `(candidates,)`.
 
         Reference:
             Cochran 1977, "Sampling Techniques", chapter 5.

@@ -20,7 +20,7 @@ from recloop.scoring.text_neighbours import TextNeighbourIndex, TextNeighbours
 
 
 class ColdItemCalibration(BaseModel):
-    """How scores of cold items are placed among those of warm items.
+    """Scale and offset that place the scores of cold items among those of warm items.
 
     Attributes:
         scale: Factor on the mean of the neighbours, which varies less than single items do.
@@ -90,12 +90,27 @@ class ColdItemScorer:
         return ColdItemScorer(part, positions, warm_weight, self.calibration)
 
     def add_neighbours(self, rows: Rows) -> Rows:
-        """Return the rows and the warm neighbours of the cold items among them, ascending."""
+        """Return the rows and the warm neighbours of the cold items among them.
+
+        Args:
+            rows: Rows, `(rows,)`.
+
+        Returns:
+            Distinct rows, ascending, `(rows and neighbours,)`.
+        """
         neighbours = self._neighbour_weights[self._cold_among(rows)].indices
         return sorted_union(rows, neighbours.astype(np.int64))
 
     def related_cold_items(self, rows: Rows, at_most: int) -> Rows:
-        """Return the cold items whose neighbours among `rows` have the largest total weight."""
+        """Return the cold items whose neighbours among `rows` have the largest total weight.
+
+        Args:
+            rows: Rows of warm items, `(rows,)`.
+            at_most: Largest number of cold items.
+
+        Returns:
+            Rows of cold items, in any order, `(related cold items,)`.
+        """
         neighbours = self._cold_weights[rows[rows < self._cold_weights.shape[0]]]
         total = np.bincount(neighbours.indices, neighbours.data, len(self.rows))
         support = total.astype(np.float32)

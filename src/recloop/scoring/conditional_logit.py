@@ -18,7 +18,7 @@ Weights = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Choices:
-    """What users chose, and among which alternatives.
+    """Choices of users, each among several alternatives.
 
     Attributes:
         channel_scores: Standardised scores, `(requests, alternatives, channels)`.
@@ -35,13 +35,18 @@ class Choices:
     def from_padded(
         cls, channel_scores: NDArray[np.float32], chosen: NDArray[np.float32]
     ) -> "Choices":
-        """Build choices from scores that are `-inf` in every channel where there is no item."""
+        """Build choices from scores that are `-inf` in every channel where there is no item.
+
+        Args:
+            channel_scores: Standardised scores, `(requests, alternatives, channels)`.
+            chosen: Shares of the choice, `(requests, alternatives)`.
+        """
         missing = np.isneginf(channel_scores[:, :, 0])
         finite = np.where(missing[:, :, None], 0.0, channel_scores).astype(np.float32)
         return cls(finite, chosen, missing)
 
     def take(self, rows: NDArray[np.int64]) -> "Choices":
-        """Return the choices of these requests."""
+        """Return the choices of these requests, whose numbers are `(taken,)`."""
         return Choices(self.channel_scores[rows], self.chosen[rows], self.missing[rows])
 
     def nll(self, weights: Weights) -> NDArray[np.float64]:

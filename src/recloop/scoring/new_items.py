@@ -53,18 +53,21 @@ class BlendWithNewItems(Blend):
     def generate_candidates(
         self, requests: ScoringRequests, count: int, *, sparse_only: bool = False
     ) -> Rows:
-        """Return the package's candidates and the new items related to them, ascending."""
+        """Return the package's candidates and related new items, ascending, `(candidates,)`."""
         packaged = self._packaged_requests(requests)
         return super().generate_candidates(packaged, count, sparse_only=sparse_only)
 
     def generate_co_occurring(self, row: int, count: int) -> Rows:
-        """Return the package's candidates for co-occurrence; none for a new item."""
+        """Return the package's co-occurring candidates, `(candidates,)`; none for a new item."""
         if row >= self._packaged:
             return np.empty(0, np.int64)
         return super().generate_co_occurring(row, count)
 
     def add_neighbours(self, rows: Rows) -> Rows:
-        """Return the rows and the warm neighbours by which cold items among them are scored."""
+        """Return the rows and the warm neighbours by which cold items among them are scored.
+
+        They are distinct and ascending, `(rows and neighbours,)`.
+        """
         return self._new_items.add_neighbours(super().add_neighbours(rows))
 
     def co_occurrence_scores(self, row: int, candidates: Candidates = ALL_ITEMS) -> Scores:
@@ -83,7 +86,10 @@ class BlendWithNewItems(Blend):
         return self._extend(super()._score_empty_history(channel), ALL_ITEMS)
 
     def add_cold_items(self, rows: Rows, count: int) -> Rows:
-        """Return the rows, the related cold items of the package, and `count` related new items."""
+        """Return the rows, the related cold items of the package, and `count` related new items.
+
+        They are distinct and ascending, `(rows, cold items and new items,)`.
+        """
         extended = super().add_cold_items(rows, count)
         return sorted_union(extended, self._new_items.related_cold_items(extended, count))
 

@@ -58,15 +58,15 @@ class ScoringRequests(Protocol):
 
     @property
     def histories(self) -> Sequence[History]:
-        """Item rows of each history."""
+        """Item rows of each history, `(steps,)` each."""
 
     @property
     def signals(self) -> Sequence[Signals] | None:
-        """Signals of each history."""
+        """Signals of each history, `(steps, SIGNAL_WIDTH)` each."""
 
     @property
     def request_times(self) -> NDArray[np.float64] | None:
-        """Times of the requests."""
+        """Times of the requests in seconds since 1970, `(requests,)`."""
 
     @property
     def candidates(self) -> Candidates:
@@ -96,17 +96,17 @@ Channel = Callable[[ScoringRequests], Scores]
 
 
 def signals_or_unknown(requests: ScoringRequests) -> Sequence[Signals]:
-    """Return the signals of each request; zeros (unknown) for requests without them."""
+    """Return the signals of each request, `(steps, SIGNAL_WIDTH)`; zeros for unknown ones."""
     return requests.signals or [unknown_signals(len(history)) for history in requests.histories]
 
 
 def history_channel(scorer: Scorer) -> Channel:
-    """Return a channel that reads only the items of the histories."""
+    """Return a channel that reads only the histories; its scores are `(requests, candidates)`."""
     return lambda requests: scorer.score(requests.histories, requests.candidates)
 
 
 def last_occurrences(rows: History) -> History:
-    """Return each item of a history once, in the order of its last occurrences.
+    """Return each item of a history `(steps,)` once, in the order of its last occurrences.
 
     >>> last_occurrences(np.array([7, 3, 7])).tolist()
     [3, 7]
@@ -116,7 +116,7 @@ def last_occurrences(rows: History) -> History:
 
 
 def last_occurrence_positions(rows: History) -> History:
-    """Return the positions of the last occurrence of each item, ascending."""
+    """Return the positions of the last occurrence of each item, ascending, `(distinct items,)`."""
     # Histories are short: building a set is faster than sorting in NumPy.
     items = rows.tolist()
     if len(set(items)) == len(items):
@@ -169,7 +169,7 @@ def dot_products(users: Scores, items: NDArray[np.number], candidates: Candidate
 
 
 def to_float32(values: NDArray[np.number]) -> Scores:
-    """Return finite numbers as float32; a float32 array is returned as it is.
+    """Return finite numbers as float32 in the same shape; a float32 array is returned as it is.
 
     NumPy converts float16 number by number. Shifting the bits and correcting the bias of the
     exponent by a multiplication works on whole arrays.

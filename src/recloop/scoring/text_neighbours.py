@@ -49,7 +49,7 @@ class TextNeighbours:
         """Return a copy in which the new items of these numbers have later neighbours.
 
         Args:
-            numbers: Numbers of the new items; numbers beyond the last one are appended.
+            numbers: Numbers of the new items, `(updates,)`; ones beyond the last are appended.
             later: Their neighbours, in the same order.
         """
         size = max([len(self.rows), *(numbers + 1)])

@@ -1,4 +1,4 @@
-"""From scores to a ranked list; the only place where this happens, offline and online."""
+"""Top k: turns scores into ranked lists, in the same way offline and online."""
 
 from collections.abc import Sequence
 

@@ -182,6 +182,7 @@ class BodySizeLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 411 or 413 to a POST without an acceptable length; pass any other request on."""
         if scope["type"] == "http" and scope["method"] == "POST":
             length = dict(scope["headers"]).get(b"content-length", b"")
             refusal = _refuse(length)

@@ -27,6 +27,7 @@ class Api:
     """ASGI application of the service instance that this worker runs."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the application of the running service."""
         await bentoml.get_current_service().app(scope, receive, send)
 
 

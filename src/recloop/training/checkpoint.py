@@ -33,7 +33,11 @@ def save_sequence_model(path: Path, model: SequenceModel, text: Tensor, rows: Ro
 
 
 def load_sequence_model(path: Path, config: TowerConfig) -> tuple[SequenceModel, Tensor, Rows]:
-    """Return what `save_sequence_model` wrote, on the CPU: model, text vectors and rows."""
+    """Load what `save_sequence_model` wrote, on the CPU.
+
+    Returns:
+        The model, text vectors `(items of the model, width)` and rows `(items of the model,)`.
+    """
     tensors = load_file(path)
     text, known, rows = (tensors.pop(name) for name in (_TEXT, _KNOWN, _ROWS))
     items = ItemVectors(len(text), text.shape[1], config)

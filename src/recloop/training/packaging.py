@@ -153,7 +153,7 @@ def build_payload(
         channels: The other channels, and the data.
         weighed: The weights of all of them.
         query: How queries are read.
-        users: RequestBatch of the users (see `user_table`).
+        users: Histories of the users, with the columns of `user_table`.
         config: Settings of the export.
         feedback_until: Number of the last event of the store that the data include.
     """

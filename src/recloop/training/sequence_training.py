@@ -130,7 +130,15 @@ class TrainedSequence:
 def sequence_scorer(
     model: SequenceModel, text: Tensor, rows: Rows, config: TrainConfig, items: int
 ) -> SASRec:
-    """Return a trained model as it serves: the exported tower and vectors of all `items`."""
+    """Return a trained model as it serves: the exported tower and vectors of all `items`.
+
+    Args:
+        model: The trained modules.
+        text: Text vectors of the model's items, `(items of the model, width)`.
+        rows: The catalogue's rows of these items, `(items of the model,)`.
+        config: Settings.
+        items: Number of items of the catalogue.
+    """
     tower = config.tower
     vectors = item_vectors(model, text, rows, items)
     return SASRec(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
@@ -258,7 +266,7 @@ class ItemSubset:
 
 @dataclass(frozen=True)
 class _Tuned:
-    """What tuning ended with; `before` are the text vectors that it began with."""
+    """Result of tuning; `before` are the text vectors that it began with."""
 
     model: SequenceModel
     history: History

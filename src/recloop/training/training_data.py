@@ -1,4 +1,4 @@
-"""What models learn from: interactions before validation and before the test, and what is asked."""
+"""Training data: interactions before validation and before the test, and requests to measure on."""
 
 from dataclasses import dataclass
 

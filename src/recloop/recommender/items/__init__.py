@@ -1,1 +1,1 @@
-"""What is known about items at request time: attributes, availability, filters and eligibility."""
+"""Items at request time: attributes, availability, filters and eligibility."""

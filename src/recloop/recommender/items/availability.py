@@ -71,7 +71,12 @@ class ItemAvailability:
         return dated
 
     def updated(self, rows: Rows, items: Sequence[LiveItem]) -> "ItemAvailability":
-        """Return a copy with other values in these rows; new rows follow the last one."""
+        """Return a copy with other values in these rows; new rows follow the last one.
+
+        Args:
+            rows: Rows of the items, shape `(items,)`.
+            items: The items, in the same order.
+        """
         new = ItemAvailability.from_table(to_frame(items))
         size = max([len(self.deleted), *(rows + 1)])
         facets = {

@@ -53,11 +53,17 @@ class EligibilityFilter:
 
     @cached_property
     def matching_rows(self) -> Rows | None:
-        """Return the ascending rows of the items that match; None if the request has no filter."""
+        """Return the rows of the items that match, ascending, shape `(matching items,)`.
+
+        None if the request has no filter.
+        """
         return None if self.matches is None else np.flatnonzero(self.matches)
 
     def ineligible_positions(self, candidates: Candidates) -> Rows:
-        """Return positions among the candidates of the items that must not be in the list."""
+        """Return positions of the candidates that must not be in the list, shape `(positions,)`.
+
+        A position may occur repeatedly.
+        """
         barred = np.concatenate([self.catalogue.rows(self.exclude), self.seen])
         positions = candidates.positions(barred)
         ineligible = self.availability.unavailable(self.time, candidates)
@@ -66,7 +72,7 @@ class EligibilityFilter:
         return np.concatenate([positions[positions >= 0], np.flatnonzero(ineligible)])
 
     def eligible_rows(self) -> Rows:
-        """Return the rows of all items of the catalogue that may be in the list, ascending."""
+        """Return the rows of all items that may be in the list, ascending, shape `(items,)`."""
         eligible = np.ones(len(self.catalogue), np.bool_)
         eligible[self.ineligible_positions(ALL_ITEMS)] = False
         return np.flatnonzero(eligible)

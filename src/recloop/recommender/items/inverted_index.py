@@ -40,7 +40,12 @@ class InvertedIndex:
 
     @classmethod
     def from_pairs(cls, values: Collection[str | bool], rows: Rows) -> "InvertedIndex":
-        """Return the index of pairs of a value and a row."""
+        """Return the index of pairs of a value and a row.
+
+        Args:
+            values: Value of each pair.
+            rows: Row of each pair, shape `(pairs,)`.
+        """
         place: dict[str | bool, int] = {}
         numbers = (place.setdefault(value, len(place)) for value in values)
         codes = np.fromiter(numbers, np.int64, len(values))
@@ -48,7 +53,10 @@ class InvertedIndex:
         return cls(place, starts, rows[np.argsort(codes, kind="stable")])
 
     def rows_with_any(self, values: Iterable[str | bool]) -> Rows:
-        """Return the rows that have at least one of the values; a row may occur repeatedly."""
+        """Return the rows that have at least one of the values, shape `(matches,)`.
+
+        A row that has several of them occurs repeatedly.
+        """
         places = [self.positions[value] for value in values if value in self.positions]
         found = [self.rows[self.starts[place] : self.starts[place + 1]] for place in places]
         return np.concatenate(found) if found else _NOWHERE
@@ -68,7 +76,10 @@ class SortedColumn:
         return cls(np.array(values, np.float64)[order], rows[order])
 
     def rows_between(self, least: float, most: float) -> Rows:
-        """Return the rows whose number lies between the bounds, both included."""
+        """Return the rows whose number lies between the bounds, shape `(matches,)`.
+
+        Both bounds are included.
+        """
         first = np.searchsorted(self.values, least, "left")
         last = np.searchsorted(self.values, most, "right")
         return self.rows[first:last]
@@ -112,7 +123,7 @@ class FacetIndex:
         )
 
     def rows_with_value(self, name: str, values: Sequence[Value]) -> Rows:
-        """Return the rows whose attribute has one of the values.
+        """Return the rows whose attribute has one of the values, shape `(matches,)`.
 
         `1` and `1.0` are the same number, and `True` is not a number.
         """
@@ -127,7 +138,10 @@ class FacetIndex:
         return np.concatenate(found)
 
     def rows_with_number_between(self, name: str, bounds: Bounds) -> Rows:
-        """Return the rows whose attribute is a number between the bounds, both included."""
+        """Return the rows whose attribute is a number between the bounds, shape `(matches,)`.
+
+        Both bounds are included.
+        """
         if name not in self.numbers:
             return _NOWHERE
         least, most = bounds

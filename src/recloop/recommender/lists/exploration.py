@@ -48,11 +48,11 @@ class Greedy(ConfigModel):
     kind: Literal["greedy"] = "greedy"
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:  # noqa: ARG002
-        """Return the function that draws among these items."""
+        """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
         return lambda useful, _places, _rng: (int(useful.argmax()), 1.0)
 
     def probability(self, ids: Sequence[str], counts: ItemCounts) -> ItemProbability:  # noqa: ARG002
-        """Return the function that computes the probability of drawing an item."""
+        """Return an `ItemProbability` of these items, for utilities of shape `(candidates,)`."""
         return lambda useful, _places, chosen: float(chosen == useful.argmax())
 
 
@@ -69,7 +69,7 @@ class EpsilonGreedy(ExploringPolicy):
     epsilon: Annotated[float, Field(ge=0, le=1)]
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:
-        """Return the function that draws among these items."""
+        """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
         odds = self.probability(ids, counts)
 
         def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
@@ -80,7 +80,7 @@ class EpsilonGreedy(ExploringPolicy):
         return draw
 
     def probability(self, ids: Sequence[str], counts: ItemCounts) -> ItemProbability:  # noqa: ARG002
-        """Return the function that computes the probability of drawing an item."""
+        """Return an `ItemProbability` of these items, for utilities of shape `(candidates,)`."""
 
         def odds(useful: Floats, _: Places, chosen: int) -> float:
             best = chosen == useful.argmax()
@@ -101,7 +101,7 @@ class Softmax(ExploringPolicy):
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:
-        """Return the function that draws among these items."""
+        """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
         odds = self.probability(ids, counts)
 
         def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
@@ -111,7 +111,7 @@ class Softmax(ExploringPolicy):
         return draw
 
     def probability(self, ids: Sequence[str], counts: ItemCounts) -> ItemProbability:  # noqa: ARG002
-        """Return the function that computes the probability of drawing an item."""
+        """Return an `ItemProbability` of these items, for utilities of shape `(candidates,)`."""
         return lambda useful, _, chosen: float(softmax(useful / self.temperature)[chosen])
 
 
@@ -137,7 +137,7 @@ class Thompson(ExploringPolicy):
     prior: Annotated[float, Field(ge=1, le=1e6)] = 20.0
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:
-        """Return the function that draws among these items."""
+        """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
         shifts, spreads = self._posterior(ids, counts)
 
         def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
@@ -148,7 +148,7 @@ class Thompson(ExploringPolicy):
         return draw
 
     def probability(self, ids: Sequence[str], counts: ItemCounts) -> ItemProbability:
-        """Return the function that computes the probability of drawing an item."""
+        """Return an `ItemProbability` of these items, for utilities of shape `(candidates,)`."""
         shifts, spreads = self._posterior(ids, counts)
 
         def odds(useful: Floats, places: Places, chosen: int) -> float:

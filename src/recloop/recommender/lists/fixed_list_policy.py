@@ -27,7 +27,7 @@ class FixedListPolicy(ExploringPolicy):
     policy: Policy
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:
-        """Return the function that draws the items of one list."""
+        """Return a `Sampler` that draws the items of one list, from utilities `(candidates,)`."""
         odds, place = (
             self.policy.probability(ids, counts),
             {item: row for row, item in enumerate(ids)},

@@ -150,7 +150,7 @@ def draw_list(
         rng: Random numbers.
 
     Returns:
-        Positions in the pool in the order of the draws, and their propensities.
+        Positions in the pool in the order of the draws, shape `(drawn,)`, and their propensities.
     """
     taken, propensities = np.empty(0, np.int64), list[float]()
     if useful is None:

@@ -54,7 +54,7 @@ def item_item_candidates(
     """Return a generator of the items that an item-item model scores highest and above 0.
 
     Args:
-        score_sparsely: Returns the sparse scores of each request.
+        score_sparsely: Returns the sparse scores of each request, `(items above 0,)` each.
     """
 
     def top_of(scores: SparseScores, count: int) -> Rows:
@@ -79,12 +79,23 @@ def popularity_candidates(counts: Scores, at_most: int) -> CandidateGenerator:
 
 
 def history_candidates() -> CandidateGenerator:
-    """Return a generator of the items in the history, for channels of repeat consumption."""
+    """Return a generator of the items in the histories, for channels of repeat consumption.
+
+    It returns the histories one after the other, `(steps of all histories,)`.
+    """
     return lambda requests, _: np.concatenate([_NO_ROWS, *requests.histories])
 
 
 def top_positions(values: Scores, count: int) -> Rows:
-    """Return the positions of the `count` largest values, in any order; all if there are fewer."""
+    """Return the positions of the `count` largest values, in any order; all if there are fewer.
+
+    Args:
+        values: Values, `(values,)`.
+        count: Largest number of positions.
+
+    Returns:
+        Positions, `(min(count, values),)`.
+    """
     if len(values) <= count:
         return np.arange(len(values))
     return np.argpartition(-values, count)[:count]

@@ -23,8 +23,8 @@ class SparseScores(NamedTuple):
     """Scores of some items; all others have 0.
 
     Attributes:
-        rows: Distinct rows, ascending.
-        values: Their scores.
+        rows: Distinct rows, ascending, `(scored items,)`.
+        values: Their scores, `(scored items,)`.
     """
 
     rows: Rows
@@ -89,7 +89,7 @@ class ItemItemModel(Generic[Weights]):
         return summed
 
     def sparse_scores_for(self, history: History) -> SparseScores:
-        """Return the scores of the items that the matrix links to the history.
+        """Return the scores of the items that the matrix links to a history `(steps,)`.
 
         With a sparse matrix, the cost depends on the number of links only, not on the covered
         items.
@@ -111,7 +111,11 @@ class ItemItemModel(Generic[Weights]):
 
 
 def densify_if_full(weights: Sparse) -> Dense | Sparse:
-    """Return the matrix in dense form where more than 1 in 16 entries is stored."""
+    """Return the matrix in dense form where more than 1 in 16 entries is stored.
+
+    Args:
+        weights: Item-item matrix, `(covered items, covered items)`.
+    """
     rows, columns = weights.shape
     is_full = weights.nnz * _DENSE_BELOW > rows * columns
     chosen: Dense | Sparse = weights.toarray() if is_full else weights
@@ -121,7 +125,7 @@ def densify_if_full(weights: Sparse) -> Dense | Sparse:
 def sparse_scores_channel(
     score_sparsely: Callable[[ScoringRequests], Sequence[SparseScores]], items: int
 ) -> Channel:
-    """Return a channel from a function that returns sparse scores.
+    """Return a channel, with scores `(requests, candidates)`, from a function of sparse scores.
 
     Args:
         score_sparsely: Returns the sparse scores of each request.

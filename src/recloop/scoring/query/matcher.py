@@ -179,11 +179,14 @@ class QueryMatcher:
         return self.items.similarity(self.items.vector(row)[None], candidates)
 
     def generate_similar(self, row: int, count: int) -> Rows:
-        """Return the rows of about `count` items whose texts are most similar to an item's."""
+        """Return the rows of items with texts most similar to an item's, about `(count,)`."""
         return self.items.nearest(self.items.vector(row), count)
 
     def generate_candidates(self, query: str | None, count: int) -> Rows:
-        """Return candidate rows by similarity and by title, ascending; empty without a query."""
+        """Return candidate rows by similarity and by title; none without a query.
+
+        They are distinct and ascending, `(candidates,)`.
+        """
         cleaned = clean_query(query or "")
         if not cleaned:
             return sorted_union()

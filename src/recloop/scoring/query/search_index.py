@@ -74,7 +74,7 @@ class ItemSearchIndex:
         return self.vector_index.nearest(vector[None], count)
 
     def title_candidates(self, query: str, count: int) -> Rows:
-        """Return the rows of at most `count` items whose titles match best, unordered."""
+        """Return the rows of the items whose titles match best, unordered, at most `(count,)`."""
         return self.title_index.top_matches(query, count)
 
 
@@ -162,7 +162,7 @@ class UpdatedSearchIndex(ItemSearchIndex):
         return self._overwrite(packaged, lambda index: index.title_match(queries), candidates)
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> Rows:
-        """Return the rows of the most similar items, ascending.
+        """Return the rows of the items most similar to `vector` `(width,)`, ascending, `(items,)`.
 
         An updated item may be among them because of its packaged text.
         """
@@ -170,7 +170,7 @@ class UpdatedSearchIndex(ItemSearchIndex):
         return sorted_union(super().nearest(vector, count), *updated)
 
     def title_candidates(self, query: str, count: int) -> Rows:
-        """Return the rows of the items whose titles match best, ascending.
+        """Return the rows of the items whose titles match best, ascending, `(items,)`.
 
         An updated item may be among them because of its packaged title.
         """

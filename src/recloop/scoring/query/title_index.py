@@ -54,7 +54,13 @@ class TitleIndex:
         return index
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the index as arrays that can be saved."""
+        """Return the index as arrays that can be saved.
+
+        Returns:
+            `words`: The words in UTF-8, one a line, `(bytes,)`; `starts`: start of each word's rows
+            and the end, `(words + 1,)`; `rows`: rows of all words, one word after the other;
+            `sizes`: total weight of each title's words, `(titles,)`.
+        """
         lengths = [len(rows) for rows in self._rows_of.values()]
         return {
             "words": np.frombuffer("\n".join(self._rows_of).encode(), np.uint8),
@@ -65,7 +71,10 @@ class TitleIndex:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "TitleIndex":
-        """Build an index from the arrays of `to_arrays`, which may stay memory-mapped."""
+        """Build an index from the arrays of `to_arrays`, in their shapes.
+
+        They may stay memory-mapped.
+        """
         index = cls([])
         words = bytes(arrays["words"]).decode().split("\n")
         starts, rows = arrays["starts"].tolist(), arrays["rows"]
@@ -103,7 +112,7 @@ class TitleIndex:
         return match
 
     def top_matches(self, query: str, count: int) -> Rows:
-        """Return at most `count` rows with the best matches, in any order.
+        """Return the rows with the best matches, in any order, at most `(count,)`.
 
         Words are looked up from the rarest to the most common one. Once `count` titles match better
         than the words that are left could make any further title match, the search ends.

@@ -96,7 +96,10 @@ class RequestExecution:
         return result
 
     def call_ranker(self, get_logits: Callable[[], Logits]) -> Logits | None:
-        """Return the ranker's logits; None if it fails, is late, or its circuit breaker is open."""
+        """Return the ranker's logits, shape `(candidates,)`.
+
+        None if the ranker fails or is late, or if its circuit breaker is open.
+        """
         left = self._deadline.seconds_left(Stage.RANKER)
         logits, reason = None, "no time left"
         if left is None or left > 0:

@@ -90,6 +90,7 @@ class AuthMiddleware:
         self._clock = clock
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Pass on a request within its scope and rate limit; else answer 401, 403, 429 or 503."""
         if scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
             await self._app(scope, receive, send)
             return

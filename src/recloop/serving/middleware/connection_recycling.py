@@ -26,6 +26,7 @@ class ConnectionRecycling:
         self._closes = cycle([*[False] * (responses - 1), True])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; set `Connection: close` in every nth response."""
         if scope["type"] != "http" or not next(self._closes):
             await self._app(scope, receive, send)
             return

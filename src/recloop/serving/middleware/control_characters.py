@@ -18,6 +18,7 @@ class ControlCharacterGuard:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 422 to a path with control characters; pass any other request on."""
         answer = self._app
         if scope["type"] == "http" and _CONTROL.search(scope["path"]):
             answer = error_response(

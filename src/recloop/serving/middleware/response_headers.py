@@ -29,6 +29,7 @@ class ResponseHeadersMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and set its id and the default headers in the response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

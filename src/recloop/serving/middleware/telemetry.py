@@ -30,6 +30,7 @@ class TelemetryMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on inside a span, and record its status and duration."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

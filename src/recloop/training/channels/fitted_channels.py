@@ -94,13 +94,16 @@ class FittedChannels:
 
     @cached_property
     def ease(self) -> Fitted[ItemItemModel[Dense]]:
-        """EASE on the 20,000 most popular items."""
+        """EASE on the 20,000 most popular items, with weights `(covered items, covered items)`."""
         along = self.data.items > _MANY_ITEMS
         return self._tuned("l2", self.grids.ease_l2, fit_ease, stop_early=along)
 
     @cached_property
     def item_knn(self) -> Fitted[ItemItemModel[Sparse]]:
-        """Cosine item-kNN on the 100,000 most popular items."""
+        """Cosine item-kNN on the 100,000 most popular items.
+
+        The weights are `(covered items, covered items)`.
+        """
         return self._tuned("neighbours", self.grids.item_knn, fit_item_knn)
 
     @cached_property
@@ -173,7 +176,11 @@ def matrix(log: InteractionLog) -> sparse.csr_matrix:
 
 
 def half_lives(times: NDArray[np.float64]) -> list[float]:
-    """Return half-lives of recent popularity in seconds, as shares of the span of `times`."""
+    """Return half-lives of recent popularity in seconds, as shares of the span of the times.
+
+    Args:
+        times: Times of the interactions in seconds since 1970, `(interactions,)`; NaN if unknown.
+    """
     if np.isnan(times).all():
         return []
     span = float(np.nanmax(times) - np.nanmin(times)) or 1.0

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     weights: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """Return the batch on a device."""
+        """Return the batch on a device, in the same shapes."""
         return Batch(*(part.to(device) for part in self))
 
 
@@ -50,7 +50,7 @@ def batches(
     at_most: int | None = None,
     augment: Augment | None = None,
 ) -> Iterator[Batch]:
-    """Yield batches of windows in random order.
+    """Yield batches of windows, `(batch, length)` each, in random order.
 
     Args:
         windows: All windows.

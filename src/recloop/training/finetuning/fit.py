@@ -65,11 +65,11 @@ def fit(
 ) -> tuple[SequenceModel, History]:
     """Train the sequence model on users' sequences.
 
-    No epoch runs if no user has two interactions; the model then knows no item.
+    No epoch runs if no user has two interactions; the model then has only cold items.
 
     Args:
         trails: Sequences of the users.
-        text: Source of the text vectors.
+        text: Source of the text vectors, `(items, width)`.
         config: Settings.
         compute: Device and precision.
         start: Model to continue from; it is not changed.

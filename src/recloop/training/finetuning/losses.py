@@ -142,7 +142,12 @@ def sampled_bce(
 ) -> Tensor:
     """Return the binary cross-entropy; the drawn items together weigh as much as the chosen one.
 
-    Arguments as in `sampled_softmax`.
+    Args:
+        users: `(n, d)`.
+        chosen: `(n, d)`, the item that each user vector should find.
+        drawn: `(s, d)`, shared by all.
+        hit: `(n, s)`, whether a drawn item is the chosen one, which counts once.
+        weights: `(n,)`, how much each counts in the mean.
     """
     with torch.autocast(users.device.type, enabled=False):
         users, chosen, drawn = users.float(), chosen.float(), drawn.float()

@@ -98,7 +98,13 @@ def pretrain(
 
 
 def held_out_loss(model: "PreTrainedModel", batches: Sequence[Batch], compute: Compute) -> float:
-    """Return the mean cross-entropy per labelled token, in nats."""
+    """Return the mean cross-entropy per labelled token, in nats.
+
+    Args:
+        model: The language model.
+        batches: Token ids, attention masks and labels, `(texts, tokens)` each.
+        compute: Device and precision.
+    """
     model.train(mode=False)
     total = 0.0
     with torch.inference_mode(), compute.autocast():

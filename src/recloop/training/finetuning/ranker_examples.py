@@ -33,7 +33,7 @@ class RankerExamples:
         return len(self.behaviours)
 
     def take(self, rows: Rows) -> "RankerExamples":
-        """Return these examples, in this order."""
+        """Return these examples, whose numbers are `(taken,)`, in this order."""
         return RankerExamples(
             [self.behaviours[row] for row in rows],
             [self.candidates[row] for row in rows],
@@ -42,7 +42,10 @@ class RankerExamples:
         )
 
     def shuffled(self, rng: np.random.Generator) -> Rows:
-        """Return rows in random order of the requests; rows of one request stay together."""
+        """Return the numbers of the pairs `(pairs,)`, with the requests in random order.
+
+        Pairs of one request stay together.
+        """
         numbers, of = np.unique(self.requests, return_inverse=True)
         return np.argsort(rng.permutation(len(numbers))[of], kind="stable")
 

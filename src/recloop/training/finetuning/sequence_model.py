@@ -91,10 +91,10 @@ class TextSide(Protocol):
         """Take steps along `gradient` `(items, width)` and renew `vectors`."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return copies of the weights that `tune` changes."""
+        """Return copies of the weights that `tune` changes, each in its shape."""
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go back to a state."""
+        """Set the weights to those that `state` returned, in the same shapes."""
 
 
 class FrozenText:
@@ -104,14 +104,14 @@ class FrozenText:
         self.vectors = vectors
 
     def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
-        """Do nothing."""
+        """Ignore the gradient `(items, width)`: the vectors are not trained."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return no weights."""
+        """Return no weights, since none is trained."""
         return {}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Do nothing."""
+        """Ignore the state, since no weights are trained."""
 
 
 @dataclass
@@ -147,5 +147,5 @@ class SequenceModel:
 
 
 def copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return detached copies of tensors."""
+    """Return detached copies of tensors, each in its shape."""
     return {name: value.detach().clone() for name, value in state.items()}

@@ -33,7 +33,12 @@ class TunedText:
         self.vectors = self._encode()
 
     def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
-        """Take one optimiser step for each batch of items, then encode all items again."""
+        """Take one optimiser step for each batch of items, then encode all items again.
+
+        Args:
+            gradient: Gradient of the loss by the text vectors, `(items, width)`.
+            rng: Random numbers for the order of the batches.
+        """
         if self._optimizer is None:
             return
         gradient = gradient * self._texts.written.to(gradient.device).unsqueeze(1)
@@ -50,11 +55,11 @@ class TunedText:
         self.vectors = self._encode()
 
     def state(self) -> dict[str, Tensor]:
-        """Return copies of the trained weights and of the vectors."""
+        """Return copies of the trained weights by name, each in its shape."""
         return copied(trainable_weights(self.encoder))
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Restore a state."""
+        """Set the trained weights to those that `state` returned, in the same shapes."""
         self.encoder.load_state_dict(state, strict=False)
 
     def _encode(self) -> Tensor:

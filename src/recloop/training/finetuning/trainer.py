@@ -63,7 +63,12 @@ class Steps:
         self._loss = ways.get(config.loss, self._sampled if self._negatives else self._full)
 
     def epoch(self, text: Tensor, data: Iterable[Batch]) -> float:
-        """Train for one pass over the data and return the mean loss."""
+        """Train for one pass over the data and return the mean loss.
+
+        Args:
+            text: Text vectors, `(items, width)`; their gradient is accumulated if they require it.
+            data: Batches of the pass.
+        """
         device = self._compute.device
         self._model.train(device)
         with _attention(device):

@@ -44,7 +44,11 @@ class BottleneckAdapter(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the projection with the adapter's output added, `(..., width)`."""
+        """Return the projection with the adapter's output added, `(..., width)`.
+
+        Args:
+            inputs: Inputs of the projection, `(..., input width)`.
+        """
         projected: Tensor = self.projection(inputs)
         adapted: Tensor = projected + self.up(F.gelu(self.down(projected)))
         return adapted

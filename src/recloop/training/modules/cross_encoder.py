@@ -132,11 +132,11 @@ class CrossEncoder(nn.Module):
             self._head = nn.Linear(body.config.hidden_size, 1)
 
     def trainable_weights(self) -> dict[str, Tensor]:
-        """Return the trainable parameters by name, not copied."""
+        """Return the trainable parameters by name, each in its shape, not copied."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def load_trainable_weights(self, weights: dict[str, Tensor]) -> None:
-        """Load weights that `trainable_weights` returned.
+        """Load weights that `trainable_weights` returned, in the same shapes.
 
         Raises:
             ValueError: The names of the weights are not those of this model.

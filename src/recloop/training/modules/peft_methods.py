@@ -61,7 +61,10 @@ def merge_low_rank(model: nn.Module) -> nn.Module:
 
 
 def trainable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return the trainable parameters by name, not copied; AdaLoRA's pruned ranks are zeros."""
+    """Return the trainable parameters by name, each in its shape, not copied.
+
+    AdaLoRA's pruned ranks are zeros.
+    """
     return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
 
@@ -87,7 +90,10 @@ class AdaLoraSchedule:
             plan.tinit, plan.tfinal = steps // 5, steps // 4
 
     def orthogonality_penalty(self) -> Tensor | None:
-        """Return the loss that keeps singular vectors orthogonal; None without AdaLoRA."""
+        """Return the loss that keeps singular vectors orthogonal, a scalar.
+
+        None without AdaLoRA.
+        """
         if self._model is None:
             return None
         distances = []
