@@ -25,9 +25,9 @@ from recloop.training.export.onnx_export import export_tower
 from recloop.training.export.query_export import QueryExport
 from recloop.training.finetuning.auto_settings import settings_from_data
 from recloop.training.finetuning.sequence_model import (
-    FrozenText,
+    FrozenTextVectors,
     SequenceModel,
-    TextSide,
+    TextVectorSource,
     TrainConfig,
 )
 from recloop.training.packaging import (
@@ -73,9 +73,11 @@ def prepare_data_set(
     return prepare(data, config)
 
 
-def frozen_text(benchmark: Benchmark) -> FrozenText:
+def frozen_text(benchmark: Benchmark) -> FrozenTextVectors:
     """Return the text vectors of the base language model."""
-    return FrozenText(torch.from_numpy(frozen_text_vectors(benchmark.data, benchmark.config)))
+    return FrozenTextVectors(
+        torch.from_numpy(frozen_text_vectors(benchmark.data, benchmark.config))
+    )
 
 
 def settings_from_benchmark(benchmark: Benchmark) -> TrainConfig:

@@ -94,7 +94,7 @@ def distil(
 def _check(model: SequenceModel, requests: Requests, candidates: Ranked) -> None:
     if not all(map(len, requests.histories)) or not (candidates >= 0).any(1).all():
         raise ValueError("each request needs a history and a candidate")
-    known = model.known.cpu().numpy()
+    known = model.warm.cpu().numpy()
     if not all(len(rows) == 1 and known[rows[0]] for rows in requests.relevant):
         raise ValueError("each request needs exactly one relevant item, known to the model")
 
@@ -146,7 +146,7 @@ def _losses(
     model: SequenceModel, text: Tensor, batch: _Batch, compute: Compute
 ) -> tuple[Tensor, Tensor]:
     with compute.autocast():
-        vectors = model.items(text, model.known)
+        vectors = model.items(text, model.warm)
         states = model.tower(vectors[batch.histories], batch.signals)
     users = states[torch.arange(len(batch.last), device=states.device), batch.last].float()
     vectors = vectors.float()

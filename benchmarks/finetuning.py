@@ -29,8 +29,8 @@ from recloop.training.device import choose
 from recloop.training.finetuning.auto_settings import settings_from_data
 from recloop.training.finetuning.fit import fit
 from recloop.training.finetuning.sequence_model import TrainConfig
-from recloop.training.finetuning.trainable_text import TunedText
-from recloop.training.finetuning.validation import judge_on
+from recloop.training.finetuning.trainable_text import TrainableTextVectors
+from recloop.training.finetuning.validation import validation_metric
 from recloop.training.modules.text_encoder import TokenizedTexts, load_encoder
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -96,7 +96,7 @@ def _run(folder: Path, base: str, tuning: str, seed: int) -> dict[str, Any]:
         text,
         config,
         compute,
-        judge=judge_on(data.valid.sample(2_000, seed), config.tower.window),
+        validate=validation_metric(data.valid.sample(2_000, seed), config.tower.window),
     )
     run = {
         "base": base,

@@ -28,8 +28,8 @@ from recloop.evaluation.evaluation_requests import Requests
 from recloop.evaluation.metrics import Values
 from recloop.training.device import choose
 from recloop.training.finetuning.fit import fit
-from recloop.training.finetuning.sequence_model import FrozenText, TrainConfig
-from recloop.training.finetuning.validation import judge_on
+from recloop.training.finetuning.sequence_model import FrozenTextVectors, TrainConfig
+from recloop.training.finetuning.validation import validation_metric
 
 # Changes of the default settings; those that begin with "tower." are settings of the tower.
 METHODS: dict[str, dict[str, Any]] = {

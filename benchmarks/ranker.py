@@ -48,8 +48,8 @@ from recloop.training.device import Compute, choose
 from recloop.training.export.ranker_export import export_ranker
 from recloop.training.finetuning.fit import fit
 from recloop.training.finetuning.ranker_examples import make_examples
-from recloop.training.finetuning.sequence_model import FrozenText, TrainConfig
-from recloop.training.finetuning.validation import judge_on
+from recloop.training.finetuning.sequence_model import FrozenTextVectors, TrainConfig
+from recloop.training.finetuning.validation import validation_metric
 from recloop.training.modules.cross_encoder import RankerConfig
 from recloop.training.modules.text_encoder import TokenizedTexts, encode_all, load_encoder
 from recloop.training.modules.tower import TowerConfig

@@ -66,7 +66,7 @@ def load_input(home: Home) -> MonitorInput | None:
         payload=payload,
         reference=pl.read_parquet(folder / REFERENCE / "interactions.parquet"),
         reference_scores=pl.read_parquet(folder / REFERENCE / "scores.parquet"),
-        events=events.filter(pl.col("seq") > payload.card.feedback_until),
+        events=events.filter(pl.col("seq") > payload.config.feedback_until),
         served=EventStore.of(home).served(),
         all_events=events,
     )

@@ -31,11 +31,11 @@ _WEIGHT = 0.2
 def add_ranker(home: Home) -> dict[str, Any]:
     """Make sure that the champion has a ranker; return its settings and its weight's source."""
     payload = served_payload(home)
-    if payload.card.ranker:
-        return {**payload.card.ranker.model_dump(), "weight_from": "validation"}
+    if payload.config.ranker:
+        return {**payload.config.ranker.model_dump(), "weight_from": "validation"}
     config = read_block("ranker", RankerStageConfig)
     model = Ranker(config.model, Compute(torch.device("cpu"), bf16=False)).model
-    card = PackagedRankerConfig(
+    packaged = PackagedRankerConfig(
         weight=_WEIGHT,
         depth=config.depth,
         history_length=config.model.history_length,
@@ -43,8 +43,8 @@ def add_ranker(home: Home) -> dict[str, Any]:
         form=config.model.form,
         start_tokens=model.start_tokens,
     )
-    _promote(home, payload.with_ranker(card, export_ranker(model), model.tokenizer_json()))
-    return {**card.model_dump(), "weight_from": "hand, the model is untrained"}
+    _promote(home, payload.with_ranker(packaged, export_ranker(model), model.tokenizer_json()))
+    return {**packaged.model_dump(), "weight_from": "hand, the model is untrained"}
 
 
 def check_ranker_is_used(url: str, calls: Calls) -> None:

@@ -25,7 +25,7 @@ from recloop.registry.manifest import (
     ModelFormatError,
     seal,
 )
-from recloop.registry.model_config import CARD, read_model_config
+from recloop.registry.model_config import CONFIG, read_model_config
 
 _CHANNELS = {
     "sequential": "sasrec",
@@ -98,7 +98,7 @@ def convert_config(document: Json) -> Json:
 
 
 def _convert_config(folder: Path) -> None:
-    path = folder / CARD
+    path = folder / CONFIG
     converted = convert_config(json.loads(path.read_text(encoding="utf-8")))
     path.write_text(json.dumps(converted, indent=2), encoding="utf-8")
     kept = read_model_config(folder).model_dump(mode="json")

@@ -9,7 +9,7 @@ from recloop.data.user_sequences import pad_sequences, sequences_from_rows, unkn
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.training.device import Compute
 from recloop.training.finetuning.fit import fit
-from recloop.training.finetuning.sequence_model import FrozenText, TrainConfig
+from recloop.training.finetuning.sequence_model import FrozenTextVectors, TrainConfig
 from recloop.training.modules.tower import TowerConfig
 
 CPU = Compute(torch.device("cpu"), bf16=False)
@@ -20,7 +20,7 @@ def test_distillation_moves_the_student_to_the_teacher() -> None:
     tower = TowerConfig(dim=16, layers=1, window=8, dropout=0.1, id_dropout=0.1)
     text = torch.eye(12)
     model, _ = fit(
-        sequences_from_rows(ring), FrozenText(text), TrainConfig(tower=tower, epochs=4), CPU
+        sequences_from_rows(ring), FrozenTextVectors(text), TrainConfig(tower=tower, epochs=4), CPU
     )
     requests = Requests([path[:8] for path in ring], [path[8:] for path in ring])
     candidates = np.stack([np.append((path[8] + np.arange(3)) % 12, -1) for path in ring])

@@ -245,8 +245,8 @@ def test_live_texts_are_encoded_like_packaged_ones(encoder) -> None:
         "tokenizer": query.tokenizer,
         "search": query.vectors,
     }
-    card = tiny_model.payload().card.model_copy(update={"query": query.config})
-    served = replace(tiny_model.payload(), card=card, **files).recommender()
+    config = tiny_model.payload().config.model_copy(update={"query": query.config})
+    served = replace(tiny_model.payload(), config=config, **files).recommender()
     overlay = with_all_encoded(
         with_changes_of(
             LiveCatalogue.from_recommender(served),

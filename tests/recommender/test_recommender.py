@@ -115,9 +115,9 @@ def test_a_repeated_item_has_its_last_position(recommender) -> None:
 
 
 def test_with_repeats_bought_items_are_recommended(payload) -> None:
-    weights = payload.card.weights.model_copy(update={"channels": {"repeat-1.0": 1.0}})
-    card = payload.card.model_copy(update={"repeats": True, "weights": weights})
-    shop = replace(payload, card=card).recommender()
+    weights = payload.config.weights.model_copy(update={"channels": {"repeat-1.0": 1.0}})
+    config = payload.config.model_copy(update={"repeats": True, "weights": weights})
+    shop = replace(payload, config=config).recommender()
     bought = state(("north1", "purchase"), ("both", "purchase"), ("north1", "purchase"))
     assert shown(shop, Request(bought, k=2)) == ["north1", "both"]
     excluded = Request(bought, k=1, exclude=("north1",))

@@ -116,8 +116,8 @@ REQUESTS = st.fixed_dictionaries(
 @pytest.fixture(scope="module")
 def bases() -> dict[bool, Recommender]:
     """Return recommenders without and with repeats."""
-    again = tiny_model.payload().card.model_copy(update={"repeats": True})
-    return {False: recommender(), True: recommender(replace(tiny_model.payload(), card=again))}
+    again = tiny_model.payload().config.model_copy(update={"repeats": True})
+    return {False: recommender(), True: recommender(replace(tiny_model.payload(), config=again))}
 
 
 def allowed(options: Request, events, live, *, repeats: bool) -> set[str]:

@@ -14,7 +14,7 @@ from flows.workspace import Workspace
 from recloop.config import Home
 from recloop.decisions import Interval, PromotionRules, RollbackRules, VersionClicks
 from recloop.registry.manifest import FORMAT, MANIFEST, PAYLOAD, Lineage, ModelFormatError
-from recloop.registry.model_config import CARD, read_model_config
+from recloop.registry.model_config import CONFIG, read_model_config
 from recloop.registry.payload import Payload
 from recloop.registry.versions import Registry
 from recloop.serving.app import create_app
@@ -86,7 +86,7 @@ def test_another_format_is_neither_loaded_nor_promoted(registry, number, message
 
 
 def test_a_model_folder_without_a_number_is_refused(registry) -> None:
-    path = registry.path("v1") / PAYLOAD / CARD
+    path = registry.path("v1") / PAYLOAD / CONFIG
     document = json.loads(path.read_bytes())
     assert document.pop("format") == FORMAT
     path.write_text(json.dumps(document))
@@ -191,19 +191,19 @@ def test_a_package_of_format_1_is_converted(payload: Payload, tmp_path: Path) ->
         "trained_until": "1998-03-10T03:55:59Z",
         "feedback_until": 7,
     }
-    old.joinpath(CARD).write_text(json.dumps(document))
+    old.joinpath(CONFIG).write_text(json.dumps(document))
     convert(old, new)
-    card = read_model_config(new)
+    config = read_model_config(new)
     channels = {"sasrec": 1.0, "text": 0.5, "recent-popularity-0": 0.25, "repeat-1.0": 0.1}
-    assert card.weights.channels == channels
-    assert card.weights.by_history_length == {20: {"sasrec": 2.0, "ials": 0.5}}
-    assert (card.weights.cold_items.scale, card.weights.cold_items.offset) == (1.5, -0.5)
-    assert card.low_rank.iterations == 9
-    assert card.query.weights.history_weight_limit == 0.75
-    assert card.ranker is not None
-    assert card.ranker.history_length == 5
-    found = card.retrieval
+    assert config.weights.channels == channels
+    assert config.weights.by_history_length == {20: {"sasrec": 2.0, "ials": 0.5}}
+    assert (config.weights.cold_items.scale, config.weights.cold_items.offset) == (1.5, -0.5)
+    assert config.low_rank.iterations == 9
+    assert config.query.weights.history_weight_limit == 0.75
+    assert config.ranker is not None
+    assert config.ranker.history_length == 5
+    found = config.retrieval
     assert (found.min_catalogue, found.per_channel, found.widen_factor) == (9, 8, 7)
     assert (found.exhaustive_below, found.shortlist, found.sample) == (6, 5, 4)
     with pytest.raises(ModelFormatError, match="only format 1 is converted"):
-        convert_config(json.loads(new.joinpath(CARD).read_bytes()))
+        convert_config(json.loads(new.joinpath(CONFIG).read_bytes()))

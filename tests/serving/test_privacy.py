@@ -37,8 +37,8 @@ def register(home, payload, tmp_path):
     def register(version: str, until: int = 0) -> Registry:
         model = tmp_path / version
         model.mkdir()
-        card = payload.card.model_copy(update={"feedback_until": until})
-        replace(payload, card=card).save(model)
+        config = payload.config.model_copy(update={"feedback_until": until})
+        replace(payload, config=config).save(model)
         registry.register(version, model, reference, LINEAGE)
         registry.promote(version, [])
         return registry

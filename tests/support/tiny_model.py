@@ -50,7 +50,7 @@ def payload() -> Payload:
     """Return the model. User `eve` has seen `east1`; no other user is known."""
     identity = np.zeros((5, 5), np.float32)
     return Payload(
-        card=ModelConfig(
+        config=ModelConfig(
             weights=BlendWeights(channels={SASREC: 1.0, EASE: 0.0, TEXT: 0.0, POPULARITY: 0.05}),
             repeats=False,
             window=10,
@@ -83,7 +83,7 @@ def payload() -> Payload:
         ),
         vectors=VECTORS,
         text=(VECTORS / np.linalg.norm(VECTORS, axis=1, keepdims=True)).astype(np.float16),
-        known=np.ones(5, bool),
+        warm=np.ones(5, bool),
         counts=COUNTS,
         collaborative=identity,
         collaborative_rows=np.arange(5),
@@ -112,8 +112,8 @@ def with_ranker() -> Payload:
         helper.make_node("Cast", ["pool_positions"], ["numbers"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["numbers", "numbers"], ["logits"]),
     ]
-    card = PackagedRankerConfig(weight=100.0, depth=3, history_length=2, max_tokens=24)
-    return payload().with_ranker(card, _model(nodes, inputs, [logits], []), tokenizer())
+    config = PackagedRankerConfig(weight=100.0, depth=3, history_length=2, max_tokens=24)
+    return payload().with_ranker(config, _model(nodes, inputs, [logits], []), tokenizer())
 
 
 def _model(nodes: list[onnx.NodeProto], inputs: list, outputs: list, constants: list) -> bytes:

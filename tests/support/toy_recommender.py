@@ -42,7 +42,7 @@ def recommender(payload=None) -> Recommender:
 def with_unknown(*unknown: str):
     """Return the payload of a model that was trained without these films."""
     return replace(
-        tiny_model.payload(), known=np.array([item not in unknown for item in tiny_model.IDS])
+        tiny_model.payload(), warm=np.array([item not in unknown for item in tiny_model.IDS])
     )
 
 

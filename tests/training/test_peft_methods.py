@@ -15,7 +15,7 @@ from recloop.training import checkpoint
 from recloop.training.base_models import TextConfig, resolve_base
 from recloop.training.device import Compute
 from recloop.training.export.onnx_export import export_float32_encoder, quantise
-from recloop.training.finetuning.trainable_text import TunedText
+from recloop.training.finetuning.trainable_text import TrainableTextVectors
 from recloop.training.modules.adapter import add_adapters
 from recloop.training.modules.peft_methods import trainable_weights
 from recloop.training.modules.text_encoder import (
@@ -64,10 +64,10 @@ def fresh(config: TextConfig) -> tuple[TextEncoder, TokenizedTexts]:
     return encoder.eval(), TokenizedTexts(TITLES, tokenizer, config)
 
 
-def tuned(config: TextConfig, passes: int = 6) -> tuple[TunedText, list[float]]:
+def tuned(config: TextConfig, passes: int = 6) -> tuple[TrainableTextVectors, list[float]]:
     """Train towards random directions; return the losses before, between and after passes."""
     encoder, texts = fresh(config)
-    text = TunedText(encoder, texts, 3e-2, CPU, passes)
+    text = TrainableTextVectors(encoder, texts, 3e-2, CPU, passes)
     goal = torch.nn.functional.normalize(
         torch.randn(len(TITLES), 16, generator=torch.Generator().manual_seed(1)), dim=1
     )

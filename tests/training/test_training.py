@@ -41,10 +41,10 @@ from recloop.training.finetuning.augmentation import Augment, augmented
 from recloop.training.finetuning.batches import PAD_TARGET, batches, cut_windows
 from recloop.training.finetuning.fit import fit
 from recloop.training.finetuning.losses import full_softmax, sampled_softmax
-from recloop.training.finetuning.sequence_model import FrozenText, TrainConfig, copied
-from recloop.training.finetuning.trainable_text import TunedText
-from recloop.training.finetuning.validation import judge_on
-from recloop.training.finetuning.warm_start import carried, remembered
+from recloop.training.finetuning.sequence_model import FrozenTextVectors, TrainConfig, copied
+from recloop.training.finetuning.trainable_text import TrainableTextVectors
+from recloop.training.finetuning.validation import validation_metric
+from recloop.training.finetuning.warm_start import forgetting_requests, transfer_to_catalogue
 from recloop.training.modules.text_encoder import TokenizedTexts, encode_all, load_encoder
 from recloop.training.modules.tower import ItemVectors, PooledDropout, TowerConfig, UserTower
 from tests.support.int8 import assert_exact_in_16_bits
@@ -98,12 +98,12 @@ def test_windows_are_cropped_and_reordered() -> None:
 def test_a_model_is_transferred_to_another_catalogue_item_by_item() -> None:
     settings = config(epochs=1)
     model, _ = fit(sequences(), words(), settings, CPU)
-    count = len(model.known)
+    count = len(model.warm)
     ids = [f"i{row}" for row in range(count)]
     today = Catalogue(pl.DataFrame({"item_id": ["new", *reversed(ids[1:])]}))  # i0 has gone
-    moved = carried(model, ids, today, settings.tower)
-    assert not moved.known[0]
-    assert torch.equal(moved.known[1:], model.known[1:].flip(0))
+    moved = transfer_to_catalogue(model, ids, today, settings.tower)
+    assert not moved.warm[0]
+    assert torch.equal(moved.warm[1:], model.warm[1:].flip(0))
     assert torch.equal(moved.items.ids[1:], model.items.ids[1:].flip(0))
     text = torch.randn(count, words().vectors.shape[1])
     there = torch.cat([text[:1], text[1:].flip(0)])
@@ -111,12 +111,12 @@ def test_a_model_is_transferred_to_another_catalogue_item_by_item() -> None:
 
 
 def test_the_forgetting_check_requests_the_last_item_of_each_user() -> None:
-    asked = remembered(sequences(), at_most=100, seed=0)
+    asked = forgetting_requests(sequences(), at_most=100, seed=0)
     assert [rows.tolist() for rows in asked.relevant[:2]] == [[8], [9]]
     assert asked.histories[0].tolist() == list(range(8))
-    assert len(remembered(sequences(), at_most=5, seed=0).histories) == 5
+    assert len(forgetting_requests(sequences(), at_most=5, seed=0).histories) == 5
     model, _ = fit(sequences(), words(), config(), CPU)
-    learned = judge_on(asked, window=8)(model, words().vectors)
+    learned = validation_metric(asked, window=8)(model, words().vectors)
     other, _ = fit(
         sequences_from_rows([np.arange(11, -1, -1)] * 20),
         words(),
@@ -124,7 +124,7 @@ def test_the_forgetting_check_requests_the_last_item_of_each_user() -> None:
         CPU,
         start=model,
     )
-    assert judge_on(asked, window=8)(other, words().vectors) < learned
+    assert validation_metric(asked, window=8)(other, words().vectors) < learned
 
 
 @pytest.mark.parametrize(("repeats", "history", "last"), [(True, [0, 1], 0), (False, [0], 1)])
@@ -136,7 +136,7 @@ def test_the_forgetting_check_allows_repeats_if_the_data_do(repeats, history, la
     did = did.with_columns(part(TRAIN_PART), user_id=pl.lit("u"), event=pl.lit("purchase"))
     log = InteractionLog.from_frame(did.cast({"timestamp": TIMESTAMP_TYPE}), shop, repeats=repeats)
     trained_until = datetime(2024, 1, 4, tzinfo=UTC).timestamp()
-    asked = remembered(log.before(trained_until).sequences(), 100, seed=0, repeats=repeats)
+    asked = forgetting_requests(log.before(trained_until).sequences(), 100, seed=0, repeats=repeats)
     assert [rows.tolist() for rows in asked.histories] == [history]
     assert [rows.tolist() for rows in asked.relevant] == [[last]]
     best_first = np.array([[0.3, 0.2, 0.1]], np.float32)  # bread, unless that may not come again
@@ -144,8 +144,8 @@ def test_the_forgetting_check_allows_repeats_if_the_data_do(repeats, history, la
 
 
 def test_patience_ends_training() -> None:
-    settings = config(epochs=30, judge_every=1, patience=2)
-    _, history = fit(sequences(), words(), settings, CPU, judge=lambda *_: 0.5)
+    settings = config(epochs=30, validate_every=1, patience=2)
+    _, history = fit(sequences(), words(), settings, CPU, validate=lambda *_: 0.5)
     assert len(history.epochs) == 3
 
 
@@ -344,9 +344,9 @@ def config(epochs: int = 30, **changes: Any) -> TrainConfig:
 ASKED = Requests([np.arange(4), np.arange(5, 9)], [np.array([4]), np.array([9])])
 
 
-def words() -> FrozenText:
+def words() -> FrozenTextVectors:
     rng = np.random.default_rng(0)
-    return FrozenText(torch.tensor(rng.normal(size=(12, 5)), dtype=torch.float32))
+    return FrozenTextVectors(torch.tensor(rng.normal(size=(12, 5)), dtype=torch.float32))
 
 
 @pytest.mark.slow
@@ -363,7 +363,9 @@ def words() -> FrozenText:
 )
 def test_training_learns_the_ring_and_validation_measures_it(changes) -> None:
     text, settings = words(), config(**changes)
-    model, history = fit(sequences(), text, settings, CPU, judge=judge_on(ASKED, window=8))
+    model, history = fit(
+        sequences(), text, settings, CPU, validate=validation_metric(ASKED, window=8)
+    )
     assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
     assert history.best_quality() == 1.0
     exported = SASRec(export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy(), 8)
@@ -373,24 +375,24 @@ def test_training_learns_the_ring_and_validation_measures_it(changes) -> None:
 
 
 def test_a_model_is_continued_on_newer_items_and_stays_as_it_was() -> None:
-    text, judge = words(), judge_on(ASKED, window=8)
+    text, judge = words(), validation_metric(ASKED, window=8)
     old = [trail.select(trail.rows != 11) for trail in sequences()]
-    start, history = fit(old, text, config(), CPU, judge=judge)
+    start, history = fit(old, text, config(), CPU, validate=judge)
     assert history.best_quality() == 1.0
     before = copied(start.items.state_dict())
     newer = config().continuing(30)
     model, _ = fit(sequences(), text, newer, CPU, start=start)
     assert newer.epochs < 10
-    assert (int(start.known.sum()), int(model.known.sum())) == (11, 12)
+    assert (int(start.warm.sum()), int(model.warm.sum())) == (11, 12)
     assert all(torch.equal(before[n], p) for n, p in start.items.state_dict().items())
     ring = Requests([np.arange(7, 11), np.arange(4)], [np.array([11]), np.array([4])])
-    assert judge_on(ring, window=8)(model, text.vectors) == 1.0
+    assert validation_metric(ring, window=8)(model, text.vectors) == 1.0
     assert not torch.equal(model.vectors(text.vectors)[11], start.vectors(text.vectors)[11])
 
 
 def test_a_seed_gives_the_same_model_twice() -> None:
     text = torch.ones(12, 5)
-    runs = [fit(sequences(), FrozenText(text), config(2, seed=n), CPU)[0] for n in (1, 1, 2)]
+    runs = [fit(sequences(), FrozenTextVectors(text), config(2, seed=n), CPU)[0] for n in (1, 1, 2)]
     first, second, other = (run.items.state_dict() for run in runs)
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert not torch.equal(first["ids"], other["ids"])
@@ -400,7 +402,7 @@ def test_a_seed_gives_the_same_model_twice() -> None:
 def test_the_language_model_is_tuned_and_comes_back_from_disk(tmp_path) -> None:
     settings = TextConfig(lora_rank=2, max_tokens=8, batch=4)
     encoder, tokenizer = load_encoder(resolve_base("minilm"), settings)
-    text = TunedText(encoder, TokenizedTexts(TITLES, tokenizer, settings), 1e-3, CPU)
+    text = TrainableTextVectors(encoder, TokenizedTexts(TITLES, tokenizer, settings), 1e-3, CPU)
     before = text.vectors
     base = {n: p.clone() for n, p in encoder.named_parameters() if not p.requires_grad}
     model, _ = fit(sequences(), text, config(3, text_passes=(1, 2)), CPU)
@@ -456,7 +458,7 @@ def test_a_local_folder_of_a_decoder_is_a_base_too(tmp_path) -> None:
     AutoTokenizer.from_pretrained(resolve_base("minilm")).save_pretrained(tmp_path)
     settings = TextConfig(base=str(tmp_path), lora_rank=2, max_tokens=8)
     encoder, tokenizer = load_encoder(resolve_base(settings.base), settings)
-    text = TunedText(encoder, TokenizedTexts(TITLES, tokenizer, settings), 1e-2, CPU)
+    text = TrainableTextVectors(encoder, TokenizedTexts(TITLES, tokenizer, settings), 1e-2, CPU)
     before = text.vectors
     text.tune(torch.randn(12, 16), np.random.default_rng(0))
     assert not torch.allclose(before, text.vectors)

@@ -155,7 +155,7 @@ class InteractionLog:
         """Return how many rows each item has, `(items,)`."""
         return np.bincount(self.items, minlength=self.catalogue).astype(np.float32)
 
-    def known(self) -> NDArray[np.bool_]:
+    def warm_items(self) -> NDArray[np.bool_]:
         """Return which items occur, `(items,)`."""
         return self.counts() > 0
 

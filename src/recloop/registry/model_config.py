@@ -13,7 +13,7 @@ from recloop.scoring.channels.implicit_als import ImplicitALSConfig
 from recloop.scoring.query.matcher import QueryModelConfig
 from recloop.scoring.ranker.packing import RankerForm
 
-CARD = "model.json"
+CONFIG = "model.json"
 
 
 class PackagedRankerConfig(BaseModel):
@@ -80,6 +80,6 @@ def read_model_config(folder: Path) -> ModelConfig:
         OSError: The file cannot be read.
         ValueError: The file is not valid.
     """
-    document = json.loads(folder.joinpath(CARD).read_bytes())
+    document = json.loads(folder.joinpath(CONFIG).read_bytes())
     check_format(str(folder), document)
     return ModelConfig.model_validate(document)

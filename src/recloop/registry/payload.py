@@ -22,7 +22,7 @@ from recloop.recommender.reranking import Reranker
 from recloop.recommender.retrieval import CandidateRetrieval
 from recloop.registry.mmap_tensors import mmap_tensors
 from recloop.registry.model_config import (
-    CARD,
+    CONFIG,
     ModelConfig,
     PackagedRankerConfig,
     read_model_config,
@@ -43,6 +43,8 @@ ITEMS, USERS, TENSORS = "items.parquet", "users.parquet", "tensors.safetensors"
 TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
 RANKER_MODEL, RANKER_TOKENIZER = "ranker.onnx", "ranker-tokenizer.json"
 INDEXES = "indexes"
+# Name of the tensor that says which items are warm.
+_WARM = "known"
 # Names of the tensors of a sparse matrix in CSR form.
 _CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
 
@@ -52,12 +54,12 @@ class Payload:
     """A model in memory, in the form in which it is stored.
 
     Attributes:
-        card: Settings of the model.
+        config: Settings of the model.
         items: Items of the catalogue.
         users: Histories of the users, from `user_table`.
         vectors: Item vectors of the sequence model, shape `(items, dim)`.
         text: Text vectors of the items, shape `(items, text_dim)`.
-        known: Whether the training data have the item, shape `(items,)`.
+        warm: Whether the training data have the item, shape `(items,)`.
         counts: Interactions of each item, shape `(items,)`.
         collaborative: EASE weights, shape `(rows, rows)`.
         collaborative_rows: Rows of the catalogue that `collaborative` covers, shape `(rows,)`.
@@ -75,12 +77,12 @@ class Payload:
         indexes: Indexes of a large catalogue; only after `load`.
     """
 
-    card: ModelConfig
+    config: ModelConfig
     items: pl.DataFrame
     users: pl.DataFrame
     vectors: NDArray[np.float32]
     text: NDArray[np.float16]
-    known: NDArray[np.bool_]
+    warm: NDArray[np.bool_]
     counts: NDArray[np.float32]
     collaborative: NDArray[np.float32]
     collaborative_rows: NDArray[np.int64]
@@ -98,7 +100,7 @@ class Payload:
 
     def save(self, folder: Path) -> None:
         """Write the files into an empty folder. For a large catalogue, this builds the indexes."""
-        folder.joinpath(CARD).write_text(self.card.model_dump_json(indent=2))
+        folder.joinpath(CONFIG).write_text(self.config.model_dump_json(indent=2))
         self.items.write_parquet(folder / ITEMS)
         self.users.write_parquet(folder / USERS)
         tensors = {
@@ -106,7 +108,6 @@ class Payload:
             for name in (
                 "vectors",
                 "text",
-                "known",
                 "counts",
                 "collaborative",
                 "collaborative_rows",
@@ -117,7 +118,8 @@ class Payload:
             )
             if getattr(self, name) is not None
         }
-        save_file(tensors | _packed(self.neighbours), folder / TENSORS)
+        tensors |= {_WARM: self.warm} | _packed(self.neighbours)
+        save_file(tensors, folder / TENSORS)
         folder.joinpath(TOWER).write_bytes(self.tower)
         if self.encoder is not None and self.tokenizer is not None:
             folder.joinpath(ENCODER).write_bytes(self.encoder)
@@ -125,7 +127,7 @@ class Payload:
         if self.ranker is not None and self.ranker_tokenizer is not None:
             folder.joinpath(RANKER_MODEL).write_bytes(self.ranker)
             folder.joinpath(RANKER_TOKENIZER).write_text(self.ranker_tokenizer, encoding="utf-8")
-        if len(self.items) > self.card.retrieval.min_catalogue:
+        if len(self.items) > self.config.retrieval.min_catalogue:
             self._indexes().save(folder / INDEXES)
 
     @classmethod
@@ -137,29 +139,30 @@ class Payload:
             OSError: A file is missing.
             ValueError: A file is not valid.
         """
-        card = read_model_config(folder)
-        items, onnx = pl.read_parquet(folder / ITEMS), card.query.kind == "onnx"
-        large = len(items) > card.retrieval.min_catalogue
+        config = read_model_config(folder)
+        items, onnx = pl.read_parquet(folder / ITEMS), config.query.kind == "onnx"
+        large = len(items) > config.retrieval.min_catalogue
         tensors = mmap_tensors(folder / TENSORS) if large else load_file(folder / TENSORS)
         words = folder / RANKER_TOKENIZER
         return cls(
-            card=card,
+            config=config,
             items=items,
             users=pl.read_parquet(folder / USERS),
             tower=folder.joinpath(TOWER).read_bytes(),
             encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
             tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8") if onnx else None,
+            warm=tensors.pop(_WARM),
             neighbours=_unpacked(tensors),
-            ranker=folder.joinpath(RANKER_MODEL).read_bytes() if card.ranker else None,
-            ranker_tokenizer=words.read_text(encoding="utf-8") if card.ranker else None,
+            ranker=folder.joinpath(RANKER_MODEL).read_bytes() if config.ranker else None,
+            ranker_tokenizer=words.read_text(encoding="utf-8") if config.ranker else None,
             indexes=Indexes.view(folder / INDEXES) if large else None,
             **tensors,
         )
 
-    def with_ranker(self, card: PackagedRankerConfig, model: bytes, tokenizer: str) -> "Payload":
+    def with_ranker(self, ranker: PackagedRankerConfig, model: bytes, tokenizer: str) -> "Payload":
         """Return the model with a ranker, which re-ranks the first items of each list."""
-        config = self.card.model_copy(update={"ranker": card})
-        return replace(self, card=config, ranker=model, ranker_tokenizer=tokenizer)
+        config = self.config.model_copy(update={"ranker": ranker})
+        return replace(self, config=config, ranker=model, ranker_tokenizer=tokenizer)
 
     def blend(self) -> Blend:
         """Return the blend of the model's channels."""
@@ -185,10 +188,10 @@ class Payload:
                     )
                 ],
                 [rows.astype(np.int64) for rows in _lists(self.users[SEEN])],
-                self.card.feedback_until,
+                self.config.feedback_until,
                 [rows.astype(np.int64) for rows in _lists(self._hidden())],
             ),
-            repeats=self.card.repeats,
+            repeats=self.config.repeats,
             reranker=self._reranker(),
             retrieval=self._retrieval(),
         )
@@ -197,10 +200,10 @@ class Payload:
         vectors = self.text if self.search is None else self.search
         indexes = self.indexes
         return QueryMatcher(
-            open_encoder(self.card.query, self.encoder, self.tokenizer),
+            open_encoder(self.config.query, self.encoder, self.tokenizer),
             vectors if indexes else vectors.astype(np.float32),
             indexes.titles if indexes else self.items[c.TITLE].to_list(),
-            self.card.query.weights,
+            self.config.query.weights,
             item_texts if self.search is None else item_passages,
             indexes.search if indexes else None,
             self.sample.rows if indexes else None,
@@ -209,18 +212,18 @@ class Payload:
     def _retrieval(self) -> CandidateRetrieval | None:
         if self.indexes is None:
             return None
-        return CandidateRetrieval(self.card.retrieval, self.sample, self.indexes.sketch)
+        return CandidateRetrieval(self.config.retrieval, self.sample, self.indexes.sketch)
 
     @cached_property
     def sample(self) -> ReferenceSample:
         """Return the reference sample, which stands for all items of a large catalogue."""
-        retrieval = self.card.retrieval
-        return ReferenceSample.draw(self.known, retrieval.sample, retrieval.seed)
+        retrieval = self.config.retrieval
+        return ReferenceSample.draw(self.warm, retrieval.sample, retrieval.seed)
 
     def _indexes(self) -> Indexes:
         titles = TitleIndex(self.items[c.TITLE].to_list())
         sample = self.sample.rows
-        return build(self.vectors, self.factors, self.text, self.search, titles, self.known, sample)
+        return build(self.vectors, self.factors, self.text, self.search, titles, self.warm, sample)
 
     def _hidden(self) -> pl.Series:
         """Return the rows of each user's hidden items; none in models of old versions."""
@@ -229,20 +232,20 @@ class Payload:
         return pl.Series([[]] * len(self.users), dtype=pl.List(pl.Int32))
 
     def _reranker(self) -> Reranker | None:
-        card = self.card.ranker
-        if card is None or self.ranker is None or self.ranker_tokenizer is None:
+        config = self.config.ranker
+        if config is None or self.ranker is None or self.ranker_tokenizer is None:
             return None
         words = Tokenizer.from_str(self.ranker_tokenizer)
         ranker = OnnxRanker(
             open_session(self.ranker),
             words,
-            card.history_length,
-            card.max_tokens,
-            card.form,
-            card.start_tokens,
+            config.history_length,
+            config.max_tokens,
+            config.form,
+            config.start_tokens,
         )
         titles = self.items[c.TITLE].to_list()
-        return Reranker(ranker, card.weight, card.depth, titles, item_texts(self.items))
+        return Reranker(ranker, config.weight, config.depth, titles, item_texts(self.items))
 
 
 def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:

@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 
 def blend_of(payload: Payload) -> Blend:
     """Return the blend of the channels, with candidate generators if the payload has indexes."""
-    card, items, indexes = payload.card, len(payload.items), payload.indexes
-    sequential = SASRec(payload.tower, payload.vectors, card.window)
+    config, items, indexes = payload.config, len(payload.items), payload.indexes
+    sequential = SASRec(payload.tower, payload.vectors, config.window)
     text = payload.text if indexes else payload.text.astype(np.float32)
-    ease = ItemItemModel(payload.collaborative, payload.collaborative_rows, items, card.decay)
+    ease = ItemItemModel(payload.collaborative, payload.collaborative_rows, items, config.decay)
     near = densify_if_full(payload.neighbours)
-    neighbours = ItemItemModel(near, payload.neighbours_rows, items, card.neighbours_decay)
-    low_rank = ImplicitALS(payload.factors, card.low_rank, card.low_rank_decay)
-    content = TextSimilarity(text, card.content_last)
+    neighbours = ItemItemModel(near, payload.neighbours_rows, items, config.neighbours_decay)
+    low_rank = ImplicitALS(payload.factors, config.low_rank, config.low_rank_decay)
+    content = TextSimilarity(text, config.content_last)
     by_items: dict[str, Scorer] = {
         EASE: ease,
         ITEM_KNN: neighbours,
@@ -61,11 +61,11 @@ def blend_of(payload: Payload) -> Blend:
         SASREC: sequential.score,
         **{name: history_channel(scorer) for name, scorer in by_items.items()},
         **counted,
-        **(repeated if card.repeats else {}),
+        **(repeated if config.repeats else {}),
     }
     if indexes is None:
-        cold_items = ColdItemScorer.from_text(content.text, payload.known, card.weights.cold_items)
-        return Blend(channels, card.weights, cold_items)
+        cold_items = ColdItemScorer.from_text(content.text, payload.warm, config.weights.cold_items)
+        return Blend(channels, config.weights, cold_items)
     users = {
         SASREC: memoised_per_request(
             lambda requests: sequential.user_vectors(
@@ -96,19 +96,19 @@ def blend_of(payload: Payload) -> Blend:
         **_popularity_generators(payload, list(counted)),
         **dict.fromkeys(repeated, history_candidates()),
     }
-    return Blend(channels, card.weights, _cold_items(payload, indexes), generators)
+    return Blend(channels, config.weights, _cold_items(payload, indexes), generators)
 
 
-def _popularity_generators(payload: Payload, trends: list[str]) -> dict[str, CandidateGenerator]:
-    at_most = payload.card.retrieval.per_channel * payload.card.retrieval.widen_factor
+def _popularity_generators(payload: Payload, names: list[str]) -> dict[str, CandidateGenerator]:
+    at_most = payload.config.retrieval.per_channel * payload.config.retrieval.widen_factor
     counts = [payload.counts, *payload.trends]
-    named = zip([POPULARITY, *trends], counts, strict=True)
+    named = zip([POPULARITY, *names], counts, strict=True)
     return {name: popularity_candidates(own, at_most) for name, own in named}
 
 
 def _cold_items(payload: Payload, indexes: Indexes) -> ColdItemScorer:
-    known = payload.known
-    similarity = indexes.nearest.to_matrix(len(known))
+    warm = payload.warm
+    similarity = indexes.nearest.to_matrix(len(warm))
     return ColdItemScorer(
-        similarity, np.flatnonzero(~known), known, payload.card.weights.cold_items
+        similarity, np.flatnonzero(~warm), warm, payload.config.weights.cold_items
     )

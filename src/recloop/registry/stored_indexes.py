@@ -91,7 +91,7 @@ def build(
     text: NDArray[np.float16],
     search: NDArray[np.float16] | None,
     titles: TitleIndex,
-    known: NDArray[np.bool_],
+    warm: NDArray[np.bool_],
     sample: NDArray[np.int64],
 ) -> Indexes:
     """Build the indexes of a model.
@@ -105,17 +105,17 @@ def build(
         text: Text vectors, shape `(items, text_dim)`.
         search: Vectors that queries are compared with, shape `(items, search_dim)`. None: `text`.
         titles: Index of the titles.
-        known: Whether the training data have the item, shape `(items,)`.
+        warm: Whether the training data have the item, shape `(items,)`.
         sample: Rows of the reference sample, shape `(sample,)`.
     """
     texts = VectorIndex.build(text, COSINE)
-    neighbourhood = ApproximateTextNeighbourIndex(text, known, texts, sample)
+    neighbourhood = ApproximateTextNeighbourIndex(text, warm, texts, sample)
     return Indexes(
-        VectorIndex.build(vectors, DOT_PRODUCT, known),
-        VectorIndex.build(factors, DOT_PRODUCT, known),
+        VectorIndex.build(vectors, DOT_PRODUCT, warm),
+        VectorIndex.build(factors, DOT_PRODUCT, warm),
         texts,
         texts if search is None else VectorIndex.build(search, COSINE),
         titles,
-        neighbourhood.nearest(text[~known].astype(np.float32)),
+        neighbourhood.nearest(text[~warm].astype(np.float32)),
         ScoreApproximator.fit([vectors, factors, text], sample),
     )

@@ -6,7 +6,7 @@ from recloop.data.catalogue import Rows
 from recloop.stages import files
 from recloop.stages.base import current_base
 from recloop.training import checkpoint
-from recloop.training.finetuning.fit import History
+from recloop.training.finetuning.fit import TrainingHistory
 from recloop.training.finetuning.sequence_model import SequenceModel, TrainConfig
 from recloop.training.sequence_training import Language, TrainedSequence
 
@@ -42,4 +42,4 @@ def read_checkpoint() -> TrainedSequence:
     tuned, text, rows = read_tuned(config)
     final, _, _ = checkpoint.load_sequence_model(files.CHECKPOINT / files.FINAL, config.tower)
     language = read_language(config)
-    return TrainedSequence(rows, config, tuned, final, text, History(), language, {})
+    return TrainedSequence(rows, config, tuned, final, text, TrainingHistory(), language, {})

@@ -19,7 +19,7 @@ from recloop.scoring.ranker.onnx_ranker import OnnxRanker
 from recloop.stages import files
 from recloop.stages.checkpoint import read_checkpoint
 from recloop.stages.training_data import read_training_data
-from recloop.training.blending.ranker_weight import weigh_ranker
+from recloop.training.blending.ranker_weight import tune_ranker_weight
 from recloop.training.channels.fitted_channels import FittedChannels
 from recloop.training.export.query_export import export_frozen_query, export_tuned_query
 from recloop.training.packaging import (
@@ -83,7 +83,7 @@ def _ranker(
     }
     ranker = OnnxRanker(session, words, **reading)
     titles, judged = catalogue.items[c.TITLE].to_list(), valid.sample(facts["judged"], seed)
-    worth = weigh_ranker(ranker, blend, judged, titles, catalogue.texts(), facts["depth"])
+    worth = tune_ranker_weight(ranker, blend, judged, titles, catalogue.texts(), facts["depth"])
     log.info("ranker", packaged=worth.weight > 0, **asdict(worth))
     if not worth.weight:
         return None

@@ -14,7 +14,7 @@ from recloop.training.device import choose
 from recloop.training.export.ranker_export import export_ranker
 from recloop.training.finetuning.ranker_examples import RankerExamples, make_examples
 from recloop.training.finetuning.sequence_model import TrainConfig
-from recloop.training.finetuning.training_requests import first_places, moments
+from recloop.training.finetuning.training_requests import sample_training_requests, top_candidates
 from recloop.training.modules.cross_encoder import RankerConfig
 from recloop.training.ranker import Ranker
 from recloop.training.sequence_training import sequence_scorer
@@ -77,8 +77,10 @@ def _examples(
 ) -> RankerExamples:
     model, text, rows = read_tuned(train_config)
     scorer = sequence_scorer(model, text, rows, train_config, data.items)
-    requests, others = moments(data.train.sequences(), config.moments, config.model.seed)
-    places = first_places(scorer.score, requests, others, data.items, config.depth)
+    requests, others = sample_training_requests(
+        data.train.sequences(), config.moments, config.model.seed
+    )
+    places = top_candidates(scorer.score, requests, others, data.items, config.depth)
     titles = data.catalogue.items[c.TITLE].fill_null("").to_list()
     return make_examples(requests, titles, data.catalogue.texts(), places, config.model)
 

@@ -31,9 +31,9 @@ def main() -> None:
     registry = Registry(settings.home)
     registry.check(version)
     folder = registry.path(version)
-    card = registry.config(version)
+    config = registry.config(version)
     files.write_json(
-        files.START_FACTS, {"version": version, "learned_until": card.tuned_until.isoformat()}
+        files.START_FACTS, {"version": version, "learned_until": config.tuned_until.isoformat()}
     )
     for name in (files.TUNED, files.ENCODER, files.SETTINGS):
         shutil.copy(folder / CHECKPOINT / name, start / name)

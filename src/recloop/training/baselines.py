@@ -55,7 +55,7 @@ def fit_baseline(
         name: Which one.
         channels: The fitted channels, and the data.
         config: Settings of the sequence model; what is left out is chosen from the data.
-        progress: What is told of every epoch of the sequence model.
+        progress: Called with the entry of every epoch of the sequence model.
     """
     if name == SASREC:
         return _sasrec(channels.data, config, progress)
@@ -97,10 +97,11 @@ def _recent_popularity(channels: FittedChannels) -> Baseline:
     return Baseline(_at_request(best.final), best.setting)
 
 
-def _at_request(trend: RecentPopularity) -> Channel:
-    def score(asked: ScoringRequests) -> Scores:
-        unknown = np.full(len(asked.histories), np.nan)
-        return trend.score(unknown if asked.request_times is None else asked.request_times)
+def _at_request(popularity: RecentPopularity) -> Channel:
+    def score(requests: ScoringRequests) -> Scores:
+        times = requests.request_times
+        unknown = np.full(len(requests.histories), np.nan)
+        return popularity.score(unknown if times is None else times)
 
     return score
 

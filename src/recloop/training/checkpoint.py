@@ -13,12 +13,13 @@ from recloop.training.modules.text_encoder import TextEncoder
 from recloop.training.modules.tower import ItemVectors, TowerConfig, UserTower
 
 _TEXT = "text_vectors"
-_KNOWN = "known"
+# Name of the mask of warm items in the file.
+_WARM = "known"
 _ROWS = "rows"
 
 
 def save_sequence_model(path: Path, model: SequenceModel, text: Tensor, rows: Rows) -> None:
-    """Write one file with both modules, the known items and, of each item, text vector and row.
+    """Write one file: both modules, and each item's warm flag, text vector and row.
 
     Args:
         path: The file to write.
@@ -28,7 +29,7 @@ def save_sequence_model(path: Path, model: SequenceModel, text: Tensor, rows: Ro
     """
     tensors = {f"items.{name}": value for name, value in model.items.state_dict().items()}
     tensors |= {f"tower.{name}": value for name, value in model.tower.state_dict().items()}
-    tensors |= {_TEXT: text, _KNOWN: model.known, _ROWS: torch.from_numpy(rows)}
+    tensors |= {_TEXT: text, _WARM: model.warm, _ROWS: torch.from_numpy(rows)}
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, path)
 
 
@@ -39,13 +40,13 @@ def load_sequence_model(path: Path, config: TowerConfig) -> tuple[SequenceModel,
         The model, text vectors `(items of the model, width)` and rows `(items of the model,)`.
     """
     tensors = load_file(path)
-    text, known, rows = (tensors.pop(name) for name in (_TEXT, _KNOWN, _ROWS))
+    text, warm, rows = (tensors.pop(name) for name in (_TEXT, _WARM, _ROWS))
     items = ItemVectors(len(text), text.shape[1], config)
     tower = UserTower(config)
     for prefix, module in (("items.", items), ("tower.", tower)):
         own = {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
         module.load_state_dict(own)
-    return SequenceModel(items.eval(), tower.eval(), known), text, rows.numpy()
+    return SequenceModel(items.eval(), tower.eval(), warm), text, rows.numpy()
 
 
 def save_encoder(path: Path, encoder: TextEncoder) -> None:

@@ -33,7 +33,7 @@ from recloop.scoring.channels.text import TextSimilarity
 from recloop.scoring.cold_items import ColdItemScorer
 from recloop.scoring.query.matcher import QueryConfig
 from recloop.scoring.scorer import Channel, Scorer, history_channel
-from recloop.training.blending.blend_fitting import fit_mix
+from recloop.training.blending.blend_fitting import fit_blend
 from recloop.training.channels.fitted_channels import ChannelGrids, FittedChannels
 from recloop.training.device import choose
 from recloop.training.export.onnx_export import export_tower
@@ -46,7 +46,7 @@ from recloop.training.sequence_training import (
 )
 from recloop.training.training_data import TrainingData
 
-# The least weight of popularity: it is what an empty history is answered with.
+# Smallest weight of popularity, which ranks the items for an empty history.
 _LEAST = 0.01
 
 
@@ -63,13 +63,13 @@ class ExportConfig(ConfigModel):
 
 @dataclass(frozen=True)
 class WeighedChannels:
-    """All channels of a model: the weights that validation gave them, and what weighed them.
+    """Channels of a model with the weights that were fitted on validation data.
 
     Attributes:
-        weights: Of the blend.
+        weights: Weights of the blend.
         tuned: The blend of the channels that saw no validation data.
         text: Text vectors of all items, `(items, width)`.
-        text_last: Of how many last items the text is compared with.
+        text_last: Number of last items that texts are compared with.
     """
 
     weights: BlendWeights
@@ -114,7 +114,7 @@ def weigh_channels(
     config, items = sequence.config, data.items
     scorer = sequence_scorer(sequence.tuned, sequence.text, sequence.rows, config, items)
     last = channels.text_last(text)
-    recent = np.array([trend.tuned.latest_counts() for trend in channels.recent], np.float32)
+    recent = np.array([each.tuned.latest_counts() for each in channels.recent], np.float32)
     by_items: dict[str, Scorer] = {
         TEXT: TextSimilarity(text, last),
         EASE: channels.ease.tuned,
@@ -128,12 +128,12 @@ def weigh_channels(
         **recent_popularity_channels(recent),
         **({} if valid.masked else repeat_channels(items)),
     }
-    known = data.train.known()
-    new = int((~data.past.known()).sum())
-    weights = fit_mix(mixed, text, known, valid, config.seed, new)
+    warm = data.train.warm_items()
+    new = int((~data.past.warm_items()).sum())
+    weights = fit_blend(mixed, text, warm, valid, config.seed, new)
     for channel_weights in (weights.channels, *weights.by_history_length.values()):
         channel_weights[POPULARITY] = max(channel_weights[POPULARITY], _LEAST)
-    blend = Blend(mixed, weights, ColdItemScorer.from_text(text, known, weights.cold_items))
+    blend = Blend(mixed, weights, ColdItemScorer.from_text(text, warm, weights.cold_items))
     return WeighedChannels(weights, blend, text, last)
 
 
@@ -159,9 +159,9 @@ def build_payload(
     """
     data, tower = channels.data, sequence.config.tower
     ease, item_knn, ials = channels.ease.final, channels.item_knn.final, channels.ials.final
-    recent = [trend.final.latest_counts() for trend in channels.recent]
+    recent = [each.final.latest_counts() for each in channels.recent]
     return Payload(
-        card=ModelConfig(
+        config=ModelConfig(
             weights=weighed.weights,
             repeats=not data.valid.masked,
             window=tower.window,
@@ -180,7 +180,7 @@ def build_payload(
         users=users,
         vectors=item_vectors(sequence.final, sequence.text, sequence.rows, data.items),
         text=weighed.text.astype(np.float16),
-        known=data.past.known(),
+        warm=data.past.warm_items(),
         counts=channels.popularity.final,
         collaborative=ease.weights,
         collaborative_rows=ease.rows,
@@ -196,6 +196,6 @@ def build_payload(
 
 
 def _moment(log: InteractionLog) -> datetime:
-    """Return when the last interaction happened; the beginning of 1970 where no time is known."""
+    """Return when the last interaction happened; the beginning of 1970 without times."""
     end = log.end()
     return datetime.fromtimestamp(0.0 if np.isnan(end) else end, UTC)

@@ -25,16 +25,16 @@ from recloop.training.base_models import TextConfig
 from recloop.training.device import Compute
 from recloop.training.export.onnx_export import export_tower
 from recloop.training.finetuning.auto_settings import settings_from_data
-from recloop.training.finetuning.fit import History, Progress, fit
+from recloop.training.finetuning.fit import Progress, TrainingHistory, fit
 from recloop.training.finetuning.sequence_model import (
-    FrozenText,
+    FrozenTextVectors,
     SequenceModel,
-    TextSide,
+    TextVectorSource,
     TrainConfig,
 )
-from recloop.training.finetuning.trainable_text import TunedText
-from recloop.training.finetuning.validation import judge_on
-from recloop.training.finetuning.warm_start import carried, remembered
+from recloop.training.finetuning.trainable_text import TrainableTextVectors
+from recloop.training.finetuning.validation import validation_metric
+from recloop.training.finetuning.warm_start import forgetting_requests, transfer_to_catalogue
 from recloop.training.modules.text_encoder import (
     TextEncoder,
     TokenizedTexts,
@@ -46,9 +46,9 @@ from recloop.training.training_data import TrainingData
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Requests that judge forgetting: at most, and at least.
-_ASKED, _FEWEST = 2_000, 100
-# Of the epochs of training from scratch, those that continuing takes (docs/log.md).
+# Largest and smallest number of requests by which forgetting is measured.
+_MOST_REQUESTS, _FEWEST_REQUESTS = 2_000, 100
+# Share of the epochs of training from scratch that continuing takes (docs/log.md).
 _SHARE = 1 / 6
 
 
@@ -90,20 +90,20 @@ class Language:
 
 @dataclass(frozen=True)
 class TrainedSequence:
-    """The sequence model before and after it learned from validation data, and what it stands on.
+    """The sequence model before and after it learned from validation data, and its inputs.
 
     Attributes:
-        rows: The catalogue's rows of the items that it knows, ascending, `(items of the model,)`.
+        rows: The catalogue's rows of the items of the model, ascending, `(items of the model,)`.
         config: All settings, those chosen from the data as well.
         tuned: The model trained on training data, at its best epoch on validation.
-        final: The model that went on to learn from all data before the test.
+        final: The model after further training on all data before the test.
         text: Text vectors of the items, `(items of the model, width)`.
-        history: What happened while it was tuned.
-        language: The text encoder as tuned; None where no text is read.
-        change: How far tuning moved the language model; empty where no text is read.
+        history: Losses and validation results of tuning.
+        language: The tuned text encoder; None without texts.
+        change: Size of the change of the language model by tuning; empty without texts.
         forgetting: NDCG@10 on what an earlier model had learned, before and after; None without an
             earlier model.
-        forgot: Whether training started from scratch after all, because that was too much.
+        forgot: Whether training started from scratch because too much had been forgotten.
     """
 
     rows: Rows
@@ -111,14 +111,14 @@ class TrainedSequence:
     tuned: SequenceModel
     final: SequenceModel
     text: Tensor
-    history: History
+    history: TrainingHistory
     language: Language | None
     change: dict[str, float]
     forgetting: dict[str, float] | None = None
     forgot: bool = False
 
     def setting(self) -> dict[str, object]:
-        """Return what a report says of it: epochs, size, and settings of the tower."""
+        """Return epochs, size and settings of the tower for reports."""
         trained = self.tuned.parameters()
         if self.language is not None:
             trained += [p for p in self.language.encoder.parameters() if p.requires_grad]
@@ -150,7 +150,7 @@ def item_vectors(model: SequenceModel, text: Tensor, rows: Rows, items: int) -> 
     All are zero where the model has learned nothing.
     """
     vectors = model.vectors(text).cpu().numpy()
-    return spread(vectors * bool(model.known.any()), rows, items)
+    return spread(vectors * bool(model.warm.any()), rows, items)
 
 
 def spread(values: NDArray[np.float32], rows: Rows, items: int) -> NDArray[np.float32]:
@@ -179,7 +179,7 @@ def train_sequence(
         compute: Device and precision.
         base: Folder or Hugging Face id of the language model; without it, items are IDs only.
         earlier: A model to continue from.
-        progress: For each phase by its name, what is told of every epoch.
+        progress: Returns the callback of a phase, which is called with the entry of every epoch.
     """
     subset = ItemSubset.most_popular(data.past, config.items)
     catalogue = data.catalogue
@@ -191,7 +191,7 @@ def train_sequence(
     setup = _Setup(data, subset, config, compute, texts, base)
     tuned = setup.tune(earlier, progress("tune"))
     forgetting = tuned.forgetting
-    forgot = forgetting is not None and too_much(forgetting, config.max_forgetting)
+    forgot = forgetting is not None and forgets_too_much(forgetting, config.max_forgetting)
     if forgot:
         tuned = setup.tune(None, progress("tune"))
     final = setup.refit(tuned, progress("refit"))
@@ -219,7 +219,7 @@ class ItemSubset:
 
     Attributes:
         rows: Their rows in the whole catalogue, ascending, `(items of the subset,)`.
-        places: Of each item of the whole catalogue its place in the subset, -1 outside, `(items,)`.
+        places: Position in the subset of each item of the catalogue, -1 outside, `(items,)`.
     """
 
     rows: Rows
@@ -238,25 +238,25 @@ class ItemSubset:
         found = log.sequences()
         if len(self.rows) == len(self.places):
             return found
-        return [trail for trail in map(self._inside, found) if len(trail) > 1]
+        return [sequence for sequence in map(self._inside, found) if len(sequence) > 1]
 
     def requests(self, requests: Requests) -> Requests:
-        """Return the requests of which a relevant item is among these."""
+        """Return the requests with a relevant item among these."""
         if len(self.rows) == len(self.places):
             return requests
         relevant = [self._kept(rows) for rows in requests.relevant]
         chosen = np.flatnonzero([len(rows) > 0 for rows in relevant])
-        asked = requests.take(chosen)
-        told = zip(asked.histories, signals_or_unknown(asked), strict=True)
+        kept = requests.take(chosen)
+        steps = zip(kept.histories, signals_or_unknown(kept), strict=True)
         return Requests(
-            [self._kept(history) for history in asked.histories],
+            [self._kept(history) for history in kept.histories],
             [relevant[row] for row in chosen],
             masked=requests.masked,
-            signals=[signals[self.places[history] >= 0] for history, signals in told],
+            signals=[signals[self.places[history] >= 0] for history, signals in steps],
         )
 
-    def _inside(self, trail: UserSequence) -> UserSequence:
-        kept = trail.select(self.places[trail.rows] >= 0)
+    def _inside(self, sequence: UserSequence) -> UserSequence:
+        kept = sequence.select(self.places[sequence.rows] >= 0)
         return kept.with_rows(self.places[kept.rows])
 
     def _kept(self, rows: Rows) -> Rows:
@@ -269,8 +269,8 @@ class _Tuned:
     """Result of tuning; `before` are the text vectors that it began with."""
 
     model: SequenceModel
-    history: History
-    text: TextSide
+    history: TrainingHistory
+    text: TextVectorSource
     before: Tensor
     language: Language | None
     forgetting: dict[str, float] | None
@@ -300,36 +300,37 @@ class _Setup:
                 earlier.restore_encoder(language.encoder)
             config = config.continuing(config.epochs, _SHARE)
             items = Catalogue(self.data.catalogue.items[self.subset.rows])
-            carried_over = carried(earlier.model, earlier.ids, items, config.tower)
+            carried_over = transfer_to_catalogue(earlier.model, earlier.ids, items, config.tower)
             start = carried_over.to(self.compute.device)
-        text = self._text_side(language, config)
+        text = self._text_source(language, config)
         before = text.vectors
         sample = validation_sample(self.data.valid, self.data.items, config.seed)
-        asked = self.subset.requests(sample)
+        requests = self.subset.requests(sample)
+        metric = validation_metric(requests, config.tower.window)
         model, history = fit(
             self.subset.sequences(self.data.train),
             text,
             config,
             self.compute,
             start=start,
-            judge=judge_on(asked, config.tower.window) if asked.histories else None,
+            validate=metric if requests.histories else None,
             progress=progress,
         )
         forgetting = None
         if earlier is not None and start is not None:
             old = self.subset.sequences(self.data.train.before(earlier.learned_until))
             repeats = not self.data.valid.masked
-            learned = remembered(old, _ASKED, config.seed, repeats=repeats)
+            learned = forgetting_requests(old, _MOST_REQUESTS, config.seed, repeats=repeats)
             forgetting = _forgetting(start, model, before, text.vectors, learned, config)
         return _Tuned(model, history, text, before, language, forgetting)
 
     def refit(self, tuned: _Tuned, progress: Progress) -> SequenceModel:
-        """Return the model after it went on to learn from all data before the test."""
-        if not tuned.model.known.any():
+        """Return the model after further training on all data before the test."""
+        if not tuned.model.warm.any():
             return tuned.model
         model, _ = fit(
             self.subset.sequences(self.data.past),
-            FrozenText(tuned.text.vectors),
+            FrozenTextVectors(tuned.text.vectors),
             self.config.continuing(tuned.history.best_epochs()),
             self.compute,
             start=tuned.model,
@@ -337,10 +338,12 @@ class _Setup:
         )
         return model
 
-    def _text_side(self, language: Language | None, config: TrainConfig) -> TextSide:
+    def _text_source(self, language: Language | None, config: TrainConfig) -> TextVectorSource:
         if language is None:
-            return FrozenText(torch.zeros(len(self.subset.rows), 1, device=self.compute.device))
-        return TunedText(
+            return FrozenTextVectors(
+                torch.zeros(len(self.subset.rows), 1, device=self.compute.device)
+            )
+        return TrainableTextVectors(
             language.encoder,
             language.texts(self.texts),
             config.text_learning_rate,
@@ -349,9 +352,9 @@ class _Setup:
         )
 
 
-def too_much(forgetting: dict[str, float], bound: float) -> bool:
-    """Return whether more than a share of `bound` was lost; from few users nothing follows."""
-    enough = forgetting["requests"] >= _FEWEST
+def forgets_too_much(forgetting: dict[str, float], bound: float) -> bool:
+    """Return whether more than a share of `bound` was lost; False for too few requests."""
+    enough = forgetting["requests"] >= _FEWEST_REQUESTS
     return enough and forgetting["after"] < (1 - bound) * forgetting["before"]
 
 
@@ -366,9 +369,9 @@ def _forgetting(
     """Return NDCG@10 on what the earlier model had learned, of that model and of the new one."""
     if not learned.histories:
         return {"requests": 0.0, "before": 0.0, "after": 0.0}
-    judge = judge_on(learned, config.tower.window)
+    measure = validation_metric(learned, config.tower.window)
     return {
         "requests": float(len(learned.histories)),
-        "before": judge(earlier, before),
-        "after": judge(model, after),
+        "before": measure(earlier, before),
+        "after": measure(model, after),
     }

@@ -19,7 +19,7 @@ _PULL = 0.02
 _SURE = 2.0
 
 
-def fit_activity(
+def fit_activity_weights(
     choices: Choices, lengths: Rows, users: Rows, weights: Weights, seed: int
 ) -> dict[int, Weights]:
     """Return blend weights by the smallest length of history, ascending; empty without a gain.

@@ -14,19 +14,20 @@ from recloop.evaluation.evaluation_requests import Requests
 from recloop.scoring.blend import BlendWeights, total_scores, warm_contributions
 from recloop.scoring.conditional_logit import Choices, Weights, fit_conditional_logit
 from recloop.scoring.scorer import Channel, Scores, standardise
-from recloop.training.blending.activity_weights import fit_activity
-from recloop.training.blending.cold_item_fitting import fit_newcomers
+from recloop.training.blending.activity_weights import fit_activity_weights
+from recloop.training.blending.cold_item_fitting import fit_cold_item_calibration
 
-# Alternatives drawn at random beside what was chosen: uniform sampling leaves a logit consistent.
+# Alternatives drawn at random in addition to the chosen items: with uniform sampling, the logit
+# stays consistent.
 _ALTERNATIVES = 2_000
-# Of each channel, where there is nothing to learn from.
+# Weight of each channel if there are no choices to learn from.
 _EVEN = 1.0
 
 
-def fit_mix(
+def fit_blend(
     channels: Mapping[str, Channel],
     text: NDArray[np.float32],
-    known: NDArray[np.bool_],
+    warm: NDArray[np.bool_],
     valid: Requests,
     seed: int,
     new: int,
@@ -36,59 +37,60 @@ def fit_mix(
     Args:
         channels: Channels fitted without the validation data.
         text: Text vectors, `(items, width)`, by which cold items are scored.
-        known: Whether the channels have seen an item, `(items,)`.
+        warm: Whether the channels have seen an item, `(items,)`.
         valid: Validation requests.
         seed: Seed of the sampled alternatives.
         new: Number of cold items once the channels have learned from the validation data too.
     """
-    weights = _weigh(channels, known, valid, seed)
+    weights = _weigh(channels, warm, valid, seed)
 
-    def of_known(requests: Requests) -> Scores:
+    def warm_scores(requests: Requests) -> Scores:
         lengths = requests.lengths()
         return total_scores(
-            warm_contributions(lambda name: channels[name](requests), weights, known, lengths)
+            warm_contributions(lambda name: channels[name](requests), weights, warm, lengths)
         )
 
-    terms = fit_newcomers(of_known, text, known, valid, seed, new)
-    return weights.model_copy(update={"cold_items": terms})
+    calibration = fit_cold_item_calibration(warm_scores, text, warm, valid, seed, new)
+    return weights.model_copy(update={"cold_items": calibration})
 
 
 def _weigh(
-    channels: Mapping[str, Channel], known: NDArray[np.bool_], valid: Requests, seed: int
+    channels: Mapping[str, Channel], warm: NDArray[np.bool_], valid: Requests, seed: int
 ) -> BlendWeights:
     """Fit the weights to choices among warm items, also by activity if that gains."""
-    choices, lengths, users = _choices(channels, known, valid, seed)
-    found = fit_conditional_logit(choices) if len(lengths) else np.zeros(len(channels))
-    if not found.any():  # nothing helps, but something must be answered
+    choices, lengths, users = _choices(channels, warm, valid, seed)
+    fitted = fit_conditional_logit(choices) if len(lengths) else np.zeros(len(channels))
+    if not fitted.any():  # no channel helps, but requests need a list all the same
         return BlendWeights(channels=dict.fromkeys(channels, _EVEN))
 
     def named(weights: Weights) -> dict[str, float]:
         return dict(zip(channels, map(float, weights), strict=True))
 
-    apart = fit_activity(choices, lengths, users, found, seed)
+    by_length = fit_activity_weights(choices, lengths, users, fitted, seed)
     return BlendWeights(
-        channels=named(found), by_history_length={least: named(own) for least, own in apart.items()}
+        channels=named(fitted),
+        by_history_length={least: named(own) for least, own in by_length.items()},
     )
 
 
 def _choices(
-    channels: Mapping[str, Channel], known: NDArray[np.bool_], valid: Requests, seed: int
+    channels: Mapping[str, Channel], warm: NDArray[np.bool_], valid: Requests, seed: int
 ) -> tuple[Choices, Rows, Rows]:
     """Return choices, lengths of histories and users of the requests with warm relevant items."""
-    rng, met = np.random.default_rng(seed), np.flatnonzero(known)
-    width = min(_ALTERNATIVES, len(met))
+    rng, warm_rows = np.random.default_rng(seed), np.flatnonzero(warm)
+    width = min(_ALTERNATIVES, len(warm_rows))
     widest = max(len(rows) for rows in valid.relevant)
     choices, chosen, lengths = [], [], []
     users: list[int] = []
-    for part in valid.parts(len(known)):
-        scores = [standardise(channel(part), known) for channel in channels.values()]
+    for part in valid.parts(len(warm)):
+        scores = [standardise(channel(part), warm) for channel in channels.values()]
         for row, rows in enumerate(part.relevant):
-            relevant = rows[known[rows]]
+            relevant = rows[warm[rows]]
             if not len(relevant):
                 continue
             candidates = np.full(width + widest, -1)
             candidates[: len(relevant)] = relevant
-            others = _alternatives(part, row, met, width, rng)
+            others = _alternatives(part, row, warm_rows, width, rng)
             candidates[widest : widest + len(others)] = others
             table = np.stack([score[row, candidates] for score in scores], 1)
             table[candidates < 0] = -np.inf
@@ -108,8 +110,8 @@ def _choices(
 
 
 def _alternatives(
-    requests: Requests, row: int, met: Rows, width: int, rng: np.random.Generator
+    requests: Requests, row: int, warm_rows: Rows, width: int, rng: np.random.Generator
 ) -> Rows:
-    drawn = rng.permutation(met)[:width] if width < len(met) else met
+    drawn = rng.permutation(warm_rows)[:width] if width < len(warm_rows) else warm_rows
     taken = np.concatenate([requests.relevant[row], requests.forbidden()[row]])
     return drawn[~np.isin(drawn, taken)]

@@ -17,11 +17,11 @@ from recloop.scoring.cold_items import ColdItemCalibration, ColdItemScorer
 from recloop.scoring.scorer import Scores, standard_deviation
 from recloop.scoring.top_k import top_k
 
-# Of the items, at least this share is asked about as new.
+# Smallest share of the items that is treated as cold.
 _SHARE = 0.1
-# Of NDCG@10 on known items, what it may cost that new ones are shown.
+# Largest relative loss of NDCG@10 on warm items that is accepted for promoting cold items.
 _COST = 0.01
-# In spreads of the known items' scores.
+# Offsets that are tried, in standard deviations of the warm items' scores.
 _SHIFTS, _NEVER = np.arange(-6.0, 6.0, 0.1), -1e6
 _K = 10
 
@@ -30,23 +30,23 @@ _K = 10
 class _Lists:
     """Best warm and best cold items of each request: scores, and whether each is relevant."""
 
-    known: Scores
-    worth: Scores
+    warm: Scores
+    cold: Scores
     spread: Scores
     found: Hits
     deviation: float
 
     def ndcg(self, terms: ColdItemCalibration, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return NDCG of each request after both lists are merged, `(requests,)`."""
-        new = terms.scale * self.worth + terms.offset * self.spread
-        order = np.argsort(-np.concatenate([self.known, new], 1), axis=1, kind="stable")
+        new = terms.scale * self.cold + terms.offset * self.spread
+        order = np.argsort(-np.concatenate([self.warm, new], 1), axis=1, kind="stable")
         return ndcg(np.take_along_axis(self.found, order[:, :_K], 1), relevant, _K)
 
 
-def fit_newcomers(
-    of_known: Callable[[Requests], Scores],
+def fit_cold_item_calibration(
+    warm_scores: Callable[[Requests], Scores],
     text: NDArray[np.float32],
-    known: NDArray[np.bool_],
+    warm: NDArray[np.bool_],
     valid: Requests,
     seed: int,
     count: int,
@@ -54,72 +54,72 @@ def fit_newcomers(
     """Fit scale and shift of the scores of cold items; without texts there is nothing to fit.
 
     Args:
-        of_known: Returns the blended scores of warm items, `(requests, items)`.
+        warm_scores: Returns the blended scores of warm items, `(requests, items)`.
         text: Text vectors, `(items, width)`.
-        known: Whether the channels have seen an item, `(items,)`.
+        warm: Whether the channels have seen an item, `(items,)`.
         valid: Validation requests.
         seed: Seed of the items that are treated as cold.
         count: Number of cold items to expect.
     """
-    new = _new(known, max(count, round(_SHARE * len(known))), seed)
-    shown = known & ~new
-    newcomers = ColdItemScorer.from_text(text, shown, ColdItemCalibration())
+    new = _new(warm, max(count, round(_SHARE * len(warm))), seed)
+    shown = warm & ~new
+    scorer = ColdItemScorer.from_text(text, shown, ColdItemCalibration())
     new &= text.any(1)
     if not new.any():
         return ColdItemCalibration()
-    lists = _lists(of_known, newcomers, new, valid)
+    lists = _lists(warm_scores, scorer, new, valid)
     if lists.deviation == 0:
         return ColdItemCalibration()
-    stretch = float(np.median(lists.spread)) / lists.deviation
+    scale = float(np.median(lists.spread)) / lists.deviation
     counts = valid.counts()
-    # Requests that are about what is treated as new say nothing of how often that happens.
-    answered = np.array([bool(shown[rows].any()) for rows in valid.relevant])
-    honest = np.array([bool((shown | ~known)[rows].all()) for rows in valid.relevant])
+    # Requests for warm items that are treated as cold do not show how often cold ones are chosen.
+    has_warm = np.array([bool(shown[rows].any()) for rows in valid.relevant])
+    unaffected = np.array([bool((shown | ~warm)[rows].all()) for rows in valid.relevant])
 
     def quality(shift: float) -> NDArray[np.float64]:
-        return lists.ndcg(ColdItemCalibration(scale=stretch, offset=shift), counts)
+        return lists.ndcg(ColdItemCalibration(scale=scale, offset=shift), counts)
 
     values = np.stack([quality(float(shift)) for shift in _SHIFTS])
-    known_only = quality(_NEVER)[answered].sum()
-    cost = values[:, answered].sum(1) < (1 - _COST) * known_only
+    warm_only = quality(_NEVER)[has_warm].sum()
+    cost = values[:, has_warm].sum(1) < (1 - _COST) * warm_only
     bounded = _SHIFTS[max(int(np.argmax(cost)) - 1, 0)] if cost.any() else 0.0
-    wanted = _SHIFTS[int(values[:, honest].sum(1).argmax())]
-    return ColdItemCalibration(scale=stretch, offset=float(max(bounded, wanted)))
+    best = _SHIFTS[int(values[:, unaffected].sum(1).argmax())]
+    return ColdItemCalibration(scale=scale, offset=float(max(bounded, best)))
 
 
-def _new(known: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:
+def _new(warm: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:
     """Return which items count as cold, `(items,)`: cold ones first, then warm ones at random."""
-    rng, new = np.random.default_rng(seed), np.zeros_like(known)
-    order = [rng.permutation(np.flatnonzero(kind)) for kind in (~known, known)]
+    rng, new = np.random.default_rng(seed), np.zeros_like(warm)
+    order = [rng.permutation(np.flatnonzero(kind)) for kind in (~warm, warm)]
     new[np.concatenate(order)[:count]] = True
     return new
 
 
 def _lists(
-    of_known: Callable[[Requests], Scores],
-    newcomers: ColdItemScorer,
-    asked: NDArray[np.bool_],
+    warm_scores: Callable[[Requests], Scores],
+    scorer: ColdItemScorer,
+    cold: NDArray[np.bool_],
     valid: Requests,
 ) -> _Lists:
-    known, worth, spread, found, moments = [], [], [], [], np.zeros(3)
-    described = asked[newcomers.rows]
-    for part in valid.parts(len(newcomers.warm_weight)):
-        scores = of_known(part)
-        said = newcomers.neighbour_mean(scores)
-        told = said[:, described].astype(np.float64)
-        moments += [told.size, told.sum(), np.square(told).sum()]
+    warm, placed, spread, found, moments = [], [], [], [], np.zeros(3)
+    with_text = cold[scorer.rows]
+    for part in valid.parts(len(scorer.warm_weight)):
+        scores = warm_scores(part)
+        means = scorer.neighbour_mean(scores)
+        finite = means[:, with_text].astype(np.float64)
+        moments += [finite.size, finite.sum(), np.square(finite).sum()]
         new = np.full_like(scores, -np.inf)
-        new[:, newcomers.rows] = np.where(described, said, -np.inf)
-        old = np.where(newcomers.warm_weight, scores, -np.inf)
+        new[:, scorer.rows] = np.where(with_text, means, -np.inf)
+        old = np.where(scorer.warm_weight, scores, -np.inf)
         ranked = [top_k(kind, part.forbidden(), _K) for kind in (old, new)]
-        known.append(ranked[0][1])
-        worth.append(ranked[1][1])
-        spread.append(standard_deviation(scores, newcomers.warm_weight))
+        warm.append(ranked[0][1])
+        placed.append(ranked[1][1])
+        spread.append(standard_deviation(scores, scorer.warm_weight))
         found.append(hits(np.concatenate([rows for rows, _ in ranked], 1), part.relevant))
     count, total, squares = moments
     return _Lists(
-        np.concatenate(known),
-        np.concatenate(worth),
+        np.concatenate(warm),
+        np.concatenate(placed),
         np.concatenate(spread),
         np.concatenate(found),
         float(np.sqrt(max(squares / count - (total / count) ** 2, 0.0))),

@@ -14,7 +14,7 @@ from recloop.scoring.top_k import Ranked, top_k
 
 
 @dataclass(frozen=True)
-class Worth:
+class RankerWeight:
     """Weight of the ranker (0 without a gain), and mean NDCG@10 without and with the ranker."""
 
     weight: float
@@ -22,14 +22,14 @@ class Worth:
     after: float
 
 
-def weigh_ranker(
+def tune_ranker_weight(
     ranker: OnnxRanker,
     blend: Blend,
     valid: Requests,
     titles: Sequence[str | None],
     texts: Sequence[str],
     depth: int,
-) -> Worth:
+) -> RankerWeight:
     """Choose the weight of the exported ranker over the first places of the blend.
 
     Args:
@@ -41,7 +41,7 @@ def weigh_ranker(
         depth: Number of places that are re-ranked.
     """
     if not valid.histories:
-        return Worth(0.0, 0.0, 0.0)
+        return RankerWeight(0.0, 0.0, 0.0)
     parts = [top_k(blend.score(part), part.forbidden(), depth) for part in valid.parts(len(texts))]
     ranked, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
     logits = np.zeros_like(scores)
@@ -55,4 +55,4 @@ def weigh_ranker(
         return float(ndcg(hits(places, valid.relevant), valid.counts(), 10).mean())
 
     weight, after = tune_weight(ranked, scores, logits, quality)
-    return Worth(weight, quality(ranked), after)
+    return RankerWeight(weight, quality(ranked), after)

@@ -95,8 +95,8 @@ class FittedChannels:
     @cached_property
     def ease(self) -> Fitted[ItemItemModel[Dense]]:
         """EASE on the 20,000 most popular items, with weights `(covered items, covered items)`."""
-        along = self.data.items > _MANY_ITEMS
-        return self._tuned("l2", self.grids.ease_l2, fit_ease, stop_early=along)
+        stop_early = self.data.items > _MANY_ITEMS
+        return self._tuned("l2", self.grids.ease_l2, fit_ease, stop_early=stop_early)
 
     @cached_property
     def item_knn(self) -> Fitted[ItemItemModel[Sparse]]:
@@ -129,7 +129,7 @@ class FittedChannels:
         ]
 
     def text_last(self, text: NDArray[np.float32]) -> int:
-        """Return how many last items text is compared with; `text` is `(items, width)`."""
+        """Return the best number of last items to compare with texts `(items, width)`."""
         return max(
             self.grids.text_last,
             key=lambda last: self.quality(TextSimilarity(text, last)),
@@ -158,8 +158,8 @@ class FittedChannels:
         )
         final = fit(self._past_matrix, best.setting, best.decay)
         setting = best.setting
-        told = setting.model_dump() if isinstance(setting, BaseModel) else setting
-        return Fitted(best.model, final, {name: told, "decay": best.decay})
+        reported = setting.model_dump() if isinstance(setting, BaseModel) else setting
+        return Fitted(best.model, final, {name: reported, "decay": best.decay})
 
     @cached_property
     def _train_matrix(self) -> sparse.csr_matrix:

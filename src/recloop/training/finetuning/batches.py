@@ -31,14 +31,14 @@ class Batch(NamedTuple):
         return Batch(*(part.to(device) for part in self))
 
 
-def cut_windows(trails: Sequence[UserSequence], length: int) -> list[UserSequence]:
+def cut_windows(sequences: Sequence[UserSequence], length: int) -> list[UserSequence]:
     """Cut sequences into windows of `length + 1` steps, from the end; none loses a transition."""
     windows = []
-    for trail in trails:
-        end = len(trail)
+    for sequence in sequences:
+        end = len(sequence)
         while end > 1:
             start = max(0, end - length - 1)
-            windows.append(trail.select(slice(start, end)))
+            windows.append(sequence.select(slice(start, end)))
             end = start + 1
     return windows
 
@@ -65,7 +65,7 @@ def batches(
         if augment:
             chosen = [augmented(window, augment, rng) for window in chosen]
         length = max(map(len, chosen)) - 1
-        inputs, told = pad_sequences(
+        inputs, signals = pad_sequences(
             [w.rows[:-1] for w in chosen], [w.signals[:-1] for w in chosen], length
         )
         targets = np.full(inputs.shape, PAD_TARGET)
@@ -75,4 +75,4 @@ def batches(
             targets[row, :steps] = window.rows[1:]
             values[row, :steps] = window.values[1:]
             weights[row, :steps] = window.weights[1:]
-        yield Batch(*map(torch.from_numpy, (inputs, told, targets, values, weights)))
+        yield Batch(*map(torch.from_numpy, (inputs, signals, targets, values, weights)))

@@ -19,13 +19,18 @@ from torch import Tensor
 from recloop.data.user_sequences import UserSequence
 from recloop.training.device import Compute
 from recloop.training.finetuning.batches import batches, cut_windows
-from recloop.training.finetuning.sequence_model import SequenceModel, TextSide, TrainConfig, copied
-from recloop.training.finetuning.trainer import Steps
+from recloop.training.finetuning.sequence_model import (
+    SequenceModel,
+    TextVectorSource,
+    TrainConfig,
+    copied,
+)
+from recloop.training.finetuning.trainer import Trainer
 from recloop.training.modules.tower import ItemVectors, UserTower
 
 
 @dataclass
-class History:
+class TrainingHistory:
     """One entry for each epoch: loss, and NDCG@10 if it was validated.
 
     With validation, the history of a continued model begins with an entry of epoch 0.
@@ -35,77 +40,77 @@ class History:
 
     def best_epochs(self) -> int:
         """Return the epoch of the best validation; the last epoch without validation."""
-        judged = [entry for entry in self.epochs if "ndcg@10" in entry]
-        best = max(judged, key=lambda entry: entry["ndcg@10"], default=self.epochs[-1])
+        validated = [entry for entry in self.epochs if "ndcg@10" in entry]
+        best = max(validated, key=lambda entry: entry["ndcg@10"], default=self.epochs[-1])
         return int(best["epoch"])
 
-    def waited(self) -> int:
+    def validations_since_best(self) -> int:
         """Return the number of validations since the best one."""
-        judged = [entry["ndcg@10"] for entry in self.epochs if "ndcg@10" in entry]
-        return len(judged) - 1 - int(np.argmax(judged)) if judged else 0
+        validated = [entry["ndcg@10"] for entry in self.epochs if "ndcg@10" in entry]
+        return len(validated) - 1 - int(np.argmax(validated)) if validated else 0
 
     def best_quality(self) -> float:
         """Return the best NDCG@10, 0 without validation."""
         return max((entry.get("ndcg@10", 0.0) for entry in self.epochs), default=0.0)
 
 
-Judge = Callable[[SequenceModel, Tensor], float]
+ValidationMetric = Callable[[SequenceModel, Tensor], float]
 Progress = Callable[[dict[str, float]], None]
 
 
 def fit(
-    trails: Sequence[UserSequence],
-    text: TextSide,
+    sequences: Sequence[UserSequence],
+    text: TextVectorSource,
     config: TrainConfig,
     compute: Compute,
     *,
     start: SequenceModel | None = None,
-    judge: Judge | None = None,
+    validate: ValidationMetric | None = None,
     progress: Progress = lambda _: None,
-) -> tuple[SequenceModel, History]:
+) -> tuple[SequenceModel, TrainingHistory]:
     """Train the sequence model on users' sequences.
 
     No epoch runs if no user has two interactions; the model then has only cold items.
 
     Args:
-        trails: Sequences of the users.
+        sequences: Sequences of the users.
         text: Source of the text vectors, `(items, width)`.
         config: Settings.
         compute: Device and precision.
         start: Model to continue from; it is not changed.
-        judge: Validates a model; model and text side end as they were at the best validation.
+        validate: Validates a model; model and text side end as they were at the best validation.
         progress: Called with the entry of each epoch.
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    model = _build(trails, text, config, compute.device, start)
-    windows = cut_windows(trails, config.tower.window)
+    model = _build(sequences, text, config, compute.device, start)
+    windows = cut_windows(sequences, config.tower.window)
     drawn = math.ceil(config.share * len(windows))
     total = config.epochs * -(-drawn // config.batch)
     if not windows:
-        return model, History([{"epoch": 0.0}])
-    steps = Steps(model, trails, config, compute, total)
-    history, best, restore = History(), -1.0, None
+        return model, TrainingHistory([{"epoch": 0.0}])
+    trainer = Trainer(model, sequences, config, compute, total)
+    history, best, restore = TrainingHistory(), -1.0, None
 
     def enter(entry: dict[str, float]) -> None:
         nonlocal best, restore
-        if judge is not None and entry["epoch"] % config.judge_every == 0:
-            entry["ndcg@10"] = judge(model, text.vectors)
+        if validate is not None and entry["epoch"] % config.validate_every == 0:
+            entry["ndcg@10"] = validate(model, text.vectors)
             if entry["ndcg@10"] > best:
                 best, restore = entry["ndcg@10"], _remember(model, text)
         history.epochs.append(entry)
         progress(entry)
 
-    if start is not None and judge is not None:
+    if start is not None and validate is not None:
         enter({"epoch": 0.0})
     for epoch in range(1, config.epochs + 1):
         tunes_text = epoch in config.text_passes
         leaf = text.vectors.detach().requires_grad_(tunes_text)
-        loss = steps.epoch(leaf, batches(windows, config.batch, rng, drawn, config.augment))
+        loss = trainer.epoch(leaf, batches(windows, config.batch, rng, drawn, config.augment))
         if leaf.grad is not None:
             text.tune(leaf.grad, rng)
         enter({"epoch": float(epoch), "loss": loss})
-        if history.waited() >= config.patience > 0:
+        if history.validations_since_best() >= config.patience > 0:
             break
     if restore is not None:
         restore()
@@ -113,26 +118,26 @@ def fit(
 
 
 def _build(
-    trails: Sequence[UserSequence],
-    text: TextSide,
+    sequences: Sequence[UserSequence],
+    text: TextVectorSource,
     config: TrainConfig,
     device: torch.device,
     start: SequenceModel | None,
 ) -> SequenceModel:
     count, width = text.vectors.shape
-    known = torch.zeros(count, dtype=torch.bool)
-    if trails:
-        known[np.unique(np.concatenate([trail.rows for trail in trails]))] = True
+    warm = torch.zeros(count, dtype=torch.bool)
+    if sequences:
+        warm[np.unique(np.concatenate([sequence.rows for sequence in sequences]))] = True
     items = ItemVectors(count, width, config.tower)
     tower = UserTower(config.tower)
     if start is not None:
         items.load_state_dict(start.items.state_dict())
         tower.load_state_dict(start.tower.state_dict())
-        known |= start.known.cpu()
-    return SequenceModel(items, tower, known).to(device)
+        warm |= start.warm.cpu()
+    return SequenceModel(items, tower, warm).to(device)
 
 
-def _remember(model: SequenceModel, text: TextSide) -> Callable[[], None]:
+def _remember(model: SequenceModel, text: TextVectorSource) -> Callable[[], None]:
     """Return a function that restores the present state of both."""
     items, tower = copied(model.items.state_dict()), copied(model.tower.state_dict())
     tuned, vectors = text.state(), text.vectors

@@ -78,13 +78,13 @@ def make_examples(
         queries: Search query of each request.
     """
     rng = np.random.default_rng(config.seed)
-    asked = queries or [None] * len(requests.histories)
+    queries = queries or [None] * len(requests.histories)
     behaviours: list[str] = []
     rows: list[int] = []
     labels: list[float] = []
     numbers: list[int] = []
     for number, (history, relevant, query) in enumerate(
-        zip(requests.histories, requests.relevant, asked, strict=True)
+        zip(requests.histories, requests.relevant, queries, strict=True)
     ):
         read = [titles[row] for row in history[-config.history_length :]]
         behaviour = behaviour_text(read, query, config.history_length)

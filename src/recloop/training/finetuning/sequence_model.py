@@ -20,8 +20,8 @@ class TrainConfig(ConfigModel):
     """Settings of the training of the sequence model and its text encoder.
 
     Values that are not set of `tower` (dim, layers, window, dropout, id_dropout), `text.tuning`,
-    `epochs`, `negatives`, `share`, `judge_every` and `text_passes` are chosen from the statistics
-    of the data (see `settings_from_data`).
+    `epochs`, `negatives`, `share`, `validate_every` and `text_passes` are chosen from the
+    statistics of the data (see `settings_from_data`).
     """
 
     seed: int = 42
@@ -65,7 +65,7 @@ class TrainConfig(ConfigModel):
     """Weight decay of AdamW."""
     event_weights: dict[Event, NonNegativeFloat] = {}
     """Weight of an event as a target, 1 for events that are not named, such as `{purchase: 3}`."""
-    judge_every: int = 2
+    validate_every: int = 2
     """Epochs between two validations."""
     text_passes: tuple[int, ...] = (3, 7)
     """Epochs after which the language model is updated."""
@@ -82,7 +82,7 @@ class TrainConfig(ConfigModel):
         return self.model_copy(update={"epochs": max(3, round(share * epochs)), "text_passes": ()})
 
 
-class TextSide(Protocol):
+class TextVectorSource(Protocol):
     """Source of text vectors `(items, width)`, which may be trained."""
 
     vectors: Tensor
@@ -97,7 +97,7 @@ class TextSide(Protocol):
         """Set the weights to those that `state` returned, in the same shapes."""
 
 
-class FrozenText:
+class FrozenTextVectors:
     """Text vectors that are not trained."""
 
     def __init__(self, vectors: Tensor) -> None:
@@ -116,17 +116,23 @@ class FrozenText:
 
 @dataclass
 class SequenceModel:
-    """The two trained modules, and which items they were trained on, `(items,)`."""
+    """The two trained modules, and the mask of the items that they were trained on.
+
+    Attributes:
+        items: Module of the item vectors.
+        tower: Module of the user vectors.
+        warm: Whether the modules were trained on an item, `(items,)`, bool.
+    """
 
     items: ItemVectors
     tower: UserTower
-    known: Tensor
+    warm: Tensor
 
     def vectors(self, text: Tensor) -> Tensor:
         """Return vectors of all items for serving, `(items, dim)`; `text` is `(items, width)`."""
         self.items.eval()
         with torch.inference_mode():
-            vectors: Tensor = self.items(text, self.known)
+            vectors: Tensor = self.items(text, self.warm)
         return vectors
 
     def train(self, device: torch.device) -> None:
@@ -139,7 +145,7 @@ class SequenceModel:
 
     def to(self, device: torch.device) -> "SequenceModel":
         """Move both modules to a device."""
-        return SequenceModel(self.items.to(device), self.tower.to(device), self.known.to(device))
+        return SequenceModel(self.items.to(device), self.tower.to(device), self.warm.to(device))
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters of both modules."""

@@ -10,7 +10,7 @@ from recloop.training.modules.peft_methods import AdaLoraSchedule, trainable_wei
 from recloop.training.modules.text_encoder import TextEncoder, TokenizedTexts, encode_all
 
 
-class TunedText:
+class TrainableTextVectors:
     """Text vectors of an encoder whose weights are trained by the recommendation loss.
 
     `passes` is the number of calls of `tune`, by which AdaLoRA plans its ranks.

@@ -23,7 +23,7 @@ from recloop.training.finetuning.sequence_model import SequenceModel, TrainConfi
 _LEAST = 20
 
 
-class Steps:
+class Trainer:
     """Training steps of the sequence model.
 
     `total` is the number of all steps, over which the learning rate is scheduled.
@@ -35,14 +35,14 @@ class Steps:
     def __init__(
         self,
         model: SequenceModel,
-        trails: Sequence[UserSequence],
+        sequences: Sequence[UserSequence],
         config: TrainConfig,
         compute: Compute,
         total: int,
     ) -> None:
         if config.loss == "bce" and not config.negatives:
             raise ValueError("binary cross-entropy needs negatives")
-        self._ratings = _ratings(trails) if config.loss == "mse" else (0.0, 1.0)
+        self._ratings = _ratings(sequences) if config.loss == "mse" else (0.0, 1.0)
         self._model = model
         self._config = config
         self._compute = compute
@@ -53,14 +53,14 @@ class Steps:
             self._optimizer, config.learning_rate, total_steps=max(total, _LEAST), pct_start=0.1
         )
         # Items that do not exist yet stay out of the softmax.
-        self._rows = model.known.nonzero()[:, 0]
-        self._place = torch.full_like(model.known, PAD_TARGET, dtype=torch.long)
-        self._place[self._rows] = torch.arange(len(self._rows), device=compute.device)
+        self._rows = model.warm.nonzero()[:, 0]
+        self._target_of = torch.full_like(model.warm, PAD_TARGET, dtype=torch.long)
+        self._target_of[self._rows] = torch.arange(len(self._rows), device=compute.device)
         self._negatives = config.negatives if config.negatives < len(self._rows) else 0
         if self._negatives:
-            self._share = _draws(trails, model.known).to(compute.device)
-        ways = {"mse": self._rated, "bce": self._sampled}
-        self._loss = ways.get(config.loss, self._sampled if self._negatives else self._full)
+            self._share = _draws(sequences, model.warm).to(compute.device)
+        losses = {"mse": self._rated, "bce": self._sampled}
+        self._loss = losses.get(config.loss, self._sampled if self._negatives else self._full)
 
     def epoch(self, text: Tensor, data: Iterable[Batch]) -> float:
         """Train for one pass over the data and return the mean loss.
@@ -90,7 +90,7 @@ class Steps:
         return full_softmax(
             users[real],
             vectors[self._rows],
-            self._place[batch.targets[real]],
+            self._target_of[batch.targets[real]],
             batch.weights[real],
             bf16=self._compute.bf16,
             smoothing=self._config.label_smoothing,
@@ -106,7 +106,7 @@ class Steps:
     def _everything(self, text: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return vectors of all items, and of the users at each step."""
         with self._compute.autocast():
-            vectors = self._model.items(text, self._model.known)
+            vectors = self._model.items(text, self._model.warm)
             users = self._model.tower(self._hidden(vectors[batch.inputs]), batch.signals)
         return vectors, users
 
@@ -120,13 +120,14 @@ class Steps:
         sizes = [inputs.numel(), len(chosen), len(drawn)]
         read, right, others = torch.split(places, sizes)
         with self._compute.autocast():
-            vectors = self._model.items(text, self._model.known, rows)
+            vectors = self._model.items(text, self._model.warm, rows)
             seen = self._hidden(vectors[read].view(*inputs.shape, -1))
             users = self._model.tower(seen, batch.signals)
-        asked, hit = (users[real], vectors[right], vectors[others]), chosen[:, None] == drawn
+        pairs = (users[real], vectors[right], vectors[others])
+        hit = chosen[:, None] == drawn
         if self._config.loss == "bce":
-            return sampled_bce(*asked, hit, weights)
-        return sampled_softmax(*asked, self._negatives * self._share[drawn], hit, weights)
+            return sampled_bce(*pairs, hit, weights)
+        return sampled_softmax(*pairs, self._negatives * self._share[drawn], hit, weights)
 
     def _hidden(self, read: Tensor) -> Tensor:
         """Return item vectors `(batch, length, dim)`, some of them masked if so configured."""
@@ -142,16 +143,16 @@ def _attention(device: torch.device) -> AbstractContextManager[None]:
     return kernel
 
 
-def _ratings(trails: Sequence[UserSequence]) -> tuple[float, float]:
+def _ratings(sequences: Sequence[UserSequence]) -> tuple[float, float]:
     """Return mean and standard deviation of all ratings."""
-    values = np.concatenate([trail.values for trail in trails])
+    values = np.concatenate([sequence.values for sequence in sequences])
     if np.isnan(values).all():
         raise ValueError("the loss of ratings needs ratings")
     return float(np.nanmean(values)), max(float(np.nanstd(values)), 1e-3)
 
 
-def _draws(trails: Sequence[UserSequence], known: Tensor) -> Tensor:
+def _draws(sequences: Sequence[UserSequence], warm: Tensor) -> Tensor:
     """Return the probability that an item is drawn: half by popularity, half uniform."""
-    met = np.concatenate([trail.rows for trail in trails])
-    counts = torch.from_numpy(np.bincount(met, minlength=len(known)))
-    return 0.5 * counts / counts.sum() + 0.5 * known.cpu() / known.sum().cpu()
+    rows = np.concatenate([sequence.rows for sequence in sequences])
+    counts = torch.from_numpy(np.bincount(rows, minlength=len(warm)))
+    return 0.5 * counts / counts.sum() + 0.5 * warm.cpu() / warm.sum().cpu()

@@ -10,35 +10,37 @@ from recloop.evaluation.evaluation_requests import Requests
 from recloop.scoring.scorer import Channel
 from recloop.scoring.top_k import Ranked, top_k
 
-# A history shorter than this says little, and a busy person says no more than this many times.
+# Shortest history of a request, and largest number of requests of a user.
 _EARLIEST, _PER_USER = 5, 3
 
 
-def moments(trails: Sequence[UserSequence], at_most: int, seed: int) -> tuple[Requests, list[Rows]]:
+def sample_training_requests(
+    sequences: Sequence[UserSequence], at_most: int, seed: int
+) -> tuple[Requests, list[Rows]]:
     """Return requests whose relevant item is the next step, and the other items of the user.
 
     Args:
-        trails: Sequences of the users.
+        sequences: Sequences of the users.
         at_most: Largest number of requests.
         seed: Seed of the positions.
     """
     rng = np.random.default_rng(seed)
-    places = [
-        (trail, int(place))
-        for trail in trails
-        if len(trail.rows) > _EARLIEST
-        for place in rng.permutation(np.arange(_EARLIEST, len(trail.rows)))[:_PER_USER]
+    positions = [
+        (sequence, int(position))
+        for sequence in sequences
+        if len(sequence.rows) > _EARLIEST
+        for position in rng.permutation(np.arange(_EARLIEST, len(sequence.rows)))[:_PER_USER]
     ]
-    places = [places[number] for number in rng.permutation(len(places))[:at_most]]
+    positions = [positions[number] for number in rng.permutation(len(positions))[:at_most]]
     requests = Requests(
-        [trail.rows[:place] for trail, place in places],
-        [trail.rows[place : place + 1] for trail, place in places],
-        signals=[trail.signals[:place] for trail, place in places],
+        [sequence.rows[:position] for sequence, position in positions],
+        [sequence.rows[position : position + 1] for sequence, position in positions],
+        signals=[sequence.signals[:position] for sequence, position in positions],
     )
-    return requests, [np.delete(trail.rows, place) for trail, place in places]
+    return requests, [np.delete(sequence.rows, position) for sequence, position in positions]
 
 
-def first_places(
+def top_candidates(
     channel: Channel, requests: Requests, forbidden: Sequence[Rows], items: int, depth: int
 ) -> Ranked:
     """Return the best items of a channel, `(requests, depth)`, without forbidden ones.

@@ -7,13 +7,13 @@ from torch import Tensor
 from recloop.data.user_sequences import pad_sequences
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.scoring.scorer import signals_or_unknown
-from recloop.training.finetuning.fit import Judge
+from recloop.training.finetuning.fit import ValidationMetric
 from recloop.training.finetuning.sequence_model import SequenceModel
 
 _BATCH = 512
 
 
-def judge_on(requests: Requests, window: int) -> Judge:
+def validation_metric(requests: Requests, window: int) -> ValidationMetric:
     """Return a function that measures NDCG@10 of a model on these requests.
 
     Args:
@@ -25,18 +25,18 @@ def judge_on(requests: Requests, window: int) -> Judge:
         torch.from_numpy, pad_sequences(requests.histories, signals_or_unknown(requests), window)
     )
 
-    def judge(model: SequenceModel, text: Tensor) -> float:
+    def measure(model: SequenceModel, text: Tensor) -> float:
         vectors = model.vectors(text)
         model.tower.eval()
         parts = []
         with torch.inference_mode():
-            for rows, known, size in zip(
+            for rows, steps, size in zip(
                 *(torch.split(each, _BATCH) for each in (recent, signals, lengths)), strict=True
             ):
                 device = vectors.device
-                states = model.tower(vectors[rows.to(device)], known.to(device))
+                states = model.tower(vectors[rows.to(device)], steps.to(device))
                 last = states[torch.arange(len(size)), (size - 1).clamp(min=0)]
                 parts.append((last @ vectors.T).float().cpu().numpy())
         return requests.ndcg_at_10(np.concatenate(parts))
 
-    return judge
+    return measure

@@ -12,7 +12,7 @@ from recloop.training.finetuning.sequence_model import SequenceModel
 from recloop.training.modules.tower import ItemVectors, TowerConfig
 
 
-def carried(
+def transfer_to_catalogue(
     model: SequenceModel, ids: Sequence[str], catalogue: Catalogue, config: TowerConfig
 ) -> SequenceModel:
     """Transfer a model to a catalogue: its items keep their vectors, others are untrained.
@@ -30,13 +30,13 @@ def carried(
     vectors = items.ids.detach().clone()
     vectors[new] = state["ids"][old]
     items.load_state_dict({**state, "ids": vectors})
-    known = torch.zeros(len(catalogue), dtype=torch.bool)
-    known[new] = model.known[old]
-    return SequenceModel(items, model.tower, known)
+    warm = torch.zeros(len(catalogue), dtype=torch.bool)
+    warm[new] = model.warm[old]
+    return SequenceModel(items, model.tower, warm)
 
 
-def remembered(
-    trails: Sequence[UserSequence], at_most: int, seed: int, *, repeats: bool = False
+def forgetting_requests(
+    sequences: Sequence[UserSequence], at_most: int, seed: int, *, repeats: bool = False
 ) -> Requests:
     """Return requests that measure forgetting: the last step of users of earlier data.
 
@@ -44,15 +44,15 @@ def remembered(
     trained on others.
 
     Args:
-        trails: Sequences of earlier users.
+        sequences: Sequences of earlier users.
         at_most: Largest number of requests, drawn at random.
         seed: Seed of the draw.
         repeats: Whether the last step may be an item that the user had before.
     """
-    asked = Requests(
-        [trail.rows[:-1] for trail in trails],
-        [trail.rows[-1:] for trail in trails],
+    requests = Requests(
+        [sequence.rows[:-1] for sequence in sequences],
+        [sequence.rows[-1:] for sequence in sequences],
         masked=not repeats,
-        signals=[trail.signals[:-1] for trail in trails],
+        signals=[sequence.signals[:-1] for sequence in sequences],
     )
-    return asked.sample(at_most, seed)
+    return requests.sample(at_most, seed)

@@ -68,20 +68,20 @@ class ItemVectors(nn.Module):
         self.text_dropout = config.text_dropout
         self.use_text = config.use_text
 
-    def forward(self, text: Tensor, known: Tensor, rows: Tensor | None = None) -> Tensor:
+    def forward(self, text: Tensor, warm: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return item vectors `(items, dim)`, or `(rows, dim)`.
 
         Args:
             text: Text vectors, `(items, text_width)`.
-            known: False for cold items, whose vector is made from the text only, `(items,)`.
+            warm: False for cold items, whose vector is made from the text only, `(items,)`.
             rows: Rows of the items to return; all by default.
         """
         ids: Tensor = self.ids
         if rows is not None:
-            ids, text, known = ids[rows], text[rows], known[rows]
+            ids, text, warm = ids[rows], text[rows], warm[rows]
         if not self.use_text:
-            return ids * known.unsqueeze(1)
-        keep = known.to(ids.dtype)
+            return ids * warm.unsqueeze(1)
+        keep = warm.to(ids.dtype)
         if self.training:
             keep = keep * (torch.rand_like(keep) >= self.id_dropout)
         projected: Tensor = self.adapter(text)
@@ -176,18 +176,18 @@ class StepSignals(nn.Module):
 
     def forward(self, signals: Tensor) -> Tensor:
         """Return embeddings `(batch, length, dim)` of classes `(batch, length, SIGNAL_WIDTH)`."""
-        known = (signals > 0) & (signals < torch.tensor(SIGNAL_CLASSES, device=signals.device))
+        given = (signals > 0) & (signals < torch.tensor(SIGNAL_CLASSES, device=signals.device))
         if self.training and self._dropout:
-            # Event and gaps are hidden independently: in service, often only one of them is known.
+            # Event and gaps are hidden independently: in service, often only one of them is given.
             shown = torch.rand(*signals.shape[:2], 2, device=signals.device) >= self._dropout
-            known = known & shown[..., _GROUPS]
-        signals = signals * known
+            given = given & shown[..., _GROUPS]
+        signals = signals * given
         embedded = [
-            F.embedding(signals[..., signal], table) * known[..., signal, None]
+            F.embedding(signals[..., signal], table) * given[..., signal, None]
             for signal, table in enumerate(self.tables)
             if self._used[signal]
         ]
-        return torch.stack(embedded).sum(0) if embedded else known[..., :1] * 0.0
+        return torch.stack(embedded).sum(0) if embedded else given[..., :1] * 0.0
 
 
 class UserTower(nn.Module):
