@@ -49,7 +49,7 @@ def _run(folder: Path, split: str, seed: int, reveal: str, *, baselines: bool) -
     problem = Problem.from_frame(_split(ratings, split), texts)
     config = CtrConfig.model_validate({"seed": seed, "reveal": reveal})
     models: dict[str, Any] = {}
-    for name, model in contestants(config).items():
+    for name, model in ctr_models(config).items():
         if name != OURS and not baselines:
             continue
         started = time.monotonic()

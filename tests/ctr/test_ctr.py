@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recloop.ctr import CtrConfig, Problem, contestants, predict_test
+from recloop.ctr import CtrConfig, Problem, ctr_models, predict_test
 from recloop.ctr.features.pair_features import describe
 from recloop.ctr.features.past_state import State, StateConfig
 from recloop.ctr.features.word_vectors import word_vectors
@@ -231,7 +231,7 @@ def test_the_labels_of_test_rows_are_never_read() -> None:
     frame = planted(600)
     test = pl.col("split") == "test"
     turned = frame.with_columns(label=pl.when(test).then(1 - pl.col("label")).otherwise("label"))
-    for name, model in contestants(QUICK).items():
+    for name, model in ctr_models(QUICK).items():
         one, other = (model(Problem.from_frame(f, texts())) for f in (frame, turned))
         np.testing.assert_array_equal(one, other, err_msg=name)
 
@@ -266,7 +266,7 @@ def test_cold_users_and_items_and_missing_texts() -> None:
         item=pl.when(pl.col("split") == "test").then(pl.col("item") + 40).otherwise("item"),
     )
     for given_texts in (texts(80), [""] * 80, []):
-        for name, model in contestants(QUICK).items():
+        for name, model in ctr_models(QUICK).items():
             assert np.isfinite(model(Problem.from_frame(frame, given_texts))).all(), name
 
 

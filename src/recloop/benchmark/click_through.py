@@ -9,11 +9,11 @@ import polars as pl
 from recloop import columns as c
 from recloop.benchmark.config import BenchmarkConfig, Say, peak_memory
 from recloop.benchmark.dataset import LABEL, SPLIT, TEST, TRAIN, VALID, DataSet, FolderError
-from recloop.ctr import CtrConfig, Problem, contestants
+from recloop.ctr import CtrConfig, Problem, ctr_models
 from recloop.ctr.metrics import report
 from recloop.data.interaction_log import PART
 
-MODELS = tuple(contestants())
+MODELS = tuple(ctr_models())
 
 
 def click_through(data: DataSet, config: BenchmarkConfig, say: Say) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def click_through(data: DataSet, config: BenchmarkConfig, say: Say) -> dict[str,
         FolderError: A label is missing, or all labels are equal.
     """
     problem = _problem(data)
-    known = contestants(CtrConfig(seed=config.seed))
+    known = ctr_models(CtrConfig(seed=config.seed))
     models = {}
     for name in config.models:
         say(f"training {name}")

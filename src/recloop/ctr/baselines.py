@@ -16,7 +16,8 @@ from recloop.ctr.problem import Problem
 _CHUNK = 1_000
 _MAX_ITEMS = 5_000
 
-# (past, asked, the problem, one point of the grid) → a score per row asked.
+# Scores rows by the labels of past rows, with one point of the grid: (past, rows, problem, point) →
+# `(rows,)`.
 Score = Callable[[Log, Log, Problem, tuple[float, ...]], Doubles]
 
 
@@ -25,7 +26,7 @@ def tuned(problem: Problem, score: Score, *values: Sequence[float]) -> Doubles:
 
     Args:
         problem: Rows and texts.
-        score: Scores rows by what is known from other rows, with given settings.
+        score: Scores rows by the labels of other rows, with given settings.
         values: Values to try of each setting; all combinations are tried.
 
     Returns:
@@ -37,17 +38,17 @@ def tuned(problem: Problem, score: Score, *values: Sequence[float]) -> Doubles:
     labels, users = problem.valid.labels, problem.valid.users
     point, scores = max(tried, key=lambda one: quality(users, labels, one[1]))
     calibrated = fit_calibration(scores, labels)
-    return calibrated(score(problem.known, problem.test, problem, point))
+    return calibrated(score(problem.train_and_valid, problem.test, problem, point))
 
 
 def popularity(problem: Problem) -> Doubles:
     """Return probabilities `(test rows,)` by the item's mean label, shrunk to the overall mean."""
 
-    def score(past: Log, asked: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
+    def score(past: Log, rows: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
         likes = np.bincount(past.items, past.labels, problem.shape[1])
         count = np.bincount(past.items, minlength=problem.shape[1])
         mean: Doubles = (likes + point[0] * past.labels.mean()) / (count + point[0])
-        return mean[asked.items]
+        return mean[rows.items]
 
     return tuned(problem, score, (1, 3, 10, 30, 100))
 
@@ -55,9 +56,9 @@ def popularity(problem: Problem) -> Doubles:
 def user_item_bias(problem: Problem) -> Doubles:
     """Return probabilities `(test rows,)` of a ridge logistic regression on user and item."""
 
-    def score(past: Log, asked: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
+    def score(past: Log, rows: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
         bias = fit_bias(past, *problem.shape, point[0], user_l2=point[1])
-        return bias.logits(asked.users, asked.items)
+        return bias.logits(rows.users, rows.items)
 
     return tuned(problem, score, (1, 3, 10), (1, 3, 10))
 
@@ -69,10 +70,10 @@ def matrix_factorisation(problem: Problem) -> Doubles:
         Koren, Bell & Volinsky 2009, "Matrix Factorization Techniques for Recommender Systems".
     """
 
-    def score(past: Log, asked: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
-        base, left = _residuals(past, asked, problem)
+    def score(past: Log, rows: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
+        base, left = _residuals(past, rows, problem)
         user, item = fit_factors(past, left, problem.shape, int(point[0]), point[1])
-        return base + products(user, item, asked.users, asked.items)
+        return base + products(user, item, rows.users, rows.items)
 
     return tuned(problem, score, (8, 16, 32), (3, 6, 12))
 
@@ -84,8 +85,8 @@ def item_knn(problem: Problem) -> Doubles:
         Koren 2010, "Factor in the Neighbors: Scalable and Accurate Collaborative Filtering".
     """
 
-    def score(past: Log, asked: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
-        base, left = _residuals(past, asked, problem)
+    def score(past: Log, rows: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
+        base, left = _residuals(past, rows, problem)
         popular = np.argsort(-np.bincount(past.items, minlength=problem.shape[1]), kind="stable")
         chosen = popular[:_MAX_ITEMS]
         values = grid(past, left, problem.shape)[:, chosen]
@@ -93,7 +94,7 @@ def item_knn(problem: Problem) -> Doubles:
         weights = _nearest(item_cosines(values, ones, point[1]), int(point[0]))
         place = np.full(problem.shape[1], -1)
         place[chosen] = np.arange(len(chosen))
-        return base + _weighted(values, ones, weights, asked.users, place[asked.items])
+        return base + _weighted(values, ones, weights, rows.users, place[rows.items])
 
     return tuned(problem, score, (20, 50, 200), (10, 50))
 
@@ -101,14 +102,14 @@ def item_knn(problem: Problem) -> Doubles:
 def text_preference(problem: Problem) -> Doubles:
     """Return probabilities `(test rows,)` by the item text's similarity to what the user liked."""
 
-    def score(past: Log, asked: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
+    def score(past: Log, rows: Log, problem: Problem, point: tuple[float, ...]) -> Doubles:
         if problem.text is None:
-            return np.zeros(len(asked))
+            return np.zeros(len(rows))
         left = (past.labels - past.labels.mean()).astype(np.float32)
         values = grid(past, left, problem.shape)
         counts = np.bincount(past.users, minlength=problem.shape[0]) + 1.0
         profiles = np.asarray(values @ problem.text) / (counts ** point[0])[:, None]
-        return products(profiles.astype(np.float32), problem.text, asked.users, asked.items).astype(
+        return products(profiles.astype(np.float32), problem.text, rows.users, rows.items).astype(
             np.float64
         )
 
@@ -124,11 +125,11 @@ BASELINES: dict[str, Callable[[Problem], Doubles]] = {
 }
 
 
-def _residuals(past: Log, asked: Log, problem: Problem) -> tuple[Doubles, Floats]:
-    """Return the additive model's probabilities of `asked`, and its residuals on `past`."""
+def _residuals(past: Log, rows: Log, problem: Problem) -> tuple[Doubles, Floats]:
+    """Return the additive model's probabilities of `rows`, and its residuals on `past`."""
     bias = fit_bias(past, *problem.shape, 4.0)
     left = past.labels - sigmoid(bias.logits(past.users, past.items))
-    return sigmoid(bias.logits(asked.users, asked.items)), left.astype(np.float32)
+    return sigmoid(bias.logits(rows.users, rows.items)), left.astype(np.float32)
 
 
 def _nearest(cosines: Floats, neighbours: int) -> Floats:

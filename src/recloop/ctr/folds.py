@@ -16,9 +16,9 @@ from recloop.ctr.log import Doubles, Ints, Log
 
 Kind = Literal["time", "user", "random"]
 
-# Nearly all: a few rows out of order do not make a split random.
+# Share of rows in order from which a split counts as ordered.
 _MOST = 0.9
-# What the first fold has for its past.
+# Share of the training rows that are the past of the first fold.
 _BURN_IN = 0.3
 _HALF = 0.5
 
@@ -31,43 +31,43 @@ class Fold:
     rows: Ints
 
 
-def kind_of(known: Log, test: Log) -> Kind:
-    """Return how the test rows relate in time to the known rows."""
-    if np.isnan(known.order).any() or np.isnan(test.order).any():
+def kind_of(train: Log, test: Log) -> Kind:
+    """Return how the test rows relate in time to the training rows."""
+    if np.isnan(train.order).any() or np.isnan(test.order).any():
         return "random"
-    if np.mean(test.order >= np.quantile(known.order, 0.98)) > _MOST:
+    if np.mean(test.order >= np.quantile(train.order, 0.98)) > _MOST:
         return "time"
-    newest = pl.DataFrame({"user": known.users, "order": known.order}).group_by("user").max()
-    asked = pl.DataFrame({"user": test.users, "at": test.order}).join(newest, on="user")
-    later = asked.select((pl.col("at") >= pl.col("order")).mean()).item()
-    warm = asked.height / max(len(test), 1)
+    newest = pl.DataFrame({"user": train.users, "order": train.order}).group_by("user").max()
+    rows = pl.DataFrame({"user": test.users, "at": test.order}).join(newest, on="user")
+    later = rows.select((pl.col("at") >= pl.col("order")).mean()).item()
+    warm = rows.height / max(len(test), 1)
     return "user" if warm > 1 - _MOST and later > _MOST else "random"
 
 
-def folds(known: Log, test: Log, count: int, seed: int) -> list[Fold]:
-    """Return folds of the known rows that resemble the split into known and test rows.
+def folds(train: Log, test: Log, count: int, seed: int) -> list[Fold]:
+    """Return folds of the training rows that resemble the split into training and test rows.
 
     Args:
-        known: Training rows.
+        train: Training rows.
         test: Test rows; their labels are not read.
         count: Number of folds; fewer are returned if many rows have the same order.
         seed: Seed of random folds.
     """
-    kind = kind_of(known, test)
-    ordered = [] if kind == "random" else _ordered(known, kind, count)
+    kind = kind_of(train, test)
+    ordered = [] if kind == "random" else _ordered(train, kind, count)
     if ordered:
         return ordered
     rng = np.random.default_rng(seed)
-    for key in (_new_key(known, test), np.arange(len(known))):
+    for key in (_new_key(train, test), np.arange(len(train))):
         fold = rng.permutation(int(key.max()) + 1)[key] % count
         parts = [np.flatnonzero(fold == number) for number in np.unique(fold)]
         if len(parts) > 1:
             break
-    return [Fold(np.setdiff1d(np.arange(len(known)), part), part) for part in parts]
+    return [Fold(np.setdiff1d(np.arange(len(train)), part), part) for part in parts]
 
 
-def _ordered(known: Log, kind: Kind, count: int) -> list[Fold]:
-    position = known.order if kind == "time" else _share_of_user(known)
+def _ordered(train: Log, kind: Kind, count: int) -> list[Fold]:
+    position = train.order if kind == "time" else _share_of_user(train)
     edges = np.unique(np.quantile(position, np.linspace(_BURN_IN, 1, count + 1)[:-1]))
     block = np.searchsorted(edges, position, side="right")
     found = [
@@ -77,12 +77,12 @@ def _ordered(known: Log, kind: Kind, count: int) -> list[Fold]:
     return [fold for fold in found if len(fold.past) and len(fold.rows)]
 
 
-def _new_key(known: Log, test: Log) -> Ints:
+def _new_key(train: Log, test: Log) -> Ints:
     """Return the users, items or row numbers that stay together: those that are new in the test."""
-    for own, asked in ((known.users, test.users), (known.items, test.items)):
-        if np.mean(np.isin(asked, own)) < _HALF:
-            return own
-    return np.arange(len(known))
+    for train_values, test_values in ((train.users, test.users), (train.items, test.items)):
+        if np.mean(np.isin(test_values, train_values)) < _HALF:
+            return train_values
+    return np.arange(len(train))
 
 
 def _share_of_user(log: Log) -> Doubles:

@@ -67,18 +67,18 @@ def boosted(problem: Problem, config: CtrConfig) -> Doubles:
 
     share = max(_SHARES, key=lambda one: quality(valid.users, valid.labels, blended(one)))
     calibrated = fit_calibration(blended(share), valid.labels, log_odds=True)
-    known = stacked([train, valid])
-    asked = _table(problem, problem.known, problem.test, config).features
-    trees = fitted_scores(known, asked, chosen, config.boost, config.seed)
-    return calibrated((1 - share) * trees + share * _linear(known, asked, config))
+    both = stacked([train, valid])
+    test = _table(problem, problem.train_and_valid, problem.test, config).features
+    trees = fitted_scores(both, test, chosen, config.boost, config.seed)
+    return calibrated((1 - share) * trees + share * _linear(both, test, config))
 
 
-def _linear(known: Table, asked: Floats, config: CtrConfig) -> Doubles:
-    part = known.sample(config.boost.search_rows, config.seed)
-    return Linear(part.features, part.labels, config.linear_l2).scores(asked)
+def _linear(train: Table, features: Floats, config: CtrConfig) -> Doubles:
+    part = train.sample(config.boost.search_rows, config.seed)
+    return Linear(part.features, part.labels, config.linear_l2).scores(features)
 
 
-def contestants(config: CtrConfig | None = None) -> dict[str, Callable[[Problem], Doubles]]:
+def ctr_models(config: CtrConfig | None = None) -> dict[str, Callable[[Problem], Doubles]]:
     """Return recloop's model and the baselines by name.
 
     Each is a function from a problem to the probabilities of its test rows, `(test rows,)`.
@@ -101,7 +101,7 @@ def predict_test(
         texts: Text of each item.
         text_vectors: Text vectors, `(items, width)`; made of the texts' words if not given.
         config: Settings of recloop's model.
-        model: Name of the model (see `contestants`).
+        model: Name of the model (see `ctr_models`).
 
     Returns:
         Probabilities, `(test rows,)`, in the order of the frame.
@@ -110,7 +110,7 @@ def predict_test(
         ValueError: See `Problem.from_frame`.
         KeyError: There is no such model.
     """
-    return contestants(config)[model](Problem.from_frame(interactions, texts, text_vectors))
+    return ctr_models(config)[model](Problem.from_frame(interactions, texts, text_vectors))
 
 
 def _training_table(problem: Problem, config: CtrConfig) -> Table:
@@ -128,8 +128,8 @@ def _table(
     """Return the features of `part`, or of at most `at_most` of its rows drawn at random."""
     state = State(past, problem.shape, problem.text, config.state)
     visible = None
-    if config.reveal == "earlier" and kind_of(problem.known, problem.test) != "random":
+    if config.reveal == "earlier" and kind_of(problem.train_and_valid, problem.test) != "random":
         visible = joined(past, part)
-    asked = part if at_most is None else part.take(part.sample(at_most, config.seed))
-    features: Floats = np.column_stack(list(describe(state, asked, visible).values()))
-    return Table(features, asked.labels, asked.weights, asked.users)
+    rows = part if at_most is None else part.take(part.sample(at_most, config.seed))
+    features: Floats = np.column_stack(list(describe(state, rows, visible).values()))
+    return Table(features, rows.labels, rows.weights, rows.users)

@@ -33,7 +33,7 @@ class Problem:
     text: Floats | None
 
     @property
-    def known(self) -> Log:
+    def train_and_valid(self) -> Log:
         """Training and validation rows, whose labels may be learned from."""
         return joined(self.train, self.valid)
 
@@ -74,7 +74,7 @@ class Problem:
             return cls(parts[0], parts[1], parts[2], (users, items), None)
         text = np.pad(compress(vectors, TEXT_WIDTH), ((0, items - rows), (0, 0)))
         if any(texts):
-            text[: len(texts)][[not said for said in texts]] = 0.0
+            text[: len(texts)][[not each for each in texts]] = 0.0
         return cls(parts[0], parts[1], parts[2], (users, items), text)
 
 

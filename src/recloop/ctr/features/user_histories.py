@@ -1,4 +1,4 @@
-"""Users' interactions before a moment."""
+"""Histories: the interactions of a user before a row."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class Timeline:
     """Visible rows of all users, oldest first.
 
     Args:
-        state: What is known from the past.
+        state: Statistics and models of the past.
         visible: Rows of which a row's history holds those with a strictly smaller order; if not
             given, each history holds all past rows of the user.
     """
@@ -46,25 +46,25 @@ class Timeline:
         self._ends = np.searchsorted(log.users, np.arange(state.shape[0] + 1))
         self._by_order = visible is not None
 
-    def before(self, asked: Log, length: int) -> Histories:
-        """Return the newest `length` visible rows of the user before each row of `asked`."""
-        first, end = self._ends[asked.users], self._moment(asked)
+    def before(self, rows: Log, length: int) -> Histories:
+        """Return the newest `length` visible rows of the user before each row of `rows`."""
+        first, end = self._ends[rows.users], self._position(rows)
         at = end[:, None] - 1 - np.arange(length)
-        known = at >= first[:, None]
-        at = np.where(known, at, 0)
+        filled = at >= first[:, None]
+        at = np.where(filled, at, 0)
         return Histories(
-            np.where(known, self._log.items[at], -1),
-            np.where(known, self._left[at], 0),
-            np.where(known, self._surprise[at], 0),
-            np.where(known, self._log.labels[at], 0),
+            np.where(filled, self._log.items[at], -1),
+            np.where(filled, self._left[at], 0),
+            np.where(filled, self._surprise[at], 0),
+            np.where(filled, self._log.labels[at], 0),
             np.log1p(end - first),
         )
 
-    def _moment(self, asked: Log) -> Ints:
+    def _position(self, rows: Log) -> Ints:
         """Return the position of each row's order among the user's visible rows."""
         if not self._by_order:
-            return self._ends[asked.users + 1]
-        moments = np.union1d(self._log.order, asked.order)
-        mine = self._log.users * len(moments) + np.searchsorted(moments, self._log.order)
-        theirs = asked.users * len(moments) + np.searchsorted(moments, asked.order)
-        return np.searchsorted(mine, theirs)
+            return self._ends[rows.users + 1]
+        orders = np.union1d(self._log.order, rows.order)
+        visible = self._log.users * len(orders) + np.searchsorted(orders, self._log.order)
+        sought = rows.users * len(orders) + np.searchsorted(orders, rows.order)
+        return np.searchsorted(visible, sought)

@@ -110,13 +110,13 @@ def _try(train: Table, valid: Table, leaves: int, config: BoostConfig, seed: int
 
 
 def fitted_scores(
-    known: Table, asked: Floats, chosen: Chosen, config: BoostConfig, seed: int
+    train: Table, features: Floats, chosen: Chosen, config: BoostConfig, seed: int
 ) -> Doubles:
     """Return the mean log-odds over models of several seeds.
 
     Args:
-        known: Rows to fit.
-        asked: Features of the rows to score, `(rows, width)`.
+        train: Rows to fit.
+        features: Features of the rows to score, `(rows, width)`.
         chosen: Numbers of leaves and trees.
         config: Settings.
         seed: First seed.
@@ -126,11 +126,11 @@ def fitted_scores(
     """
     import lightgbm as lgb
 
-    data = lgb.Dataset(known.features, known.labels, weight=known.weights)
-    total = np.zeros(len(asked))
+    data = lgb.Dataset(train.features, train.labels, weight=train.weights)
+    total = np.zeros(len(features))
     for extra in range(config.seeds):
-        parameters = _parameters(len(known.labels), chosen.leaves, config, seed + extra)
-        total += _scores(lgb.train(parameters, data, chosen.rounds), asked, chosen.rounds)
+        parameters = _parameters(len(train.labels), chosen.leaves, config, seed + extra)
+        total += _scores(lgb.train(parameters, data, chosen.rounds), features, chosen.rounds)
     return total / config.seeds
 
 
