@@ -54,18 +54,20 @@ def click_counts(served: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     Returns:
         `model_version`, `lists` and `clicked`, one row for each version, ordered by version.
     """
-    acted = events.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS))).select(c.REQUEST, c.ITEM)
-    touched = (
+    positive = events.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS))).select(
+        c.REQUEST, c.ITEM
+    )
+    clicked_lists = (
         served.select(c.REQUEST, pl.col("items").alias(c.ITEM))
         .explode(c.ITEM)
-        .join(acted.drop_nulls(), on=[c.REQUEST, c.ITEM], how="semi")
+        .join(positive.drop_nulls(), on=[c.REQUEST, c.ITEM], how="semi")
         .select(c.REQUEST)
         .unique()
         .with_columns(pl.lit(value=True).alias("clicked"))
     )
-    judged = served.join(touched, on=c.REQUEST, how="left")
+    marked = served.join(clicked_lists, on=c.REQUEST, how="left")
     return (
-        judged.group_by("model_version")
+        marked.group_by("model_version")
         .agg(pl.len().alias("lists"), pl.col("clicked").fill_null(value=False).sum())
         .sort("model_version")
     )

@@ -32,7 +32,7 @@ class PromotionRules(ConfigModel):
     """
 
     margin: float = 0.02
-    """How far the lower end of the interval of the difference in NDCG@10 may be below zero,
+    """Largest distance below zero of the lower end of the interval of the difference in NDCG@10,
     relative to the champion."""
     min_coverage_ratio: float = 0.5
     """Least catalogue coverage of the challenger, relative to the champion's."""

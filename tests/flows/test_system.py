@@ -149,7 +149,7 @@ def test_a_challenger_continues_from_the_champion(checkout: Checkout, first_run:
     at_start, best = found["valid_ndcg@10_at_start"]["new"], found["valid_ndcg@10"]
     assert best["new"] >= at_start > 0.5 * best["old"]
     assert found["epochs"]["new"] <= 10  # a quarter of 40
-    # What the champion had learned is asked of both; the challenger must not have lost much of it.
+    # Both models answer requests from the champion's data; the challenger must not be much worse.
     assert found["forgetting.requests"]["new"] > 50
     assert found["forgetting.after"]["new"] >= 0.9 * found["forgetting.before"]["new"] > 0
     manifests = [Registry(Home(checkout.home)).manifest(version) for version in ("v1", "v2")]

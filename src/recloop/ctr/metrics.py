@@ -168,8 +168,8 @@ def report(
 
 
 def _interval(value: float, samples: Values) -> Interval:
-    known = samples[np.isfinite(samples)]
-    if not len(known):
+    finite = samples[np.isfinite(samples)]
+    if not len(finite):
         return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(known, [2.5, 97.5])
+    low, high = np.percentile(finite, [2.5, 97.5])
     return Interval(value, float(low), float(high))

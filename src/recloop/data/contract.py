@@ -1,7 +1,7 @@
 """Contract of interactions and items: converts the raw tables of a source to fixed schemas.
 
 A row that does not fit is returned as quarantined, with its reason; no row is dropped silently.
-This module knows no files and no data sets.
+This module reads no files and depends on no data set.
 """
 
 from dataclasses import dataclass

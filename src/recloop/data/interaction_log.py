@@ -22,8 +22,8 @@ from recloop.data.user_sequences import (
     concatenated_signals,
 )
 
-# Columns beside the contract's: the part of the split as a number, the order within a user where
-# there are no times, and how much a row counts in training.
+# Columns in addition to the contract's: the part of the split as a number, the order within a user
+# if there are no times, and the weight of a row in training.
 PART, POSITION, WEIGHT = "part", "pos", "weight"
 TRAIN_PART, VALID_PART, TEST_PART = 0, 1, 2
 _USER, _ITEM = "_user", "_item"
@@ -79,9 +79,9 @@ class InteractionLog:
         """
         users = interactions.select(c.USER).unique(maintain_order=True).with_row_index(_USER)
         places = pl.DataFrame({c.ITEM: item_ids}).with_row_index(_ITEM)
-        told = c.EVENT in interactions.columns
-        event = pl.col(c.EVENT) if told else pl.lit(c.Event.CLICK.value)
-        positive = event.is_in(list(c.POSITIVE_EVENTS)) if told else pl.lit(value=True)
+        has_events = c.EVENT in interactions.columns
+        event = pl.col(c.EVENT) if has_events else pl.lit(c.Event.CLICK.value)
+        positive = event.is_in(list(c.POSITIVE_EVENTS)) if has_events else pl.lit(value=True)
         rows = (
             interactions.lazy()
             .filter(positive)
@@ -164,7 +164,7 @@ class InteractionLog:
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
     def end(self) -> float:
-        """Return the moment of the last row in seconds, NaN where no time is known."""
+        """Return the moment of the last row in seconds, NaN without times."""
         return float(np.nanmax(self.times)) if not np.isnan(self.times).all() else float("nan")
 
     def sequences(self) -> list[UserSequence]:

@@ -1,4 +1,4 @@
-"""Pseudonyms: with a key, every component behind the API knows users by keyed hashes of their ids.
+"""Pseudonyms: with a key, every component behind the API gets keyed hashes in place of user ids.
 
 The key is a secret of the environment. It is in no settings file, artifact or log.
 """
@@ -76,7 +76,7 @@ class Pseudonyms:
 
     @property
     def scheme(self) -> str:
-        """Name of the scheme, stored beside data: `plain`, or a fingerprint of the key."""
+        """Name of the scheme, stored with data: `plain`, or a fingerprint of the key."""
         if self.key is None:
             return PLAIN_IDS
         return f"hmac-sha256:{_keyed(self.key, _FINGERPRINT_OF)[:_FINGERPRINT_DIGITS]}"

@@ -23,7 +23,7 @@ class SnapshotConfig(ConfigModel):
     """Settings of the snapshot: source, share of the history, and bounds of values."""
 
     source: SourceConfig = SourceConfig()
-    """Where the data comes from."""
+    """Source of the data."""
     history_share: float = 1.0
     """Share of the interactions, by time, that counts as history. `make run` replays the rest as
     live traffic."""

@@ -1,6 +1,6 @@
 """Time-ordered splits of a table of interactions.
 
-`temporal`: one global boundary in time, so that nothing learned lies after anything tested.
+`temporal`: one global boundary in time, so that all training rows lie before all test rows.
 `leave-one-out`: each user's last interaction is the test, the one before it validation.
 """
 
@@ -15,10 +15,10 @@ from recloop.data.interaction_log import PART, TEST_PART, TRAIN_PART, VALID_PART
 
 Protocol = Literal["temporal", "leave-one-out"]
 HISTORY = "history"
-# Of each item of the history: when it was met, and by which event.
+# Time and event of each item of the history.
 TIMES, EVENTS = "times", "events"
 
-# Above this share of repeats among validation rows, what was seen may be recommended again.
+# Share of repeats among validation rows above which seen items may be recommended again.
 _REPEATS_FROM = 0.05
 # Places counted from the end of a user's interactions.
 _TEST, _VALID = 1, 2
@@ -40,7 +40,7 @@ class SplitConfig(ConfigModel):
 
 
 class SplitError(ValueError):
-    """The data is too small or too flat in time for the split that was asked for."""
+    """The data is too small or too flat in time for the chosen split."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _temporal(ordered: pl.DataFrame, valid: float, test: float) -> Split:
 
 def _leave_one_out(ordered: pl.DataFrame) -> Split:
     from_end = pl.int_range(pl.len(), 0, -1).over(c.USER)
-    # Of users with fewer than three interactions nothing is held out: there would be no history.
+    # Users with fewer than three interactions have no held-out rows: no history would be left.
     place = pl.when(pl.len().over(c.USER) > len((_TEST, _VALID))).then(from_end).alias("_from_end")
     placed = ordered.with_columns(place)
 
@@ -111,8 +111,8 @@ def repeat_share(train: pl.DataFrame, valid: pl.DataFrame) -> float:
         valid: Positive events of validation, with the same columns.
     """
     keys = [c.USER, c.ITEM]
-    met = train.select(keys).unique()
-    return valid.join(met, on=keys, how="semi").height / max(valid.height, 1)
+    seen = train.select(keys).unique()
+    return valid.join(seen, on=keys, how="semi").height / max(valid.height, 1)
 
 
 def allows_repeats(train: pl.DataFrame, valid: pl.DataFrame, *, wanted: bool | None) -> bool:

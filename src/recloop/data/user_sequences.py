@@ -90,7 +90,7 @@ def epoch_seconds(times: pl.Series) -> Seconds:
 
 
 def unknown_signals(steps: int) -> Signals:
-    """Return the signals of steps of which nothing is known: zeros, `(steps, SIGNAL_WIDTH)`."""
+    """Return the signals of steps with unknown events and times: zeros, `(steps, SIGNAL_WIDTH)`."""
     return np.zeros((steps, SIGNAL_WIDTH), np.int8)
 
 

@@ -20,8 +20,8 @@ from recloop.store.user_id_scheme import load_pseudonyms
 class Recommender:
     """A packaged model that ranks items in this process.
 
-    It knows what was known when the model was packaged: events and items that a running service
-    received later are not used.
+    It uses the data of the time of packaging: events and items that a running service received
+    later are not used.
 
     Example:
         >>> recommender = Recommender.load(model_folder)
@@ -45,7 +45,7 @@ class Recommender:
 
         Args:
             model: Folder of a packaged model (such as `artifacts/model`), or a version in
-                `RECLOOP_HOME` (such as `"v3"`). A version does not use what it knows of users who
+                `RECLOOP_HOME` (such as `"v3"`). A version does not use the histories of users who
                 were erased since; a folder has no record of erasures.
 
         Raises:
@@ -97,5 +97,5 @@ class Recommender:
     def _packaged_history(self, user: str | None) -> UserHistory:
         if user is None:
             return UserHistory.empty()
-        known = self._pseudonyms.pseudonymise(user)
-        return self._model.histories.get(known, self._last_erasure(known))
+        pseudonym = self._pseudonyms.pseudonymise(user)
+        return self._model.histories.get(pseudonym, self._last_erasure(pseudonym))

@@ -2,8 +2,8 @@
 
 It has no store, thread or clock of its own. Rules of items (availability, dates, categories,
 deletion) take effect at once. Texts are encoded by the packaged encoder, which takes milliseconds
-each, so the caller decides when (`encode_pending`). A new item joins once its text is encoded; a
-known item whose text has changed keeps its old text until then.
+each, so the caller decides when (`encode_pending`). A new item joins once its text is encoded; an
+existing item whose text has changed keeps its old text until then.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -196,12 +196,12 @@ class LiveCatalogue:
 
 
 def _neighbourhood(base: Recommender) -> TextNeighbourIndex | ApproximateTextNeighbourIndex:
-    known, searched = base.blend.cold_items.warm_weight > 0, base.query.items
+    warm, searched = base.blend.cold_items.warm_weight > 0, base.query.items
     retrieval = base.retrieval
     if searched.vector_index is None or retrieval is None:
-        return TextNeighbourIndex(searched.vectors, known)
+        return TextNeighbourIndex(searched.vectors, warm)
     return ApproximateTextNeighbourIndex(
-        searched.vectors, known, searched.vector_index, retrieval.sample.rows
+        searched.vectors, warm, searched.vector_index, retrieval.sample.rows
     )
 
 

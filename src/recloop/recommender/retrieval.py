@@ -115,8 +115,10 @@ class CandidateRetrieval:
 
     def _few_match(self, eligibility: EligibilityFilter) -> bool:
         """Return whether so few items match the filter that most candidates would not."""
-        met = eligibility.matching_rows
-        return met is not None and len(met) * self.config.widen_factor <= len(eligibility.catalogue)
+        rows = eligibility.matching_rows
+        return rows is not None and len(rows) * self.config.widen_factor <= len(
+            eligibility.catalogue
+        )
 
     def _with_neighbours(self, found: Rows, search: Search) -> CandidateSet:
         return self.sample.with_candidates(search.add_neighbours(found))

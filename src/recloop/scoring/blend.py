@@ -48,7 +48,7 @@ class BlendWeights(BaseModel):
     Attributes:
         channels: Weight of each channel.
         by_history_length: Weights for histories of at least this length, in place of `channels`.
-        cold_items: How scores of cold items are placed among those of warm items.
+        cold_items: Scale and offset of the scores of cold items.
     """
 
     channels: dict[str, float]

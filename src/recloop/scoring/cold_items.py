@@ -1,8 +1,8 @@
 """Scores of cold items, taken from the scores of the warm items whose texts are most similar.
 
-A channel that learns from interactions knows nothing about cold items: the scores that it gives
-them are artefacts of how it is built. So all channels together score the warm items first, and cold
-items are scored from these.
+A channel that learns from interactions has no information about cold items: its scores of them are
+artefacts. So all channels together score the warm items first, and cold items are scored from
+these.
 """
 
 from functools import cached_property

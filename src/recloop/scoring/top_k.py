@@ -1,4 +1,4 @@
-"""Top k: turns scores into ranked lists, in the same way offline and online."""
+"""Top k: ranked lists from scores, computed in the same way offline and online."""
 
 from collections.abc import Sequence
 

@@ -78,7 +78,7 @@ def create_app(
     """Return the application over an engine.
 
     Args:
-        engine: Engine, which knows users by their pseudonyms only.
+        engine: Engine, which gets pseudonyms of users only.
         security: API keys, rate limits and allowed origins. None: no protection.
         pseudonyms: Pseudonyms of the user ids that clients send.
     """

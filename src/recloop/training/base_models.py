@@ -20,7 +20,7 @@ class TextConfig(ConfigModel):
     max_tokens: int = 32
     """Tokens of a text that are read."""
     tuning: Tuning = "lora"
-    """How the language model is fine-tuned."""
+    """Method of fine-tuning the language model."""
     lora_rank: int = 8
     """Rank of LoRA; mean rank of AdaLoRA at the end."""
     lora_alpha: int = 16

@@ -52,7 +52,7 @@ def fit_baseline(
     """Return one of `BASELINES`, fitted.
 
     Args:
-        name: Which one.
+        name: Name of the baseline.
         channels: The fitted channels, and the data.
         config: Settings of the sequence model; what is left out is chosen from the data.
         progress: Called with the entry of every epoch of the sequence model.

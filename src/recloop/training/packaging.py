@@ -56,7 +56,7 @@ class ExportConfig(ConfigModel):
     channels: ChannelGrids = ChannelGrids()
     """Grids of the channels beside the sequence model, from which validation chooses."""
     query: QueryConfig = QueryConfig()
-    """How queries are read and weighed."""
+    """Settings of the query encoder and its weight."""
     retrieval: RetrievalConfig = RetrievalConfig()
     """When and how candidates are generated."""
 
@@ -152,7 +152,7 @@ def build_payload(
         sequence: The trained sequence model.
         channels: The other channels, and the data.
         weighed: The weights of all of them.
-        query: How queries are read.
+        query: Query encoder and item vectors in its space.
         users: Histories of the users, with the columns of `user_table`.
         config: Settings of the export.
         feedback_until: Number of the last event of the store that the data include.

@@ -23,10 +23,10 @@ class Linear:
     def __init__(self, features: Floats, labels: Floats, l2: float) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        known = np.isfinite(features)
-        count = np.maximum(known.sum(0), 1)
-        self._mean = np.where(known, features, 0).sum(0, dtype=np.float64) / count
-        square = np.where(known, features - self._mean, 0.0) ** 2
+        finite = np.isfinite(features)
+        count = np.maximum(finite.sum(0), 1)
+        self._mean = np.where(finite, features, 0).sum(0, dtype=np.float64) / count
+        square = np.where(finite, features - self._mean, 0.0) ** 2
         self._spread = np.sqrt(square.sum(0) / count) + _SPREAD
         model = LogisticRegression(C=1 / l2, solver="newton-cholesky", tol=_TOLERANCE)
         self._model = model.fit(self._standardised(features), labels)

@@ -39,10 +39,10 @@ class FilterConditions:
 
     def mask(self, catalogue: Catalogue, availability: ItemAvailability) -> Mask:
         """Return a mask of the items that meet every condition, shape `(items,)`."""
-        met = np.ones(len(catalogue), np.bool_)
+        matching = np.ones(len(catalogue), np.bool_)
         for one in self._masks(catalogue, availability):
-            met &= one
-        return met
+            matching &= one
+        return matching
 
     def _masks(self, catalogue: Catalogue, availability: ItemAvailability) -> Iterator[Mask]:
         for name, values in self.attributes.items():

@@ -71,7 +71,7 @@ def popularity_candidates(counts: Scores, at_most: int) -> CandidateGenerator:
 
     Args:
         counts: Popularity of each item, `(items,)`.
-        at_most: Largest number of candidates that can be asked for.
+        at_most: Largest number of candidates that a request can need.
     """
     order = top_positions(counts, at_most)
     order = order[np.argsort(-counts[order], kind="stable")]

@@ -1,1 +1,1 @@
-"""Channels: one scoring model per file. Each turns histories into a score for every item."""
+"""Channels: one scoring model per file. Each computes scores of items from histories."""

@@ -11,7 +11,7 @@ from recloop.scoring.query.matcher import Encoder
 
 
 class CacheListener(Protocol):
-    """Callback that is told of each look-up in the cache."""
+    """Callback that is called on each look-up in the cache."""
 
     def __call__(self, *, hit: bool) -> None:
         """Count a hit or a miss."""

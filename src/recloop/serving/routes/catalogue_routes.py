@@ -31,7 +31,7 @@ ItemId = Annotated[Id, Path(description="Id of the item, percent-encoded.", exam
 
 
 def catalogue_routes(engine: Engine, pseudonyms: Pseudonyms = NO_PSEUDONYMS) -> APIRouter:
-    """Return the routes of the catalogue over an engine, which knows users by pseudonyms only."""
+    """Return the routes of the catalogue over an engine, which gets pseudonyms only."""
     router = APIRouter(prefix="/v1", tags=["catalogue"])
     unknown: dict[int | str, dict[str, Any]] = {
         404: {"model": ErrorResponse, "description": "The served model does not have the item."}

@@ -13,9 +13,9 @@ from recloop.scoring.conditional_logit import Choices, Weights, fit_conditional_
 _FOLDS = 4
 # A third with fewer requests than these keeps the weights of all.
 _FEWEST = 100
-# How strongly weights are pulled towards those of all: 0 is not at all.
+# Strength of the shrinkage towards the weights of all requests; 0 is none.
 _PULL = 0.02
-# In standard errors of the mean gain, how sure it must be.
+# Smallest mean gain that counts, in standard errors.
 _SURE = 2.0
 
 

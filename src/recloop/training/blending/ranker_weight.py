@@ -1,4 +1,4 @@
-"""Tuning of the ranker's weight beside the blend, on validation requests."""
+"""Tuning of the ranker's weight against the blend, on validation requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -10,9 +10,9 @@ from scipy import sparse
 from recloop.scoring.channels.item_item import Dense, ItemItemModel, Sparse
 from recloop.scoring.scorer import History
 
-# Of EASE: 4.8 GB while fitting, 1.6 GB fitted.
+# Largest number of items of EASE: 4.8 GB of memory while fitting, 1.6 GB afterwards.
 MAX_ITEMS = 20_000
-# Of item-kNN, whose weights are sparse.
+# Largest number of items of item-kNN, whose weights are sparse.
 _KNN_ITEMS = 100_000
 # Similarities that are in memory at once: 256 MB.
 _CELLS = 1 << 26

@@ -11,18 +11,20 @@ from recloop.training.finetuning.sequence_model import TrainConfig
 
 Model = TypeVar("Model", bound=ConfigModel)
 
-# Interactions per item below which more is dropped, of IDs too, and from which less is.
+# Interactions per item below which dropout is higher, also that of IDs, and from which it is
+# lower.
 _SPARSE, _DENSE = 30, 150
-# Items beyond which each step draws this many alternatives, instead of asking about all.
+# Items beyond which each step draws this many alternatives, instead of scoring all.
 _CATALOGUE, _NEGATIVES = 4_096, 1_024
 # Interactions from which the vectors are wider, and from which there is a second layer.
 _WIDE, _DEEP = 2_000_000, 500_000
 # Texts beyond which tuning the language model would take longer than everything else.
 _MANY_TEXTS = 30_000
-# Seconds of a training step for one position: per alternative and dimension, and beside them.
+# Seconds of a training step for one position: per alternative and dimension, plus a fixed time with
+# the full and with the sampled softmax.
 _PER_CELL, _PER_POSITION, _PER_SAMPLED = 7e-11, 7e-6, 2.5e-5
 _FEWEST_EPOCHS, _MOST_EPOCHS = 4, 72
-# How much longer it takes to train and then to continue with newer data, than to train.
+# Time of training and of continuing with newer data, relative to the time of training.
 _BOTH = 1.25
 
 
@@ -53,8 +55,8 @@ def settings_from_data(config: TrainConfig, log: InteractionLog, texts: int) -> 
     sampled = items > _CATALOGUE
     config = _left_out(config, negatives=_NEGATIVES if sampled else 0)
     alternatives = min(config.negatives or items, items)
-    beside = tower.layers * (_PER_SAMPLED if config.negatives else _PER_POSITION)
-    position = alternatives * tower.dim * _PER_CELL + beside
+    fixed = tower.layers * (_PER_SAMPLED if config.negatives else _PER_POSITION)
+    position = alternatives * tower.dim * _PER_CELL + fixed
     fitting = config.seconds / (_BOTH * max(interactions, 1) * position)
     share = 1.0 if "epochs" in config.model_fields_set else min(1.0, fitting / _FEWEST_EPOCHS)
     config = _left_out(config, epochs=int(np.clip(fitting, _FEWEST_EPOCHS, _MOST_EPOCHS)))

@@ -28,7 +28,7 @@ Progress = Callable[[dict[str, float]], None]
 
 _HELD_OUT = 0.1
 _NO_LABEL = -100
-# What the class of a checkpoint is called that has a head for words.
+# Parts of the names of checkpoint classes that have a language-model head.
 _HEADS = ("LM", "PreTraining")
 
 
@@ -66,7 +66,7 @@ def pretrain(
         (then the loss before is that of a random head).
 
     Raises:
-        ValueError: Fewer than two texts, or the tokenizer of an encoder knows no mask.
+        ValueError: Fewer than two texts, or the tokenizer of an encoder has no mask token.
     """
     if len(texts) < 2:  # noqa: PLR2004 - one to learn from, one to measure on
         raise ValueError(f"continued pretraining needs two texts at least, not {len(texts)}")

@@ -27,7 +27,7 @@ class TrainConfig(ConfigModel):
     seed: int = 42
     """Seed of the random numbers."""
     device: DeviceName = "auto"
-    """Where training runs; `auto`: on CUDA in bf16 if there is a GPU, else on the CPU."""
+    """Device of training; `auto`: on CUDA in bf16 if there is a GPU, else on the CPU."""
     text: TextConfig = TextConfig()
     """The text encoder."""
     tower: TowerConfig = TowerConfig()

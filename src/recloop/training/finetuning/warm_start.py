@@ -40,8 +40,8 @@ def forgetting_requests(
 ) -> Requests:
     """Return requests that measure forgetting: the last step of users of earlier data.
 
-    A model that was trained on these sequences knows the answers, and may lose them when it is
-    trained on others.
+    A model that was trained on these sequences predicts the last steps well, and may lose this
+    when it is trained on others.
 
     Args:
         sequences: Sequences of earlier users.

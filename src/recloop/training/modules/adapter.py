@@ -65,7 +65,7 @@ def add_adapters(model: nn.Module, size: int) -> nn.Module:
         The model.
 
     Raises:
-        ValueError: The model has no projection with a name known here.
+        ValueError: The model has no projection with a supported name.
     """
     model.requires_grad_(requires_grad=False)
     names = [name for name, _ in model.named_modules() if name.endswith(_PROJECTIONS)]

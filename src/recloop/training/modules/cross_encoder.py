@@ -6,7 +6,7 @@ itself but no other candidate, so its logit equals that of the pair alone. Two f
 - `classification`: an encoder with one logit, read at the last token of each candidate.
 - `yes-no`: a decoder, whose logit is logit(Yes) − logit(No) of the token after a question.
 
-The module knows texts and logits only, no requests or losses.
+The module handles texts and logits only, no requests or losses.
 
 References:
     Miao et al. 2024, "SpecInfer" (tree attention).
@@ -53,7 +53,7 @@ class RankerConfig(ConfigModel):
     max_tokens: int = 64
     """Tokens of history, query and one candidate together; a candidate gets a third of them."""
     tuning: Literal["full", "lora"] = "full"
-    """How the language model is fine-tuned."""
+    """Method of fine-tuning the language model."""
     lora_rank: int = 8
     """Rank of LoRA."""
     lora_alpha: int = 16

@@ -1,6 +1,6 @@
 """Text encoder: any Hugging Face model, encoder or decoder type, prepared for fine-tuning.
 
-It knows texts and vectors only, no users, items or losses: the trainer passes in the gradient of
+It handles texts and vectors only, no users, items or losses: the trainer passes in the gradient of
 its loss with respect to the vectors.
 """
 
