@@ -126,7 +126,10 @@ BASELINES: dict[str, Callable[[Problem], Doubles]] = {
 
 
 def _residuals(past: Log, rows: Log, problem: Problem) -> tuple[Doubles, Floats]:
-    """Return the additive model's probabilities of `rows`, and its residuals on `past`."""
+    """Return the additive model's probabilities of `rows` and its residuals on `past`.
+
+    Both have the shape `(rows,)` of their log.
+    """
     bias = fit_bias(past, *problem.shape, 4.0)
     left = past.labels - sigmoid(bias.logits(past.users, past.items))
     return sigmoid(bias.logits(rows.users, rows.items)), left.astype(np.float32)
@@ -142,7 +145,15 @@ def _nearest(cosines: Floats, neighbours: int) -> Floats:
 def _weighted(
     values: sparse.csr_matrix, ones: sparse.csr_matrix, weights: Floats, users: Ints, items: Ints
 ) -> Doubles:
-    """Return the similarity-weighted mean residual of each pair; 0 for items of −1."""
+    """Return the similarity-weighted mean residual of each pair, `(pairs,)`; 0 for items of −1.
+
+    Args:
+        values: Residuals, `(users, covered items)`.
+        ones: 1 where there is a residual, `(users, covered items)`.
+        weights: Similarities, `(covered items, covered items)`.
+        users: User of each pair, `(pairs,)`.
+        items: Covered item of each pair, `(pairs,)`.
+    """
     found = np.zeros(len(users))
     order = np.argsort(users, kind="stable")
     who, starts = np.unique(users[order], return_index=True)

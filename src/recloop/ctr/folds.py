@@ -78,7 +78,10 @@ def _ordered(train: Log, kind: Kind, count: int) -> list[Fold]:
 
 
 def _new_key(train: Log, test: Log) -> Ints:
-    """Return the users, items or row numbers that stay together: those that are new in the test."""
+    """Return the users or items if those of the test are new, else row numbers, `(rows,)`.
+
+    Rows with the same value stay together.
+    """
     for train_values, test_values in ((train.users, test.users), (train.items, test.items)):
         if np.mean(np.isin(test_values, train_values)) < _HALF:
             return train_values
@@ -86,7 +89,10 @@ def _new_key(train: Log, test: Log) -> Ints:
 
 
 def _share_of_user(log: Log) -> Doubles:
-    """Return each row's position among its user's rows, in [0, 1); equal orders share the first."""
+    """Return each row's position among its user's rows, in [0, 1), `(rows,)`.
+
+    Rows with the same order have the first one's position.
+    """
     frame = pl.DataFrame({"user": log.users, "order": log.order})
     rank = pl.col("order").rank("min").over("user") - 1
     return frame.select(rank / pl.len().over("user")).to_series().to_numpy()

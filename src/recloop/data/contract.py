@@ -140,7 +140,13 @@ def conform_items(raw: pl.DataFrame) -> ConformedTable:
 
 
 def _separate(typed: pl.DataFrame, raw: pl.DataFrame, checks: dict[str, pl.Expr]) -> ConformedTable:
-    """Separate the rows that fail a check; the reason is the first check that fails."""
+    """Separate the rows that fail a check; the reason is the first check that fails.
+
+    Args:
+        typed: Rows with the columns of the contract.
+        raw: The same rows with the columns of the source.
+        checks: Condition of failure by reason.
+    """
     reason = reduce(
         lambda otherwise, check: pl.when(check[1]).then(pl.lit(check[0])).otherwise(otherwise),
         reversed(checks.items()),

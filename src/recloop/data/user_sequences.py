@@ -157,6 +157,6 @@ def event_codes(events: Sequence[str]) -> NDArray[np.int8]:
 
 
 def _gap_class(gaps: Seconds) -> NDArray[np.int8]:
-    """Return the class of gaps in seconds; 0 if negative (clocks differ) or unknown."""
+    """Return the class of gaps `(steps,)` in seconds; 0 if negative (clocks differ) or unknown."""
     classes = np.searchsorted(_GAPS, gaps, side="right") + 1
     return np.where(gaps >= 0, classes, 0).astype(np.int8)

@@ -138,7 +138,10 @@ def _because(
 
 
 def _shares(fading: Floats, likeness: Floats) -> Floats:
-    """Return shares of the steps that sum to 1, by recency alone if no likeness is positive."""
+    """Return shares of the steps `(steps,)` that sum to 1.
+
+    They follow recency alone if no similarity is positive.
+    """
     shares = fading * np.maximum(likeness, 0)
     shares = shares if shares.any() else fading
     return np.asarray(shares / shares.sum(), np.float32)

@@ -161,8 +161,7 @@ class RequestScorer:
     ) -> Rows:
         """Return candidates of query and channels, and the most popular items of boosts and quotas.
 
-        With a query, only items that match it can be at the top, so channels that need a search in
-        a vector index are left out.
+        They are distinct and ascending, shape `(candidates,)`.
         """
         matches = self.query.generate_candidates(request.query, count)
         sparse_only = sampled or len(matches) > 0

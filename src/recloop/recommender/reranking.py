@@ -145,7 +145,10 @@ class Reranker:
 
 
 def _descending(values: Logits) -> Logits:
-    """Lower equal scores by one float each, so that the order of the list is strict."""
+    """Lower equal scores by one float each, so that the order of the list is strict.
+
+    The scores are those of one list, best first, shape `(items,)`.
+    """
     strict = values.copy()
     for place in range(1, len(strict)):
         strict[place] = min(strict[place], np.nextafter(strict[place - 1], np.float32(-np.inf)))

@@ -100,7 +100,10 @@ class CandidateRetrieval:
         return candidates
 
     def _matching(self, eligibility: EligibilityFilter, search: Search) -> Rows:
-        """Return the rows that match the filter: all of them, or the best by approximate scores."""
+        """Return the rows that match the filter, shape `(rows,)`.
+
+        These are all of them, or the best by approximate scores.
+        """
         rows = eligibility.matching_rows
         if rows is None:
             return sorted_union()

@@ -226,7 +226,7 @@ class Payload:
         return build(self.vectors, self.factors, self.text, self.search, titles, self.warm, sample)
 
     def _hidden(self) -> pl.Series:
-        """Return the rows of each user's hidden items; none in models of old versions."""
+        """Return a list of the hidden items' rows for each user; empty lists in old models."""
         if HIDDEN in self.users.columns:
             return self.users[HIDDEN]
         return pl.Series([[]] * len(self.users), dtype=pl.List(pl.Int32))
@@ -253,7 +253,7 @@ def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:
 
 
 def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
-    """Build the sparse matrix, and remove its parts from `tensors`."""
+    """Build the sparse matrix `(rows, rows)`, and remove its parts from `tensors`."""
     data, indices, indptr = (tensors.pop(f"{_CSR}{name}") for name in _CSR_PARTS)
     items = len(tensors["neighbours_rows"])
     return sparse.csr_matrix((data, indices, indptr), shape=(items, items))

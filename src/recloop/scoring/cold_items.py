@@ -144,7 +144,7 @@ class ColdItemScorer:
         return mean
 
     def _cold_among(self, rows: Rows) -> Rows:
-        """Return the numbers, in `self.rows`, of the cold items among `rows`."""
+        """Return the numbers, in `self.rows`, of the cold items among `rows`, `(cold rows,)`."""
         if not len(self.rows):
             return self.rows
         numbers = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)

@@ -94,7 +94,7 @@ class BlendWithNewItems(Blend):
         return sorted_union(extended, self._new_items.related_cold_items(extended, count))
 
     def _extend(self, scores: Scores, candidates: Candidates) -> Scores:
-        """Return the scores with zeros appended for the new items among the candidates."""
+        """Return scores `(requests, candidates)`, with zeros for the new items at the end."""
         extended = np.zeros((len(scores), candidates.size(self._items)), np.float32)
         extended[:, : scores.shape[1]] = scores
         return extended
@@ -122,7 +122,10 @@ class BlendWithNewItems(Blend):
 
 
 def _closest(nearest: TextNeighbours) -> Rows:
-    """Return the packaged item with the largest weight for each new item, -1 if it has none."""
+    """Return the packaged item with the largest weight for each new item, `(new items,)`.
+
+    It is -1 for a new item without neighbours.
+    """
     if not nearest.rows.size:
         return np.full(len(nearest.rows), -1, np.int64)
     best: NDArray[np.int64] = nearest.weights.argmax(1)[:, None]

@@ -366,7 +366,19 @@ def _forgetting(
     learned: Requests,
     config: TrainConfig,
 ) -> dict[str, float]:
-    """Return NDCG@10 on what the earlier model had learned, of that model and of the new one."""
+    """Measure NDCG@10 of the earlier and of the new model on what the earlier one had learned.
+
+    Args:
+        earlier: The earlier model.
+        model: The new model.
+        before: Text vectors of the earlier model, `(items, width)`.
+        after: Text vectors of the new model, `(items, width)`.
+        learned: Requests that the earlier model was trained on.
+        config: Settings.
+
+    Returns:
+        Number of requests, and NDCG@10 before and after.
+    """
     if not learned.histories:
         return {"requests": 0.0, "before": 0.0, "after": 0.0}
     measure = validation_metric(learned, config.tower.window)

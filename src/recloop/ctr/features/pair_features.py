@@ -56,7 +56,7 @@ def _describe(state: State, timeline: Timeline, rows: Log) -> dict[str, Floats]:
 
 
 def _recent(history: Histories) -> dict[str, NDArray[np.floating]]:
-    """Return the user's mean residuals and labels over the last rows."""
+    """Return the user's mean residuals and labels over the last rows, `(rows,)` each."""
     filled = history.items >= 0
     found: dict[str, NDArray[np.floating]] = {}
     for last in _LASTS:
@@ -96,7 +96,12 @@ def _most(similar: Floats, which: Mask) -> Floats:
 
 
 def _mean(values: Floats, which: Mask) -> NDArray[np.floating]:
-    """Return the mean of each row's chosen values; NaN if none is chosen."""
+    """Return the mean of each row's chosen values, `(rows,)`; NaN if none is chosen.
+
+    Args:
+        values: Values, `(rows, length)`.
+        which: Whether a value is chosen, `(rows, length)`.
+    """
     count = which.sum(1)
     total = np.where(which, values, 0).sum(1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

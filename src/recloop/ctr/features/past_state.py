@@ -100,9 +100,15 @@ def _dot(vectors: Floats) -> Similarity:
 
 
 def _cosines(past: Log, left: Floats, shape: tuple[int, int], config: StateConfig) -> Similarity:
-    """Return cosines of the most popular items by all users' newest rows; 0 for other items.
+    """Return the cosines of the most popular items by all users' newest rows; 0 for other items.
 
     If that makes too many pairs of items, users are drawn at random.
+
+    Args:
+        past: Past rows.
+        left: Residuals of the past rows, `(rows,)`.
+        shape: Numbers of users and items.
+        config: Settings.
     """
     rows = past.newest(config.max_cosine_rows)
     pairs = float((np.bincount(past.users[rows]).astype(np.float64) ** 2).sum())
@@ -124,7 +130,10 @@ def _cosines(past: Log, left: Floats, shape: tuple[int, int], config: StateConfi
 
 
 def _text_quality(bias: Bias, past: Log, text: Floats, smooth: float) -> Doubles:
-    """Return item effects predicted from text by a ridge regression, items weighted by rows."""
+    """Return item effects `(items,)` predicted from text by a ridge regression.
+
+    Items are weighted by their number of rows. `text` is `(items, width)`.
+    """
     from sklearn.linear_model import Ridge
 
     counts = np.bincount(past.items, minlength=len(text))
@@ -139,7 +148,18 @@ def _text_quality(bias: Bias, past: Log, text: Floats, smooth: float) -> Doubles
 def _statistics(
     past: Log, rows: Ints, left: Floats, size: int, config: StateConfig
 ) -> tuple[dict[str, Doubles], Doubles]:
-    """Return counts, means and ages (as shares of the past's time span), and the newest orders."""
+    """Return counts, means and ages (as shares of the past's time span), and the newest orders.
+
+    Args:
+        past: Past rows.
+        rows: Number of the user (or item) of each past row, `(past rows,)`.
+        left: Residuals of the past rows, `(past rows,)`.
+        size: Number of users (or items).
+        config: Settings.
+
+    Returns:
+        Statistics by name and the newest orders, `(size,)` each.
+    """
     start, end = past.order.min(), past.order.max()  # NaN where an order is unknown
     span = max(end - start, _TINY) if end > start else 1.0
     recent = np.nan_to_num(np.exp((past.order - end) / (config.recent * span)), nan=1.0)

@@ -61,7 +61,7 @@ class Timeline:
         )
 
     def _position(self, rows: Log) -> Ints:
-        """Return the position of each row's order among the user's visible rows."""
+        """Return the position of each row's order among the user's visible rows, `(rows,)`."""
         if not self._by_order:
             return self._ends[rows.users + 1]
         orders = np.union1d(self._log.order, rows.order)

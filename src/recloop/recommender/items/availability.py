@@ -98,7 +98,7 @@ def to_utc(moment: datetime) -> np.datetime64:
 
 
 def _put(values: NDArray[Kind], size: int, rows: Rows, anew: NDArray[Kind]) -> NDArray[Kind]:
-    """Return a copy of length `size` with new values in these rows."""
+    """Return a copy of shape `(size,)` with new values in these rows."""
     copied = np.concatenate([values, np.zeros(size - len(values), values.dtype)])
     copied[rows] = anew
     return copied

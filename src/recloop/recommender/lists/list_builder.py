@@ -174,11 +174,7 @@ def _pool(
     quotas: Sequence[Quota],
     members: Sequence[NDArray[np.bool_]],
 ) -> Rows:
-    """Return positions of the best candidates, best first.
-
-    The pool has `count` candidates, and for each category with a quota and for the candidates
-    without an upper limit as many as a list may need.
-    """
+    """Return positions of the best candidates, best first, shape `(pool,)`."""
     found = [_best(scores, np.ones(len(scores), np.bool_), count)]
     capped = np.zeros(len(scores), np.bool_)
     for quota, own in zip(quotas, members, strict=True):

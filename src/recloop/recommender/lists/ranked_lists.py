@@ -86,10 +86,7 @@ class RankedLists:
         ]
 
     def _items(self, ranked: Ranked, values: Scores, scored: ScoredItems) -> list[RankedItem]:
-        """Return the items of the first row of `ranked`, in which -1 fills a short list.
-
-        Every list passes here, and ineligible positions are removed once more.
-        """
+        """Return the items of the first list of `ranked` `(lists, k)`; -1 fills a short list."""
         barred = np.zeros(scored.scores.shape[1], np.bool_)
         barred[scored.ineligible[0]] = True
         kept = (ranked[0] >= 0) & ~barred[ranked[0]]

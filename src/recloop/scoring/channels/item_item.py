@@ -103,7 +103,7 @@ class ItemItemModel(Generic[Weights]):
         return SparseScores(self.rows[columns], summed)
 
     def _covered_steps(self, history: History) -> tuple[Dense, History]:
-        """Return weights and matrix rows of the steps of the history that the matrix covers."""
+        """Return weights and matrix rows of the steps that the matrix covers, `(steps,)` each."""
         items, weights = decayed_history(history, self.decay)
         matrix_rows = self._matrix_row[items]
         covered = matrix_rows >= 0

@@ -235,7 +235,7 @@ class QueryMatcher:
         return self.items.similarity(np.stack(vectors), candidates)
 
     def _query_vector(self, query: str) -> NDArray[np.float32]:
-        """Return the vector of a query, less half of the nearest neutral phrase's."""
+        """Return the vector `(width,)` of a query, less half of the nearest neutral phrase's."""
         vector = self.encoder.encode_query(query)
         nearest: NDArray[np.float32] = self._neutral[(self._neutral @ vector).argmax()]
         return vector - _NEUTRAL_SHARE * nearest

@@ -180,7 +180,7 @@ class UpdatedSearchIndex(ItemSearchIndex):
     def _overwrite(
         self, packaged: Scores, score: Callable[[ItemSearchIndex], Scores], candidates: Candidates
     ) -> Scores:
-        """Return scores of all candidates: the packaged ones, overwritten layer by layer."""
+        """Return scores `(requests, candidates)`: the packaged ones, overwritten layer by layer."""
         scores = np.zeros((len(packaged), candidates.size(self._count)), np.float32)
         scores[:, : packaged.shape[1]] = packaged
         for rows, index in self._updated:

@@ -138,7 +138,7 @@ class TitleIndex:
         return shared
 
     def _shared_weight_of(self, words: set[str], rows: Rows) -> NDArray[np.float32]:
-        """Return the total weight of the words in the titles of `rows`, which must ascend."""
+        """Return the total weight of the words in the titles of `rows`, ascending, `(rows,)`."""
         shared = np.zeros(len(rows), np.float32)
         for word in words & self._rows_of.keys():
             shared[common_positions(rows, self._rows_of[word])] += self.word_weight(word)

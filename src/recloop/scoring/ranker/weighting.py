@@ -69,7 +69,7 @@ def tune_weight(
 
 
 def _standardise_filled(values: Scores, filled: NDArray[np.bool_]) -> Scores:
-    """Standardise each row over its filled ranks; the others get 0."""
+    """Standardise each row of `(requests, ranks)` over its filled ranks; the others get 0."""
     scaled = np.zeros(values.shape, np.float32)
     for row, mask in enumerate(filled):
         if mask.any():

@@ -52,7 +52,10 @@ def fit_activity_weights(
 
 
 def _edges(lengths: Rows) -> list[int]:
-    """Return the smallest length of each third; thirds that would be too small are merged."""
+    """Return the smallest length of each third of `lengths` `(requests,)`.
+
+    Thirds that would be too small are merged.
+    """
     edges = [0]
     for share in (1 / 3, 2 / 3):
         edge = int(np.quantile(lengths, share)) if len(lengths) else 0

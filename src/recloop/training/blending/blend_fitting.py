@@ -57,7 +57,10 @@ def fit_blend(
 def _weigh(
     channels: Mapping[str, Channel], warm: NDArray[np.bool_], valid: Requests, seed: int
 ) -> BlendWeights:
-    """Fit the weights to choices among warm items, also by activity if that gains."""
+    """Fit the weights to choices among warm items, also by activity if that gains.
+
+    `warm` says which items the channels have seen, `(items,)`.
+    """
     choices, lengths, users = _choices(channels, warm, valid, seed)
     fitted = fit_conditional_logit(choices) if len(lengths) else np.zeros(len(channels))
     if not fitted.any():  # no channel helps, but requests need a list all the same
@@ -76,7 +79,11 @@ def _weigh(
 def _choices(
     channels: Mapping[str, Channel], warm: NDArray[np.bool_], valid: Requests, seed: int
 ) -> tuple[Choices, Rows, Rows]:
-    """Return choices, lengths of histories and users of the requests with warm relevant items."""
+    """Return the choices in the requests with warm relevant items.
+
+    Returns:
+        The choices, the lengths of the histories and the users, `(requests,)` each.
+    """
     rng, warm_rows = np.random.default_rng(seed), np.flatnonzero(warm)
     width = min(_ALTERNATIVES, len(warm_rows))
     widest = max(len(rows) for rows in valid.relevant)

@@ -59,7 +59,10 @@ def fit_ease(
 
 
 def _gram(matrix: sparse.csr_matrix) -> Dense:
-    """Return dense `matrix.T @ matrix`, computed in blocks, since its sparse form is larger."""
+    """Return dense `matrix.T @ matrix`, `(items, items)`, for a matrix `(users, items)`.
+
+    It is computed in blocks, since its sparse form is larger.
+    """
     columns, items = sparse.csr_matrix(matrix.T), matrix.shape[1]
     gram, width = np.empty((items, items), np.float32), max(1, _CELLS // items)
     for start in range(0, items, width):

@@ -90,7 +90,7 @@ def full_softmax(
 
 
 def _shares(even: Tensor, weights: Tensor | None) -> Tensor:
-    """Return weights that sum to one, equal ones by default; zeros stay zeros."""
+    """Return weights `(n,)` that sum to one, equal ones by default; zeros stay zeros."""
     weights = even if weights is None else weights.float()
     return weights / weights.sum().clamp(min=1e-9)
 

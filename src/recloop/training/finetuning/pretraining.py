@@ -114,7 +114,10 @@ def held_out_loss(model: "PreTrainedModel", batches: Sequence[Batch], compute: C
 
 
 def _labelled(batch: Batch) -> int:
-    """Return the number of predicted tokens; the first of a text is never predicted."""
+    """Return the number of predicted tokens of a batch, whose labels are `(texts, tokens)`.
+
+    The first token of a text is never predicted.
+    """
     return int((batch["labels"][:, 1:] != _NO_LABEL).sum())
 
 

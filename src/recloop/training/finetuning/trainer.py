@@ -104,7 +104,10 @@ class Trainer:
         return rating_mse(users[real], vectors[batch.targets[real]], wanted, batch.weights[real])
 
     def _everything(self, text: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return vectors of all items, and of the users at each step."""
+        """Return vectors of all items, `(items, dim)`, and of the users at each step.
+
+        The latter are `(batch, length, dim)`.
+        """
         with self._compute.autocast():
             vectors = self._model.items(text, self._model.warm)
             users = self._model.tower(self._hidden(vectors[batch.inputs]), batch.signals)
@@ -152,7 +155,7 @@ def _ratings(sequences: Sequence[UserSequence]) -> tuple[float, float]:
 
 
 def _draws(sequences: Sequence[UserSequence], warm: Tensor) -> Tensor:
-    """Return the probability that an item is drawn: half by popularity, half uniform."""
+    """Return the probability of drawing each item, `(items,)`: half by popularity, half even."""
     rows = np.concatenate([sequence.rows for sequence in sequences])
     counts = torch.from_numpy(np.bincount(rows, minlength=len(warm)))
     return 0.5 * counts / counts.sum() + 0.5 * warm.cpu() / warm.sum().cpu()

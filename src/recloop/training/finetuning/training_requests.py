@@ -23,6 +23,9 @@ def sample_training_requests(
         sequences: Sequences of the users.
         at_most: Largest number of requests.
         seed: Seed of the positions.
+
+    Returns:
+        The requests, and the item rows of all other steps of each request's user, `(steps - 1,)`.
     """
     rng = np.random.default_rng(seed)
     positions = [

@@ -16,6 +16,8 @@ _BATCH = 512
 def validation_metric(requests: Requests, window: int) -> ValidationMetric:
     """Return a function that measures NDCG@10 of a model on these requests.
 
+    The function takes a model and text vectors `(items, width)`.
+
     Args:
         requests: Validation requests.
         window: Length to which histories are cut or padded.
