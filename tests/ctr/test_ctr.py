@@ -45,7 +45,7 @@ def texts(count: int = 40) -> list[str]:
     return [f"{'western' if item % 2 else 'musical'} number {item}" for item in range(count)]
 
 
-def judged(frame: pl.DataFrame, probabilities: np.ndarray) -> tuple[float, float]:
+def aucs(frame: pl.DataFrame, probabilities: np.ndarray) -> tuple[float, float]:
     test = frame.filter(pl.col("split") == "test")
     labels, users = test["label"].to_numpy(), test["user"].to_numpy()
     return auc(labels, probabilities), uauc(users, labels, probabilities)
@@ -174,9 +174,9 @@ def test_kinds_of_split_are_told_apart() -> None:
         name: Log.from_frame(part)
         for (name,), part in frame.partition_by("split", as_dict=True).items()
     }
-    known, test = parts["train"], parts["test"]
-    assert kind_of(known, test) == "time"
-    assert kind_of(test, known) == "random"
+    train, test = parts["train"], parts["test"]
+    assert kind_of(train, test) == "time"
+    assert kind_of(test, train) == "random"
     last = pl.col("order") == pl.col("order").max().over("user")
     assert (
         kind_of(Log.from_frame(frame.filter(~last)), Log.from_frame(frame.filter(last))) == "user"
@@ -216,10 +216,10 @@ def test_features_never_look_ahead(cut, seed) -> None:
     )
 
     def features(frame: pl.DataFrame) -> Mapping[str, np.ndarray]:
-        known = Log.from_frame(frame)
-        past, asked = known.take(np.arange(20)), known.take(np.arange(20, cut))
+        log = Log.from_frame(frame)
+        past, rows = log.take(np.arange(20)), log.take(np.arange(20, cut))
         vectors = word_vectors(texts(), 8)
-        return describe(State(past, (30, 40), vectors, StateConfig()), asked, known)
+        return describe(State(past, (30, 40), vectors, StateConfig()), rows, log)
 
     first, second = features(frame), features(other)
     for name, values in first.items():
@@ -243,7 +243,7 @@ def test_a_planted_taste_is_found(ordered) -> None:
     found = predict_test(frame, texts(), config=QUICK)
     assert np.isfinite(found).all()
     assert ((found > 0) & (found < 1)).all()
-    area, own = judged(frame, found)
+    area, own = aucs(frame, found)
     assert area > 0.7  # the best possible is 0.8
     assert own > 0.7
 
@@ -254,9 +254,9 @@ def test_earlier_test_rows_tell_of_new_users() -> None:
         user=pl.when(pl.col("order") < 2_700).then("user").otherwise(pl.col("user") + 30)
     )
     frame = frame.with_columns(order=pl.col("order"))
-    closed = judged(frame, predict_test(frame, texts(), config=QUICK))
+    closed = aucs(frame, predict_test(frame, texts(), config=QUICK))
     shown = QUICK.model_copy(update={"reveal": "earlier"})
-    assert judged(frame, predict_test(frame, texts(), config=shown))[1] > closed[1] + 0.05
+    assert aucs(frame, predict_test(frame, texts(), config=shown))[1] > closed[1] + 0.05
 
 
 @pytest.mark.slow
@@ -272,7 +272,7 @@ def test_cold_users_and_items_and_missing_texts() -> None:
 
 def test_users_with_labels_of_one_class_are_accepted() -> None:
     frame = planted(600).with_columns(label=(pl.col("user") % 2).cast(pl.Float32))
-    assert judged(frame, predict_test(frame, texts(), config=QUICK))[0] > 0.95
+    assert aucs(frame, predict_test(frame, texts(), config=QUICK))[0] > 0.95
 
 
 def test_constant_labels_are_an_error() -> None:

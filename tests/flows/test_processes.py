@@ -165,8 +165,8 @@ def test_requests_to_a_busy_server_are_repeated_and_start_one_run() -> None:
             self.answer(404 if "csrf-token" in self.path else 200)
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            keys.append(asked["idempotency_key"])
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            keys.append(body["idempotency_key"])
             self.answer(201 if len(keys) > 1 else 503)
 
         def log_message(self, *_: object) -> None:

@@ -293,11 +293,11 @@ def test_a_bad_row_fails_validation_and_the_champion_serves_on(
     rows[1000] = f"{user},{item},{when},{event},99"
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     try:
-        said = " ".join(checkout.run(PYTHON, "-m", "flows.once", "retrain", code=1).split())
+        output = " ".join(checkout.run(PYTHON, "-m", "flows.once", "retrain", code=1).split())
     finally:
         path.write_text(good, encoding="utf-8")
-    assert "expect_column_values_to_be_between on value broken by 1 rows" in said
-    assert f"'user_id': '{user}'" in said
+    assert "expect_column_values_to_be_between on value broken by 1 rows" in output
+    assert f"'user_id': '{user}'" in output
     assert Registry(Home(checkout.home)).versions() == versions
     after = httpx.post(f"{up['service']}/v1/recommend", json={"user_id": "u1"}).json()
     assert after["model_version"] == before["model_version"]

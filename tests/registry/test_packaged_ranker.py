@@ -74,8 +74,8 @@ def test_the_packaged_ranker_reorders_the_first_items(exported, recommender) -> 
     plain = Payload.recommender(tiny_model.payload()).recommend(Request(state))
     led = recommender.recommend(Request(state))
     first = [item.item_id for item in plain[:3]]
-    asked = ranker_of(exported).logits(["Film north1"], None, [f"Film {item}" for item in first])
-    expected = [first[place] for place in np.argsort(-asked)]
+    logits = ranker_of(exported).logits(["Film north1"], None, [f"Film {item}" for item in first])
+    expected = [first[place] for place in np.argsort(-logits)]
     assert [item.item_id for item in led] == expected + [item.item_id for item in plain[3:]]
     assert expected != first  # or this would show nothing
     offline, _ = recommender.rank([Request(state)])
@@ -128,10 +128,10 @@ def test_the_rankers_weight_maximises_the_validation_metric(exported, recommende
     logits = ranker.logits([titles[2]], None, [titles[row] for row in places[0]])
     wanted = places[0][logits.argmax()]
     valid = Requests([history] * 2, [np.array([wanted])] * 2)
-    worth = tune_ranker_weight(ranker, recommender.blend, valid, titles, titles, 4)
+    tuned = tune_ranker_weight(ranker, recommender.blend, valid, titles, titles, 4)
     assert wanted != places[0][0]  # the ranker has something to gain
-    assert worth.weight > 0
-    assert worth.after > worth.before
+    assert tuned.weight > 0
+    assert tuned.after > tuned.before
     empty = tune_ranker_weight(ranker, recommender.blend, Requests([], []), titles, titles, 4)
     assert asdict(empty) == {"weight": 0.0, "before": 0.0, "after": 0.0}
 

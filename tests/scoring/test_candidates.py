@@ -60,14 +60,17 @@ def test_sparse_scores_of_a_subset_are_those_of_all_items(scope, history, dense)
     weights = rng.normal(size=(10, 10)).astype(np.float32) * (rng.random((10, 10)) < 0.3)
     stored = weights.astype(np.float32) if dense else sparse.csr_matrix(weights)
     model = ItemItemModel(stored, rows, ITEMS, decay=0.5)
-    asked = RequestBatch([np.array(history, np.int64)], candidates=scope)
-    everywhere = model.score(asked.histories)
+    requests = RequestBatch([np.array(history, np.int64)], candidates=scope)
+    everywhere = model.score(requests.histories)
     links = memoised_per_request(
-        lambda asked: [model.sparse_scores_for(each) for each in asked.histories]
+        lambda batch: [model.sparse_scores_for(each) for each in batch.histories]
     )
-    for found in (sparse_scores_channel(links, ITEMS)(asked), model.score(asked.histories, scope)):
+    for found in (
+        sparse_scores_channel(links, ITEMS)(requests),
+        model.score(requests.histories, scope),
+    ):
         np.testing.assert_allclose(found, everywhere[:, scope.rows], rtol=1e-5, atol=1e-6)
-    best = item_item_candidates(links)(asked, 2)
+    best = item_item_candidates(links)(requests, 2)
     assert sorted(everywhere[0, best]) == pytest.approx(
         sorted(value for value in everywhere[0] if value > 0)[-2:], rel=1e-5
     )

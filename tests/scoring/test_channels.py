@@ -88,23 +88,23 @@ def test_standardise_leaves_flat_rows_at_zero() -> None:
 def test_blend_adds_weighted_channels_of_known_items() -> None:
     weights = BlendWeights(channels={SASREC: 2.0, POPULARITY: 0.0})
     channel = Popularity(np.array([0, 3], np.float32))
-    newcomers = ColdItemScorer.from_text(
+    cold_items = ColdItemScorer.from_text(
         np.zeros((2, 1), np.float32), np.array([True, True]), weights.cold_items
     )
     channels = dict.fromkeys((SASREC, POPULARITY), history_channel(channel))
-    blend, asked = Blend(channels, weights, newcomers), RequestBatch([NOTHING])
-    assert blend.score(asked)[0] == pytest.approx([-2, 2])
-    assert list(blend.contributions(asked)) == [SASREC]  # a channel without weight costs nothing
+    blend, requests = Blend(channels, weights, cold_items), RequestBatch([NOTHING])
+    assert blend.score(requests)[0] == pytest.approx([-2, 2])
+    assert list(blend.contributions(requests)) == [SASREC]  # a channel without weight costs nothing
 
 
 def test_a_cold_item_gets_the_mean_score_of_its_text_neighbours() -> None:
     text = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], np.float32)
-    known = np.array([True, True, False, False])
+    warm = np.array([True, True, False, False])
     channel = Popularity(np.array([9, 0, 5, 5], np.float32))
     weights = BlendWeights(channels={POPULARITY: 1.0})
     weights.cold_items = ColdItemCalibration(scale=0.5, offset=-0.1)
-    newcomers = ColdItemScorer.from_text(text, known, weights.cold_items)
-    parts = Blend({POPULARITY: history_channel(channel)}, weights, newcomers).contributions(
+    cold_items = ColdItemScorer.from_text(text, warm, weights.cold_items)
+    parts = Blend({POPULARITY: history_channel(channel)}, weights, cold_items).contributions(
         RequestBatch([NOTHING])
     )
     assert parts[POPULARITY][0] == pytest.approx([1, -1, 0, 0])
@@ -115,7 +115,7 @@ def test_a_cold_item_gets_the_mean_score_of_its_text_neighbours() -> None:
 def test_the_blend_weights_the_channel_that_helps() -> None:
     rng = np.random.default_rng(0)
     wanted = rng.integers(6, size=200)
-    asked = Requests([NOTHING] * 200, [np.array([row]) for row in wanted])
+    requests = Requests([NOTHING] * 200, [np.array([row]) for row in wanted])
     scores = {
         "right": rng.normal(size=(200, 6)).astype(np.float32),
         "noise": rng.normal(size=(200, 6)).astype(np.float32),
@@ -123,7 +123,7 @@ def test_the_blend_weights_the_channel_that_helps() -> None:
     scores["right"][np.arange(200), wanted] += 2
     channels = {name: lambda _, name=name: scores[name] for name in scores}
     weights = fit_blend(
-        channels, np.zeros((6, 1), np.float32), np.ones(6, bool), asked, seed=0, new=0
+        channels, np.zeros((6, 1), np.float32), np.ones(6, bool), requests, seed=0, new=0
     )
     assert weights.channels["right"] > 1
     assert 0 <= weights.channels["noise"] < 0.3
@@ -134,7 +134,7 @@ def test_active_users_get_weights_of_their_own_if_validation_gains(*, apart: boo
     """A third of the users follow one channel; the others follow another one, or the same."""
     rng = np.random.default_rng(0)
     lengths, wanted = np.arange(600) // 20, rng.integers(6, size=600)
-    asked = Requests(
+    requests = Requests(
         [np.zeros(length, np.int64) for length in lengths],
         [np.array([row]) for row in wanted],
         masked=False,
@@ -144,8 +144,8 @@ def test_active_users_get_weights_of_their_own_if_validation_gains(*, apart: boo
     for name, score in scores.items():
         score[np.flatnonzero(follows == name), wanted[follows == name]] += 2
     channels = {name: lambda _, name=name: scores[name] for name in scores}
-    text, known = np.zeros((6, 1), np.float32), np.ones(6, bool)
-    weights = fit_blend(channels, text, known, asked, seed=0, new=0)
+    text, warm = np.zeros((6, 1), np.float32), np.ones(6, bool)
+    weights = fit_blend(channels, text, warm, requests, seed=0, new=0)
     assert bool(weights.by_history_length) == apart
     new, old = weights.active_weights(np.array([3, 25])).get("second", np.zeros((2, 1)))[:, 0]
     assert (old > new + 0.5) == apart
@@ -157,21 +157,21 @@ def test_the_blend_learns_the_weight_of_cold_items(share: float, *, first: bool)
     rng = np.random.default_rng(0)
     taste = rng.integers(2, size=400)
     text = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
-    known = np.arange(40) < 36
+    warm = np.arange(40) < 36
     new = rng.random(400) < share
     wanted = np.where(new, 36, 2 * rng.integers(18, size=400)) + taste
-    asked = Requests([np.array([row]) for row in taste], [np.array([row]) for row in wanted])
+    requests = Requests([np.array([row]) for row in taste], [np.array([row]) for row in wanted])
 
     def channel(requests: ScoringRequests) -> Scores:
         liked = np.array([history[0] for history in requests.histories])
         return 2 * (np.arange(40) % 2 == liked[:, None]).astype(np.float32)
 
-    weights = fit_blend({"taste": channel}, text, known, asked, seed=0, new=4)
-    newcomers = ColdItemScorer.from_text(text, known, weights.cold_items)
+    weights = fit_blend({"taste": channel}, text, warm, requests, seed=0, new=4)
+    cold_items = ColdItemScorer.from_text(text, warm, weights.cold_items)
     scores = total_scores(
-        channel_contributions(lambda _: channel(asked), weights, newcomers, asked.lengths())
+        channel_contributions(lambda _: channel(requests), weights, cold_items, requests.lengths())
     )
-    best = top_k(scores, asked.forbidden(), 1)[0][:, 0]
+    best = top_k(scores, requests.forbidden(), 1)[0][:, 0]
     assert (best >= 36).all() == first
     # Whoever is shown a new item is shown one of their taste.
     assert (scores[:, 36:].argmax(1) % 2 == taste).all()
@@ -179,9 +179,9 @@ def test_the_blend_learns_the_weight_of_cold_items(share: float, *, first: bool)
 
 def test_items_without_text_do_not_widen_those_with_one() -> None:
     rng = np.random.default_rng(0)
-    text, known = rng.normal(size=(60, 8)).astype(np.float32), np.arange(60) < 40
+    text, warm = rng.normal(size=(60, 8)).astype(np.float32), np.arange(60) < 40
     wanted = rng.integers(1, 40, 100)
-    asked = Requests([np.array([0])] * 100, [np.array([row]) for row in wanted])
+    requests = Requests([np.array([0])] * 100, [np.array([row]) for row in wanted])
     scores = rng.normal(size=(100, 60)).astype(np.float32)
     scores[np.arange(100), wanted] += 2
 
@@ -191,8 +191,8 @@ def test_items_without_text_do_not_widen_those_with_one() -> None:
         weights = fit_blend(
             {"any": lambda _: wider},
             np.pad(text, ((0, silent), (0, 0))),
-            np.pad(known, (0, silent)),
-            asked,
+            np.pad(warm, (0, silent)),
+            requests,
             seed=0,
             new=20 + silent,
         )

@@ -52,10 +52,10 @@ def test_a_deleted_item_keeps_its_fields(events) -> None:
     store = ItemStore(events.engine)
     store.upsert([FULL])
     store.delete("a")
-    store.delete("never heard of")
+    store.delete("unknown")
     (a, other), sequence = store.changes(after=1)
     assert (a.title, a.text, a.deleted, a.available) == ("A", "text", True, False)
-    assert (other, sequence) == (gone("never heard of"), 3)
+    assert (other, sequence) == (gone("unknown"), 3)
     store.upsert([FULL])
     assert store.changes(after=3) == ([FULL], 4)
 

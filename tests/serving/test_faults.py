@@ -85,16 +85,16 @@ def test_a_response_does_not_wait_for_a_ranker_that_hangs(engine, ranker) -> Non
 def test_a_ranker_that_keeps_failing_is_not_called(engine, ranker) -> None:
     ranker.does = ranker.raises
     most = BreakerConfig().max_failures
-    asked = ranker.asked
+    before = ranker.calls
     for _ in range(most + 3):
         assert ask(engine)["degraded"] == ["ranker"]
-    assert ranker.asked - asked == most
+    assert ranker.calls - before == most
 
 
 def test_the_ranker_is_not_called_if_the_request_excludes_it(engine, ranker) -> None:
-    ranker.does, asked = ranker.raises, ranker.asked
+    ranker.does, before = ranker.raises, ranker.calls
     assert ask(engine, ranker=False)["degraded"] == []
-    assert ranker.asked == asked
+    assert ranker.calls == before
 
 
 def break_scores(engine, monkeypatch, fault) -> None:
@@ -192,7 +192,7 @@ def test_a_failure_is_logged_without_its_message(engine, ranker) -> None:
     ranker.does = ranker.raises
     with capture_logs() as lines:
         ask(engine, user_id="somebody")
-    said = str(lines)
-    assert "RuntimeError at faults.py" in said
-    assert "adam" not in said
-    assert "somebody" not in said
+    text = str(lines)
+    assert "RuntimeError at faults.py" in text
+    assert "adam" not in text
+    assert "somebody" not in text

@@ -218,14 +218,14 @@ def test_without_a_model_there_is_still_an_export_and_a_receipt(home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "asked"),
+    ("method", "path", "operation"),
     [("DELETE", "/v1/users/eve", "erase"), ("GET", "/v1/users/eve/export", "erased_at")],
 )
-def test_a_store_failure_is_a_503(clients, workers, monkeypatch, method, path, asked) -> None:
+def test_a_store_failure_is_a_503(clients, workers, monkeypatch, method, path, operation) -> None:
     def fail(*_: object):
         raise OperationalError("delete", {}, Exception("locked"))
 
-    monkeypatch.setattr(workers[0].store.personal, asked, fail)
+    monkeypatch.setattr(workers[0].store.personal, operation, fail)
     answer = clients[0].request(method, path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "store_unavailable")
 

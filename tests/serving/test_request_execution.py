@@ -19,22 +19,22 @@ def answer(work, config: DeadlineConfig = SOON):
 
 
 def test_results_before_a_late_stage_are_not_computed_again() -> None:
-    asked, released = [], threading.Event()
+    calls, released = [], threading.Event()
 
     def state() -> str:
-        asked.append("state")
+        calls.append("state")
         return "what ann did"
 
     def work(execution):
-        known = execution.run_stage(Stage.STATE, state, lambda: "nothing")
+        history = execution.run_stage(Stage.STATE, state, lambda: "nothing")
         scored = execution.run_stage(Stage.SCORE, lambda: released.wait(60), lambda: "popular")
-        return known, scored
+        return history, scored
 
     result, execution = answer(work)
     released.set()
     assert result == ("what ann did", "popular")
     assert execution.degraded == [Stage.SCORE]
-    assert asked == ["state"]
+    assert calls == ["state"]
 
 
 def test_an_abandoned_execution_stops_at_its_next_stage() -> None:
@@ -46,8 +46,8 @@ def test_an_abandoned_execution_stops_at_its_next_stage() -> None:
 
     def work(execution):
         try:
-            known = execution.run_stage(Stage.STATE, state, lambda: "packaged")
-            return execution.run_stage(Stage.SCORE, lambda: scored.append(known), lambda: None)
+            history = execution.run_stage(Stage.STATE, state, lambda: "packaged")
+            return execution.run_stage(Stage.SCORE, lambda: scored.append(history), lambda: None)
         finally:
             if known_late.is_set():
                 ended.set()
@@ -70,8 +70,8 @@ def test_a_stage_whose_deadline_has_passed_is_not_started() -> None:
         return "what ann did"
 
     def work(execution):
-        known = execution.run_stage(Stage.STATE, state, lambda: "nothing")
-        return known, execution.run_stage(Stage.SCORE, lambda: "scores", lambda: "popular")
+        history = execution.run_stage(Stage.STATE, state, lambda: "nothing")
+        return history, execution.run_stage(Stage.SCORE, lambda: "scores", lambda: "popular")
 
     result, execution = asyncio.run(DeadlineExecutor().run(deadline, work))
     assert (result, execution.degraded) == (("what ann did", "popular"), [Stage.SCORE])

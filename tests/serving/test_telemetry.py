@@ -93,12 +93,12 @@ def test_the_cache_is_bounded_and_its_vectors_cannot_be_changed() -> None:
 
         encode_passage = encode_query
 
-    heard: list[bool] = []
-    cached = CachedEncoder(Counting(), 2, lambda *, hit: heard.append(hit))
+    hits: list[bool] = []
+    cached = CachedEncoder(Counting(), 2, lambda *, hit: hits.append(hit))
     for query in ("a", "b", "a", "c", "a", "b"):
         vector = cached.encode_query(query)
     assert Counting.read == ["a", "b", "c", "b"]
-    assert heard == [False, False, True, False, True, False]
+    assert hits == [False, False, True, False, True, False]
     with pytest.raises(ValueError, match="read-only"):
         vector += 1
 

@@ -26,11 +26,11 @@ class ObedientRanker:
     """Ranker that behaves as `does` says; `hangs` blocks until the test releases it."""
 
     does: Callable[[int], Logits] = backwards
-    asked: int = 0
+    calls: int = 0
     released: threading.Event = field(default_factory=threading.Event)
 
     def logits(self, behaviour, query, candidates) -> Logits:
-        self.asked += 1
+        self.calls += 1
         return self.does(len(candidates))
 
     def hangs(self, count: int) -> Logits:

@@ -193,11 +193,11 @@ def test_a_decoder_gives_the_logits_of_the_plain_prompt(bases, rankers) -> None:
         model.tokenizer.encode(f" {word}", add_special_tokens=False).ids[0] for word in ANSWERS
     )
     prompt = f"Behaviour, newest first: horror 1\nCandidate: comedy{QUESTION}"
-    asked = model.tokenizer.encode(prompt, add_special_tokens=False).ids
+    prompt_ids = model.tokenizer.encode(prompt, add_special_tokens=False).ids
     with torch.inference_mode():
-        said = plain(torch.tensor([asked])).logits[0, -1]
+        vocabulary_logits = plain(torch.tensor([prompt_ids])).logits[0, -1]
     logit = rankers["yes-no"].logits(["horror 1"] * 2, ["horror", "comedy"])[1]
-    assert logit == pytest.approx((said[yes] - said[no]).item(), abs=1e-5)
+    assert logit == pytest.approx((vocabulary_logits[yes] - vocabulary_logits[no]).item(), abs=1e-5)
 
 
 def test_an_encoder_reads_one_candidate_as_the_tokenizer_packs_it(bases, rankers) -> None:

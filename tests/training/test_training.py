@@ -111,12 +111,12 @@ def test_a_model_is_transferred_to_another_catalogue_item_by_item() -> None:
 
 
 def test_the_forgetting_check_requests_the_last_item_of_each_user() -> None:
-    asked = forgetting_requests(sequences(), at_most=100, seed=0)
-    assert [rows.tolist() for rows in asked.relevant[:2]] == [[8], [9]]
-    assert asked.histories[0].tolist() == list(range(8))
+    requests = forgetting_requests(sequences(), at_most=100, seed=0)
+    assert [rows.tolist() for rows in requests.relevant[:2]] == [[8], [9]]
+    assert requests.histories[0].tolist() == list(range(8))
     assert len(forgetting_requests(sequences(), at_most=5, seed=0).histories) == 5
     model, _ = fit(sequences(), words(), config(), CPU)
-    learned = validation_metric(asked, window=8)(model, words().vectors)
+    learned = validation_metric(requests, window=8)(model, words().vectors)
     other, _ = fit(
         sequences_from_rows([np.arange(11, -1, -1)] * 20),
         words(),
@@ -124,7 +124,7 @@ def test_the_forgetting_check_requests_the_last_item_of_each_user() -> None:
         CPU,
         start=model,
     )
-    assert validation_metric(asked, window=8)(other, words().vectors) < learned
+    assert validation_metric(requests, window=8)(other, words().vectors) < learned
 
 
 @pytest.mark.parametrize(("repeats", "history", "last"), [(True, [0, 1], 0), (False, [0], 1)])
@@ -136,11 +136,13 @@ def test_the_forgetting_check_allows_repeats_if_the_data_do(repeats, history, la
     did = did.with_columns(part(TRAIN_PART), user_id=pl.lit("u"), event=pl.lit("purchase"))
     log = InteractionLog.from_frame(did.cast({"timestamp": TIMESTAMP_TYPE}), shop, repeats=repeats)
     trained_until = datetime(2024, 1, 4, tzinfo=UTC).timestamp()
-    asked = forgetting_requests(log.before(trained_until).sequences(), 100, seed=0, repeats=repeats)
-    assert [rows.tolist() for rows in asked.histories] == [history]
-    assert [rows.tolist() for rows in asked.relevant] == [[last]]
+    requests = forgetting_requests(
+        log.before(trained_until).sequences(), 100, seed=0, repeats=repeats
+    )
+    assert [rows.tolist() for rows in requests.histories] == [history]
+    assert [rows.tolist() for rows in requests.relevant] == [[last]]
     best_first = np.array([[0.3, 0.2, 0.1]], np.float32)  # bread, unless that may not come again
-    assert asked.ndcg_at_10(best_first) == 1.0
+    assert requests.ndcg_at_10(best_first) == 1.0
 
 
 def test_patience_ends_training() -> None:
@@ -228,11 +230,11 @@ def test_tower_does_not_look_ahead() -> None:
 
 def test_unknown_or_disabled_signals_change_nothing() -> None:
     history, unknown = torch.randn(1, 5, 8), torch.zeros(1, 5, SIGNAL_WIDTH, dtype=torch.long)
-    told = torch.full((1, 5, SIGNAL_WIDTH), 3)
+    signals = torch.full((1, 5, SIGNAL_WIDTH), 3)
     plain = UserTower(TowerConfig(dim=8, window=5, events=False, gaps=False)).eval()
-    torch.testing.assert_close(plain(history, told), plain(history, unknown))
+    torch.testing.assert_close(plain(history, signals), plain(history, unknown))
     tower = UserTower(TowerConfig(dim=8, window=5)).eval()
-    assert not torch.allclose(tower(history, told), tower(history, unknown))
+    assert not torch.allclose(tower(history, signals), tower(history, unknown))
     tower.load_state_dict(plain.state_dict())
     torch.testing.assert_close(tower(history, unknown), plain(history, unknown))
 
@@ -261,8 +263,8 @@ def test_the_next_item_may_depend_on_the_time_since_the_last() -> None:
         walks.append(UserSequence(rows, step_signals(times, np.nan), walk.values, walk.weights))
     model, _ = fit(walks, text, config(), CPU)
     exported = SASRec(export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy(), 8)
-    told = [step_signals(np.array([0.0]), until) for until in (1.0, 86_400.0)]
-    quick, slow = exported.score(RequestBatch([np.array([5])] * 2, told))
+    signals = [step_signals(np.array([0.0]), until) for until in (1.0, 86_400.0)]
+    quick, slow = exported.score(RequestBatch([np.array([5])] * 2, signals))
     assert (quick.argmax(), slow.argmax()) == (6, 4)
 
 
@@ -375,9 +377,9 @@ def test_training_learns_the_ring_and_validation_measures_it(changes) -> None:
 
 
 def test_a_model_is_continued_on_newer_items_and_stays_as_it_was() -> None:
-    text, judge = words(), validation_metric(ASKED, window=8)
-    old = [trail.select(trail.rows != 11) for trail in sequences()]
-    start, history = fit(old, text, config(), CPU, validate=judge)
+    text, metric = words(), validation_metric(ASKED, window=8)
+    old = [sequence.select(sequence.rows != 11) for sequence in sequences()]
+    start, history = fit(old, text, config(), CPU, validate=metric)
     assert history.best_quality() == 1.0
     before = copied(start.items.state_dict())
     newer = config().continuing(30)
@@ -472,16 +474,16 @@ def test_sequences_keep_the_event_of_largest_weight_and_values_of_ratings_only()
         ("b", "y", 5, "click", None),
     ]
     schema = ["user_id", "item_id", "timestamp", "event", "value"]
-    told = conform_interactions(pl.DataFrame(rows, schema=schema, orient="row")).rows
-    told, items = told.with_columns(part(TRAIN_PART)), pl.Series(["x", "y"])
+    rated = conform_interactions(pl.DataFrame(rows, schema=schema, orient="row")).rows
+    rated, items = rated.with_columns(part(TRAIN_PART)), pl.Series(["x", "y"])
     weights = {Event.PURCHASE: 3.0}
-    once = InteractionLog.from_frame(told, items, repeats=False, event_weights=weights)
-    (trail,) = once.sequences()
-    assert trail.rows.tolist() == [0, 1]
-    assert trail.weights.tolist() == [3, 1]
-    assert np.isnan(trail.values[0])
-    assert trail.values[1] == 4
-    (again,) = InteractionLog.from_frame(told, items, repeats=True).sequences()
+    once = InteractionLog.from_frame(rated, items, repeats=False, event_weights=weights)
+    (sequence,) = once.sequences()
+    assert sequence.rows.tolist() == [0, 1]
+    assert sequence.weights.tolist() == [3, 1]
+    assert np.isnan(sequence.values[0])
+    assert sequence.values[1] == 4
+    (again,) = InteractionLog.from_frame(rated, items, repeats=True).sequences()
     assert again.rows.tolist() == [0, 0, 1]
     (batch,) = batches(cut_windows([again], 8), 2, np.random.default_rng(0))
     assert batch.signals[0, :, GAP_AFTER].tolist() == [2, 2]
@@ -489,12 +491,12 @@ def test_sequences_keep_the_event_of_largest_weight_and_values_of_ratings_only()
 
 def test_reordered_steps_keep_their_times_and_take_the_rest_along() -> None:
     times, rated = np.array([0.0, 1.0, 100.0]), np.array([1, 2, 3], np.float32)
-    told = step_signals(times, np.nan, np.array([1, 2, 3], np.int8))
-    moved = UserSequence(np.arange(3), told, rated, rated).with_order(np.array([2, 0, 1]))
+    signals = step_signals(times, np.nan, np.array([1, 2, 3], np.int8))
+    moved = UserSequence(np.arange(3), signals, rated, rated).with_order(np.array([2, 0, 1]))
     assert moved.rows.tolist() == [2, 0, 1]
     assert moved.values.tolist() == moved.weights.tolist() == [3, 1, 2]
     assert moved.signals[:, 0].tolist() == [3, 1, 2]
-    assert moved.signals[:, 1:].tolist() == told[:, 1:].tolist()
+    assert moved.signals[:, 1:].tolist() == signals[:, 1:].tolist()
 
 
 def test_times_that_run_backwards_are_unknown() -> None:
