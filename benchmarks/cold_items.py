@@ -68,7 +68,7 @@ def _run(data: DataSet, seed: int, protocol: Protocol, seconds: float) -> dict[s
     started = time.monotonic()
     benchmark = prepare_data_set(data, protocol, seed, seconds)
     test, base = benchmark.asked, resolve_base(benchmark.config.text.base)
-    is_warm = benchmark.data.past.known()
+    is_warm = benchmark.data.past.warm_items()
     fitted = FittedChannels(benchmark.data, ChannelGrids(), seed)
     sequence = train_sequence(benchmark.data, benchmark.config, choose("auto"), base=base)
     blend = blend_all_channels(sequence, fitted)

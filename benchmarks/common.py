@@ -87,7 +87,7 @@ def settings_from_benchmark(benchmark: Benchmark) -> TrainConfig:
 
 
 def ndcg_per_request(
-    model: SequenceModel, text: TextSide, config: TrainConfig, requests: Requests
+    model: SequenceModel, text: TextVectorSource, config: TrainConfig, requests: Requests
 ) -> Values:
     """Return NDCG@10 of each request, computed with the exported tower."""
     tower = export_tower(model.tower, config.tower.dim, config.tower.window)

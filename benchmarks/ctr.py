@@ -16,7 +16,7 @@ import polars as pl
 import typer
 
 from benchmarks.output import command_line, log, machine, write_json
-from recloop.ctr import CtrConfig, Problem, contestants
+from recloop.ctr import CtrConfig, Problem, ctr_models
 from recloop.ctr.folds import kind_of
 from recloop.ctr.metrics import report
 from recloop.evaluation.report import OURS
@@ -57,7 +57,7 @@ def _run(folder: Path, split: str, seed: int, reveal: str, *, baselines: bool) -
         models[name] = {**found, "seconds": round(time.monotonic() - started, 1)}
         log(f"{folder.name} {split} {seed} {name} {found}")
     rows = {name: len(getattr(problem, name)) for name in ("train", "valid", "test")}
-    kind = kind_of(problem.known, problem.test)
+    kind = kind_of(problem.train_and_valid, problem.test)
     return {
         "data": folder.name,
         "split": split,

@@ -155,8 +155,8 @@ def _losses(
     # An empty rank has no probability on either side and adds nothing.
     student = student.masked_fill(batch.candidates < 0, 0.0)
     kl = F.kl_div(student, batch.teacher, reduction="batchmean")
-    position = model.known.cumsum(0) - 1
-    return kl, full_softmax(users, vectors[model.known], position[batch.targets])
+    position = model.warm.cumsum(0) - 1
+    return kl, full_softmax(users, vectors[model.warm], position[batch.targets])
 
 
 def _distributions(candidates: Ranked, scores: Scores, temperature: float) -> Scores:

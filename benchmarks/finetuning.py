@@ -89,7 +89,7 @@ def _run(folder: Path, base: str, tuning: str, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     encoder, tokenizer = load_encoder(resolved, text_config)
     texts = TokenizedTexts(data.catalogue.texts(), tokenizer, text_config)
-    text = TunedText(encoder, texts, learning_rate, compute, len(config.text_passes))
+    text = TrainableTextVectors(encoder, texts, learning_rate, compute, len(config.text_passes))
     before = text.vectors
     _, history = fit(
         data.train.sequences(),

@@ -81,16 +81,20 @@ def main(
 def _changed(config: TrainConfig, changes: dict[str, Any], epochs: int) -> TrainConfig:
     tower = {name.removeprefix("tower."): v for name, v in changes.items() if "tower." in name}
     others = {name: value for name, value in changes.items() if "tower." not in name}
-    settings = config.model_dump() | others | {"epochs": epochs, "judge_every": 2}
+    settings = config.model_dump() | others | {"epochs": epochs, "validate_every": 2}
     settings["tower"] |= tower
     return TrainConfig.model_validate(settings)
 
 
 def _run(
-    train: InteractionLog, text: FrozenText, config: TrainConfig, valid: Requests, test: Requests
+    train: InteractionLog,
+    text: FrozenTextVectors,
+    config: TrainConfig,
+    valid: Requests,
+    test: Requests,
 ) -> tuple[dict[str, Any], Values]:
-    started, validate = time.monotonic(), judge_on(valid, config.tower.window)
-    model, history = fit(train.sequences(), text, config, choose("auto"), judge=validate)
+    started, validate = time.monotonic(), validation_metric(valid, config.tower.window)
+    model, history = fit(train.sequences(), text, config, choose("auto"), validate=validate)
     seconds = round(time.monotonic() - started, 1)
     values = ndcg_per_request(model, text, config, test)
     last = history.epochs[-1]

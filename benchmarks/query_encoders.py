@@ -52,5 +52,5 @@ def tuned_encoder(model: Path, catalogue: Catalogue) -> EncodedItems:
     rows = Catalogue(payload.items).rows(catalogue.ids)
     if len(rows) != len(catalogue):
         raise ValueError(f"{model} lacks items of the benchmark")
-    encoder = open_encoder(payload.card.query, payload.encoder, payload.tokenizer)
+    encoder = open_encoder(payload.config.query, payload.encoder, payload.tokenizer)
     return EncodedItems(encoder, payload.text[rows], catalogue.items[c.TITLE].to_list())

@@ -247,8 +247,8 @@ def _distil(
     config = TextConfig(tuning="frozen")
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
     text = encode_all(encoder, TokenizedTexts(data.texts, tokenizer, config), compute.device)
-    student, _ = fit(data.sequences, FrozenText(text), _TOWER, compute)
-    validate = judge_on(data.valid, _TOWER.tower.window)
+    student, _ = fit(data.sequences, FrozenTextVectors(text), _TOWER, compute)
+    validate = validation_metric(data.valid, _TOWER.tower.window)
     result: dict[str, Any] = {"weight": weight, "requests": len(teaching.ranked)}
     result["before"] = validate(student, text)
     for name, share in (("own loss alone", 0.0), ("distilled", 0.5)):

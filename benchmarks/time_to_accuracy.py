@@ -19,9 +19,9 @@ from benchmarks.common import frozen_text, prepare_data_set, publish, settings_f
 from recloop.benchmark.config import Protocol
 from recloop.benchmark.dataset import read_folder
 from recloop.training.device import choose
-from recloop.training.finetuning.fit import Judge, fit
+from recloop.training.finetuning.fit import ValidationMetric, fit
 from recloop.training.finetuning.sequence_model import SequenceModel
-from recloop.training.finetuning.validation import judge_on
+from recloop.training.finetuning.validation import validation_metric
 
 
 def main(
@@ -38,10 +38,10 @@ def main(
     runs = []
     for number in seed or [1]:
         benchmark = prepare_data_set(data, protocol, number)
-        config = settings_from_benchmark(benchmark).model_copy(update={"judge_every": 1})
-        timed = _TimedValidation(judge_on(benchmark.data.valid, config.tower.window))
+        config = settings_from_benchmark(benchmark).model_copy(update={"validate_every": 1})
+        timed = _TimedValidation(validation_metric(benchmark.data.valid, config.tower.window))
         sequences, text = benchmark.data.train.sequences(), frozen_text(benchmark)
-        fit(sequences, text, config, choose("auto"), judge=timed.validate)
+        fit(sequences, text, config, choose("auto"), validate=timed.validate)
         reached = [entry for entry in timed.trace if entry["ndcg@10"] >= best["ndcg@10"]]
         runs.append(
             {
@@ -58,7 +58,7 @@ def main(
 class _TimedValidation:
     """Validation that records NDCG@10 and the seconds of training before it."""
 
-    def __init__(self, validate: Judge) -> None:
+    def __init__(self, validate: ValidationMetric) -> None:
         self._validate = validate
         self._since, self._seconds = time.monotonic(), 0.0
         self.trace: list[dict[str, float]] = []

@@ -30,8 +30,8 @@ from recloop.benchmark.run import Benchmark
 from recloop.training.device import choose
 from recloop.training.finetuning.fit import fit
 from recloop.training.finetuning.sequence_model import SequenceModel
-from recloop.training.finetuning.validation import judge_on
-from recloop.training.finetuning.warm_start import remembered
+from recloop.training.finetuning.validation import validation_metric
+from recloop.training.finetuning.warm_start import forgetting_requests
 
 # Share of the champion's epochs for which the warm start trains.
 EPOCH_SHARE = 1 / 6
@@ -54,7 +54,7 @@ def _run(benchmark: Benchmark, seed: int) -> dict[str, Any]:
     test, valid = benchmark.asked, benchmark.data.valid.sample(2_000, seed)
     # Users without events in the newest tenth.
     unchanged = np.diff(train.starts) == np.diff(past.starts)
-    old = remembered(
+    old = forgetting_requests(
         [
             sequence
             for sequence, kept in zip(
@@ -66,8 +66,8 @@ def _run(benchmark: Benchmark, seed: int) -> dict[str, Any]:
         seed,
     )
     config, compute = settings_from_benchmark(benchmark), choose("auto")
-    validate = judge_on(valid, config.tower.window)
-    champion, history = fit(train.sequences(), text, config, compute, judge=validate)
+    validate = validation_metric(valid, config.tower.window)
+    champion, history = fit(train.sequences(), text, config, compute, validate=validate)
     epochs = history.best_epochs()
 
     def from_scratch() -> SequenceModel:

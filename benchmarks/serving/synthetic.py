@@ -124,12 +124,12 @@ def synthetic_payload(size: ModelSize, models: OnnxModels, retrieval: RetrievalC
     counts = latent.counts * is_warm
     head = np.sort(np.argsort(-counts)[: min(_HEAD, size.items)])
     return Payload(
-        card=_config(models, size, retrieval),
+        config=_config(models, size, retrieval),
         items=_items(latent, rng),
         users=_users(latent, is_warm, size.users, rng),
         vectors=vectors,
         text=text.astype(np.float16),
-        known=is_warm,
+        warm=is_warm,
         counts=counts,
         collaborative=_co_occurrence(latent.points[head]),
         collaborative_rows=head,
