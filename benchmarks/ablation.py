@@ -84,7 +84,7 @@ def _run(
     data: DataSet, config: BenchmarkConfig, ranker_seconds: float, requests: int
 ) -> dict[str, Any]:
     benchmark, seed = prepare(data, config), config.seed
-    training, test = benchmark.data, benchmark.asked.sample(requests, config.seed)
+    training, test = benchmark.data, benchmark.test_requests.sample(requests, config.seed)
     items, table = training.items, _Table(bootstrap(test, seed))
 
     def add(

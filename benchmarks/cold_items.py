@@ -22,7 +22,7 @@ from recloop.benchmark.config import Protocol
 from recloop.benchmark.dataset import INTERACTIONS_FILE, ITEMS_FILE, DataSet, read_folder
 from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import Values, ndcg
-from recloop.evaluation.report import ranked_by
+from recloop.evaluation.report import rank_with_channel
 from recloop.scoring.scorer import Channel, Scores, ScoringRequests
 from recloop.training.base_models import resolve_base
 from recloop.training.baselines import fit_baseline
@@ -67,7 +67,7 @@ def _without_cold_items(folder: Path, seed: int) -> DataSet:
 def _run(data: DataSet, seed: int, protocol: Protocol, seconds: float) -> dict[str, Any]:
     started = time.monotonic()
     benchmark = prepare_data_set(data, protocol, seed, seconds)
-    test, base = benchmark.asked, resolve_base(benchmark.config.text.base)
+    test, base = benchmark.test_requests, resolve_base(benchmark.config.text.base)
     is_warm = benchmark.data.past.warm_items()
     fitted = FittedChannels(benchmark.data, ChannelGrids(), seed)
     sequence = train_sequence(benchmark.data, benchmark.config, choose("auto"), base=base)
@@ -110,8 +110,8 @@ def _run(data: DataSet, seed: int, protocol: Protocol, seconds: float) -> dict[s
 
 def _ndcg(channel: Channel, requests: Requests, items: int) -> Values:
     """Return NDCG@10 of each request."""
-    ranked = ranked_by(channel, requests, items)
-    return ndcg(hits(ranked, requests.relevant), requests.counts(), 10)
+    ranked = rank_with_channel(channel, requests, items)
+    return ndcg(hits(ranked, requests.relevant), requests.relevant_counts(), 10)
 
 
 if __name__ == "__main__":

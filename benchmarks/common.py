@@ -34,7 +34,7 @@ from recloop.training.packaging import (
     ExportConfig,
     all_text_vectors,
     build_payload,
-    weigh_channels,
+    fit_channel_weights,
 )
 from recloop.training.sequence_training import TrainedSequence
 
@@ -56,7 +56,7 @@ class BlendedChannels:
 def blend_all_channels(sequence: TrainedSequence, channels: FittedChannels) -> BlendedChannels:
     """Return the blend of a sequence model and the other channels, as it is packaged."""
     text = all_text_vectors(sequence, channels.data, every_item=False)
-    weighed = weigh_channels(sequence, channels, text)
+    weighed = fit_channel_weights(sequence, channels, text)
     no_query = QueryModelConfig(kind="onnx", weights=QueryWeights(), max_tokens=1)
     query, config = QueryExport(no_query), ExportConfig()
     payload = build_payload(sequence, channels, weighed, query, no_users(), config, 0)
@@ -92,8 +92,8 @@ def ndcg_per_request(
     """Return NDCG@10 of each request, computed with the exported tower."""
     tower = export_tower(model.tower, config.tower.dim, config.tower.window)
     scorer = SASRec(tower, model.vectors(text.vectors).cpu().numpy(), config.tower.window)
-    ranked, _ = top_k(scorer.score(requests), requests.forbidden(), 10)
-    return ndcg(hits(ranked, requests.relevant), requests.counts(), 10)
+    ranked, _ = top_k(scorer.score(requests), requests.excluded(), 10)
+    return ndcg(hits(ranked, requests.relevant), requests.relevant_counts(), 10)
 
 
 def bootstrap(requests: Requests, seed: int) -> UserBootstrap:

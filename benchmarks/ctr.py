@@ -19,7 +19,7 @@ from benchmarks.output import command_line, log, machine, write_json
 from recloop.ctr import CtrConfig, Problem, ctr_models
 from recloop.ctr.folds import kind_of
 from recloop.ctr.metrics import report
-from recloop.evaluation.report import OURS
+from recloop.evaluation.report import RECLOOP
 
 _LIKED_RATING = 4
 _TEST_ROWS = 5
@@ -50,7 +50,7 @@ def _run(folder: Path, split: str, seed: int, reveal: str, *, baselines: bool) -
     config = CtrConfig.model_validate({"seed": seed, "reveal": reveal})
     models: dict[str, Any] = {}
     for name, model in ctr_models(config).items():
-        if name != OURS and not baselines:
+        if name != RECLOOP and not baselines:
             continue
         started = time.monotonic()
         found = report(problem.test.users, problem.test.labels, model(problem))

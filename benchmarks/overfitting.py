@@ -63,7 +63,7 @@ def main(
     runs = []
     for number in seed or [1]:
         benchmark = prepare_data_set(data, protocol, number)
-        train, test, text = benchmark.data.train, benchmark.asked, frozen_text(benchmark)
+        train, test, text = benchmark.data.train, benchmark.test_requests, frozen_text(benchmark)
         valid = benchmark.data.valid.sample(2_000, number)
         users = bootstrap(test, number)
         default: Values | None = None

@@ -81,7 +81,7 @@ class SplitMovieLens:
             fit_ease(matrix(part), _L2, _DECAY) for part in (train, past)
         )
         self.valid, self.test = (
-            Requests.about(log_, part, moments=False, repeats=False)
+            Requests.from_log(log_, part, group_by_time=False, repeats=False)
             for part in (VALID_PART, TEST_PART)
         )
         self.users = log_.users.gather(self.test.user_numbers()).to_list()
@@ -226,7 +226,7 @@ def _rerank(
             "after": asdict(bootstrap.interval(after)),
             "difference": asdict(bootstrap.interval(after - before)),
             "ranker_alone": asdict(bootstrap.interval(ranker_alone)),
-            "recall@20": float(recall(found, test.requests.counts(), DEPTH).mean()),
+            "recall@20": float(recall(found, test.requests.relevant_counts(), DEPTH).mean()),
             "seconds": round(time.monotonic() - started, 1),
         },
     )

@@ -52,13 +52,13 @@ class RankedRequests:
     @classmethod
     def by(cls, channel: Channel, requests: Requests, items: int) -> "RankedRequests":
         """Rank a catalogue of so many items; items of the history are excluded."""
-        parts = [top_k(channel(part), part.forbidden(), DEPTH) for part in requests.parts(items)]
+        parts = [top_k(channel(part), part.excluded(), DEPTH) for part in requests.batches(items)]
         ranked, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
         return cls(requests, ranked, scores)
 
     def ndcg(self, ranked: Ranked) -> Values:
         """Return NDCG@10 of each request for the lists `ranked`."""
-        return ndcg(hits(ranked, self.requests.relevant), self.requests.counts(), 10)
+        return ndcg(hits(ranked, self.requests.relevant), self.requests.relevant_counts(), 10)
 
     def take(self, rows: Rows) -> "RankedRequests":
         """Return the requests of these rows, in this order."""
@@ -143,7 +143,7 @@ def sample_training_requests(
     )
     others: list[Rows] = [np.delete(sequence.rows, position) for sequence, position in positions]
     parts, start = [], 0
-    for part in requests.parts(train.catalogue):
+    for part in requests.batches(train.catalogue):
         end = start + len(part.histories)
         parts.append(top_k(channel(part), others[start:end], DEPTH))
         start = end

@@ -51,7 +51,7 @@ def main(
 
 def _run(benchmark: Benchmark, seed: int) -> dict[str, Any]:
     train, past, text = benchmark.data.train, benchmark.data.past, frozen_text(benchmark)
-    test, valid = benchmark.asked, benchmark.data.valid.sample(2_000, seed)
+    test, valid = benchmark.test_requests, benchmark.data.valid.sample(2_000, seed)
     # Users without events in the newest tenth.
     unchanged = np.diff(train.starts) == np.diff(past.starts)
     old = forgetting_requests(

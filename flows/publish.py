@@ -11,7 +11,7 @@ from flows import workspace as ws
 from flows.results import MetricValue, ModelMetrics, PackagedModel, SliceMetrics
 from flows.workspace import Workspace
 from recloop.decisions import Decision, ModelComparison
-from recloop.evaluation.report import HEADLINE
+from recloop.evaluation.report import PRIMARY_METRIC
 from recloop.settings import Settings
 from recloop.stages import files
 from recloop.validation.result import ValidationResult
@@ -47,15 +47,15 @@ def publish_comparison(
     )
     sides = (
         [
-            {"model": f"challenger {packaged.version}", HEADLINE: str(comparison.challenger)},
+            {"model": f"challenger {packaged.version}", PRIMARY_METRIC: str(comparison.challenger)},
             {
                 "model": f"champion {comparison.champion_version}",
-                HEADLINE: str(comparison.champion),
+                PRIMARY_METRIC: str(comparison.champion),
             },
-            {"model": "difference", HEADLINE: str(comparison.difference)},
+            {"model": "difference", PRIMARY_METRIC: str(comparison.difference)},
         ]
         if comparison
-        else [{"model": packaged.version, HEADLINE: "is the champion already"}]
+        else [{"model": packaged.version, PRIMARY_METRIC: "is the champion already"}]
     )
     create_table_artifact(
         sides,

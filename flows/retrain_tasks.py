@@ -25,7 +25,7 @@ from recloop.decisions import (
     choose_warm_start,
     should_promote,
 )
-from recloop.evaluation.report import HEADLINE, OURS
+from recloop.evaluation.report import PRIMARY_METRIC, RECLOOP
 from recloop.logs import get_log
 from recloop.registry.manifest import CHECKPOINT, PAYLOAD, Lineage
 from recloop.registry.versions import Registry
@@ -71,7 +71,7 @@ def prepare_workspace(home: Home, log: Path) -> Workspace:
 def take_snapshot(space: Workspace) -> SnapshotFacts:
     """Take a snapshot of the source and of the feedback up to now; DVC versions it."""
     space.dvc("repro", "--force", "--single-item", "snapshot")
-    facts = files.read_json(space.folder / files.SNAPSHOT_FACTS)
+    facts = files.read_json(space.folder / files.SNAPSHOT_INFO)
     data_version = space.output_hash("snapshot", files.SNAPSHOT.as_posix())
     return SnapshotFacts(data_version=data_version, **facts)
 
@@ -180,7 +180,7 @@ def package_model(
         metrics=metrics.model_dump()["models"],
         params=ws.read_params(space.folder),
         parent=training.continues,
-        naming=files.read_json(space.folder / files.SNAPSHOT_FACTS)["naming"],
+        naming=files.read_json(space.folder / files.SNAPSHOT_INFO)["naming"],
     )
     manifest = registry.register(
         version,
@@ -220,7 +220,7 @@ def compare_with_champion(
         measured = metrics.model_dump()
         models, ahead = measured["models"], measured["ahead_of"]
         first = _comparison(
-            BASELINE, metrics.requests, models[OURS], models[BASELINE], ahead[BASELINE]
+            BASELINE, metrics.requests, models[RECLOOP], models[BASELINE], ahead[BASELINE]
         )
         return replace(first, first=True, problem=problem)
     if champion.version == packaged.version:
@@ -278,8 +278,8 @@ def _comparison(
     return ModelComparison(
         champion_version=champion,
         requests=requests,
-        challenger=Interval(**ours[HEADLINE]),
-        champion=Interval(**theirs[HEADLINE]),
+        challenger=Interval(**ours[PRIMARY_METRIC]),
+        champion=Interval(**theirs[PRIMARY_METRIC]),
         difference=Interval(**difference),
         challenger_coverage=ours["coverage@10"],
         champion_coverage=theirs["coverage@10"],

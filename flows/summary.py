@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flows.replay import ReplayCounts
 from flows.results import MonitorOutcome, RetrainOutcome
-from recloop.evaluation.report import HEADLINE
+from recloop.evaluation.report import PRIMARY_METRIC
 
 
 def summarise(
@@ -62,9 +62,11 @@ def summarise(
 
 def render(found: dict[str, Any]) -> Group:
     """Return one screen with the results of `summarise`."""
-    table = Table("model", HEADLINE, "95 % interval", "recall@10", "mrr@10", title="Test split")
+    table = Table(
+        "model", PRIMARY_METRIC, "95 % interval", "recall@10", "mrr@10", title="Test split"
+    )
     for name, values in found["metrics"]["models"].items():
-        best = values[HEADLINE]
+        best = values[PRIMARY_METRIC]
         table.add_row(
             name,
             f"{best['value']:.4f}",

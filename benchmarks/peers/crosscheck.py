@@ -30,7 +30,7 @@ from recloop import columns as c
 from recloop.data.catalogue import Catalogue
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.evaluation.metrics import Values
-from recloop.evaluation.report import per_request, rows_of
+from recloop.evaluation.report import metrics_per_request, to_rows
 from recloop.settings import read_settings
 
 KS = (5, 10, 20)
@@ -75,9 +75,9 @@ def expected(
     ranked: pl.DataFrame, requested: pl.DataFrame, catalogue: Catalogue
 ) -> dict[str, Values]:
     """Return our value per request of each metric, and the values by other definitions."""
-    requests = Requests.encode(requested, catalogue)
-    ours = per_request(rows_of(ranked, catalogue), requests, list(KS))
-    counts = requests.counts()
+    requests = Requests.from_frame(requested, catalogue)
+    ours = metrics_per_request(to_rows(ranked, catalogue), requests, list(KS))
+    counts = requests.relevant_counts()
     lengths = ranked[c.RANKED].list.len().to_numpy()
     for k in KS:
         ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])

@@ -8,7 +8,7 @@ import polars as pl
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue
 from recloop.data.split import HISTORY
-from recloop.evaluation.report import DEPTH, EvaluateConfig, table
+from recloop.evaluation.report import DEPTH, EvaluateConfig, measure_models
 
 REQUEST = "request"
 
@@ -53,4 +53,4 @@ def evaluate_lists(
     """
     catalogue = Catalogue(items.with_columns(pl.col(c.ITEM).cast(pl.String())))
     predicted = {name: align_lists(own, requests) for name, own in lists.items()}
-    return table(predicted, ids_as_text(requests), catalogue, config)
+    return measure_models(predicted, ids_as_text(requests), catalogue, config)

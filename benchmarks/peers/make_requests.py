@@ -24,7 +24,7 @@ def make_requests(folder: Path, part: Part, protocol: Protocol, *, repeats: bool
     """
     data = read_folder(folder)
     log, moments = data.log(repeats=repeats), protocol == "temporal"
-    requests = Requests.about(log, PARTS[part], moments=moments, repeats=repeats)
+    requests = Requests.from_log(log, PARTS[part], group_by_time=moments, repeats=repeats)
     ids = data.items[c.ITEM]
     return pl.DataFrame(
         {

@@ -12,7 +12,7 @@ from scipy import sparse
 from typer.testing import CliRunner
 
 from recloop.benchmark.dataset import DataSet, FolderError, read_folder
-from recloop.benchmark.run import RANKERS, parse_models
+from recloop.benchmark.run import RANKING_MODELS, parse_models
 from recloop.cli.main import app
 from recloop.data.interaction_log import TEST_PART, VALID_PART, InteractionLog
 from recloop.evaluation.evaluation_requests import Requests
@@ -28,7 +28,7 @@ ITEMS = 12
 
 
 def interactions(users: int = 30) -> pl.DataFrame:
-    """Return users who walk round a circle of items; the last two steps are held out."""
+    """Return users who step through a circle of items; the last two steps are held out."""
     rows = [
         {
             "user_id": u,
@@ -51,8 +51,10 @@ def write(folder: Path, table: pl.DataFrame) -> Path:
     return folder
 
 
-def asked(data: DataSet, *, moments: bool, repeats: bool) -> Requests:
-    return Requests.about(data.log(repeats=repeats), TEST_PART, moments=moments, repeats=repeats)
+def make_requests(data: DataSet, *, group_by_time: bool, repeats: bool) -> Requests:
+    return Requests.from_log(
+        data.log(repeats=repeats), TEST_PART, group_by_time=group_by_time, repeats=repeats
+    )
 
 
 @pytest.mark.slow
@@ -70,12 +72,12 @@ def test_every_model_answers_and_the_document_has_the_agreed_form(tmp_path: Path
     assert result.exit_code == 0, result.output
     document = json.loads(out.read_text())
     assert document["protocol"] == "next-item"
-    assert tuple(document["models"]) == RANKERS
+    assert tuple(document["models"]) == RANKING_MODELS
     assert document["requests"] == 30
     for measured in document["models"].values():
         assert set(measured["ndcg@10"]) == {"value", "low", "high"}
         assert measured["train_seconds"] >= 0
-    # Six items are left; the next of the circle is what the neighbours of the last one say.
+    # Six items are left; the next of the circle is the nearest neighbour of the last one.
     assert document["models"]["item-knn"]["recall@5"]["value"] > 0.9
     assert document["models"]["recloop"]["recall@5"]["value"] > 0.9
 
@@ -107,37 +109,38 @@ def test_users_with_one_interaction_are_no_training_sequences(tmp_path: Path) ->
     assert models["sasrec"]["setting"]["epochs"] == 0
 
 
-def log(users: int, length: int, catalogue: int) -> InteractionLog:
+def random_log(users: int, length: int, catalogue: int) -> InteractionLog:
     """Return random interactions, the same number for each user."""
     items = np.random.default_rng(0).integers(catalogue, size=users * length)
-    return log_of(items, np.arange(0, len(items) + 1, length), catalogue)
+    return make_log(items, np.arange(0, len(items) + 1, length), catalogue)
 
 
-def log_of(items: np.ndarray, starts: np.ndarray, catalogue: int) -> InteractionLog:
-    nothing, ones = np.zeros(len(items), np.int8), np.ones(len(items), np.float32)
+def make_log(items: np.ndarray, starts: np.ndarray, catalogue: int) -> InteractionLog:
+    zeros, ones = np.zeros(len(items), np.int8), np.ones(len(items), np.float32)
     unknown = np.full(len(items), np.nan)
     users = pl.int_range(len(starts) - 1, eager=True)
-    rest = (unknown, nothing, unknown.astype(np.float32), ones, nothing, starts, users)
-    return InteractionLog(items, *rest, ordered=True, catalogue=catalogue)
+    columns = (unknown, zeros, unknown.astype(np.float32), ones, zeros, starts, users)
+    return InteractionLog(items, *columns, ordered=True, catalogue=catalogue)
 
 
 def test_large_data_gets_settings_that_fit_the_budget() -> None:
-    small = settings_from_data(TrainConfig(seconds=900), log(500, 20, 800), texts=0)
+    small = settings_from_data(TrainConfig(seconds=900), random_log(500, 20, 800), texts=0)
     assert (small.epochs, small.negatives, small.share) == (72, 0, 1.0)
     assert small.tower.window == 20
-    large = settings_from_data(TrainConfig(seconds=60), log(20_000, 50, 9_000), texts=0)
+    large = settings_from_data(TrainConfig(seconds=60), random_log(20_000, 50, 9_000), texts=0)
     assert large.negatives > 0
     assert large.epochs == 4
     assert 0 < large.share < 1
 
 
 def test_a_value_that_is_set_wins_over_the_data() -> None:
-    told = TrainConfig(epochs=8, tower=TowerConfig(dim=16, layers=3))
-    found = settings_from_data(told, log(500, 20, 800), texts=800)
-    assert (found.epochs, found.share, found.tower.dim, found.tower.layers) == (8, 1.0, 16, 3)
-    assert found.tower.dropout == 0.4  # 12.5 interactions for each item
-    assert found.text_passes == (1, 2)
-    assert found.text.tuning == "lora"
+    config = TrainConfig(epochs=8, tower=TowerConfig(dim=16, layers=3))
+    settings = settings_from_data(config, random_log(500, 20, 800), texts=800)
+    assert (settings.epochs, settings.share) == (8, 1.0)
+    assert (settings.tower.dim, settings.tower.layers) == (16, 3)
+    assert settings.tower.dropout == 0.4  # 12.5 interactions for each item
+    assert settings.text_passes == (1, 2)
+    assert settings.text.tuning == "lora"
 
 
 def test_the_command_line_starts_without_pytorch() -> None:
@@ -161,7 +164,7 @@ def test_click_through_protocol(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, command).exit_code == 0
     models = json.loads(out.read_text())["models"]
     assert set(models) == {"popularity"}
-    # Everybody likes the odd items and nobody the even ones, so the rates of items tell all.
+    # All users click the odd items and no user the even ones, so popularity separates the labels.
     assert models["popularity"]["auc"]["value"] == 1.0
 
 
@@ -178,7 +181,7 @@ def test_times_that_are_missing_leave_the_order_to_pos_or_to_nobody(tmp_path: Pa
     assert placed.interactions["timestamp"].null_count() == 16
     unordered = read_folder(write(tmp_path, table.drop("pos")))
     assert not unordered.ordered
-    requests = asked(unordered, moments=False, repeats=False)
+    requests = make_requests(unordered, group_by_time=False, repeats=False)
     assert [len(history) for history in requests.histories] == [7, 7]
 
 
@@ -187,8 +190,8 @@ def test_milliseconds_and_datetimes_become_seconds(tmp_path: Path) -> None:
     wanted = read_folder(write(tmp_path, seconds)).interactions
     thousand = seconds.with_columns(pl.col("timestamp") * 1000)
     assert read_folder(write(tmp_path, thousand)).interactions.equals(wanted)
-    moments = seconds.with_columns(pl.from_epoch("timestamp"))
-    assert read_folder(write(tmp_path, moments)).interactions.equals(wanted)
+    datetimes = seconds.with_columns(pl.from_epoch("timestamp"))
+    assert read_folder(write(tmp_path, datetimes)).interactions.equals(wanted)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,7 @@ def test_no_folder_and_no_parquet(tmp_path: Path) -> None:
         parse_models("recloop,gorse", "next-item")
 
 
-def test_temporal_requests_are_a_users_moments(tmp_path: Path) -> None:
+def test_a_temporal_request_holds_a_users_items_of_one_time(tmp_path: Path) -> None:
     table = pl.DataFrame(
         {
             "user_id": [1] * 6,
@@ -236,26 +239,26 @@ def test_temporal_requests_are_a_users_moments(tmp_path: Path) -> None:
         }
     )
     data = read_folder(write(tmp_path, table))
-    new = asked(data, moments=True, repeats=False)
-    assert [rows.tolist() for rows in new.histories] == [[0, 1], [0, 1, 2, 3]]
-    assert [rows.tolist() for rows in new.relevant] == [[2, 3], [4]]
-    again = asked(data, moments=True, repeats=True)
-    assert [rows.tolist() for rows in again.relevant] == [[2, 3], [4], [0]]
-    each = asked(data, moments=False, repeats=True)
-    assert len(each.histories) == 4
+    without_repeats = make_requests(data, group_by_time=True, repeats=False)
+    assert [rows.tolist() for rows in without_repeats.histories] == [[0, 1], [0, 1, 2, 3]]
+    assert [rows.tolist() for rows in without_repeats.relevant] == [[2, 3], [4]]
+    with_repeats = make_requests(data, group_by_time=True, repeats=True)
+    assert [rows.tolist() for rows in with_repeats.relevant] == [[2, 3], [4], [0]]
+    per_interaction = make_requests(data, group_by_time=False, repeats=True)
+    assert len(per_interaction.histories) == 4
     assert data.log(repeats=True).until(VALID_PART).items.tolist() == [0]
 
 
 def test_a_folder_without_new_test_items_is_an_error(tmp_path: Path) -> None:
-    again = interactions().with_columns(
+    repeated = interactions().with_columns(
         item_id=pl.when(pl.col("split") == "test")
         .then(pl.col("user_id") % ITEMS)
         .otherwise("item_id")
     )
-    folder = str(write(tmp_path, again))
+    folder = str(write(tmp_path, repeated))
     result = CliRunner().invoke(app, ["evaluate", folder, "--mask-seen", "--models", "popularity"])
     assert result.exit_code == 1
-    assert "nothing to ask" in " ".join(result.stderr.split())
+    assert "no requests" in " ".join(result.stderr.split())
 
 
 def test_ials_finds_the_two_tastes() -> None:
@@ -267,19 +270,19 @@ def test_ials_finds_the_two_tastes() -> None:
     assert (scores[2] == 0).all()
 
 
-@pytest.mark.parametrize("met", [1, 4, 5, 30], ids=lambda met: f"{met} of 40")
-def test_short_and_long_histories_get_the_same_solution(met: int) -> None:
+@pytest.mark.parametrize("seen", [1, 4, 5, 30], ids=lambda seen: f"{seen} of 40")
+def test_short_and_long_histories_get_the_same_solution(seen: int) -> None:
     """At the solution the gradient of the weighted squares is zero, whichever solver found it."""
-    rng = np.random.default_rng(met)
+    rng = np.random.default_rng(seen)
     config, factors = ImplicitALSConfig(dim=8), rng.normal(size=(40, 8)).astype(np.float32)
     weights = np.zeros(40, np.float32)
-    weights[rng.choice(40, met, replace=False)] = rng.uniform(0.5, 2, met)
+    weights[rng.choice(40, seen, replace=False)] = rng.uniform(0.5, 2, seen)
     fixed = LeastSquares(factors, config)
-    (found,) = fixed.solve(sparse.csr_matrix(weights[None]))
-    every = config.unobserved * factors.T @ (factors @ found)
-    ridge = config.l2 * (weights.sum() + config.unobserved * 40) * found
-    pulled = factors.T @ (weights * (factors @ found - 1)) + every + ridge
-    assert pulled == pytest.approx(np.zeros(8), abs=1e-4)
+    (solution,) = fixed.solve(sparse.csr_matrix(weights[None]))
+    unobserved = config.unobserved * factors.T @ (factors @ solution)
+    ridge = config.l2 * (weights.sum() + config.unobserved * 40) * solution
+    gradient = factors.T @ (weights * (factors @ solution - 1)) + unobserved + ridge
+    assert gradient == pytest.approx(np.zeros(8), abs=1e-4)
 
 
 def test_recent_popularity_ignores_later_events() -> None:
@@ -299,10 +302,10 @@ def test_repeat_counts_with_recency() -> None:
 def test_the_conditional_logit_weights_the_signal_and_drops_its_opposite() -> None:
     rng = np.random.default_rng(0)
     signal = rng.normal(size=(200, 5))
-    chosen = np.eye(5, dtype=np.float32)[signal.argmax(1)]
+    targets = np.eye(5, dtype=np.float32)[signal.argmax(1)]
     choices = np.stack([signal, -signal, rng.normal(size=(200, 5))], 2).astype(np.float32)
-    choices[:, 4] = np.where(chosen[:, 4:] > 0, choices[:, 4], -np.inf)
-    weights = fit_conditional_logit(Choices.from_padded(choices, chosen))
+    choices[:, 4] = np.where(targets[:, 4:] > 0, choices[:, 4], -np.inf)
+    weights = fit_conditional_logit(Choices.from_padded(choices, targets))
     assert weights[0] > 1
     assert weights[1] == 0
     assert weights[2] < 0.5
@@ -310,8 +313,8 @@ def test_the_conditional_logit_weights_the_signal_and_drops_its_opposite() -> No
 
 def test_the_language_model_is_tuned_if_items_have_few_interactions() -> None:
     def tuning(rows: int, texts: int) -> str:
-        told = log_of(np.arange(rows) % 100, np.array([0, rows]), 100)
-        return settings_from_data(TrainConfig(), told, texts).text.tuning
+        log = make_log(np.arange(rows) % 100, np.array([0, rows]), 100)
+        return settings_from_data(TrainConfig(), log, texts).text.tuning
 
     assert tuning(500, 100) == "lora"
     assert tuning(5_000, 100) == "frozen"

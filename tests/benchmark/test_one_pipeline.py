@@ -10,11 +10,11 @@ import yaml
 
 from recloop.benchmark.config import BenchmarkConfig
 from recloop.benchmark.dataset import read_folder
-from recloop.benchmark.run import answer, prepare, train_and_package
+from recloop.benchmark.run import prepare, rank_test_requests, train_and_package
 from recloop.config import Home
 from recloop.data.interaction_log import PART
 from recloop.data.split import joined, split_interactions
-from recloop.evaluation.report import rows_of
+from recloop.evaluation.report import to_rows
 from recloop.registry.payload import Payload
 from recloop.stages import export, files, pretrain, ranker, recommend, snapshot, split, start, train
 from recloop.stages.training_data import read_training_data
@@ -60,7 +60,7 @@ def test_stages_and_evaluate_give_the_same_lists(
         stage.main()
     recommend.main(files.MODEL, files.PREDICTIONS)
     catalogue = read_training_data().catalogue
-    by_stages = rows_of(pl.read_parquet(files.PREDICTIONS / "recloop.parquet"), catalogue)
+    by_stages = to_rows(pl.read_parquet(files.PREDICTIONS / "recloop.parquet"), catalogue)
 
     config = BenchmarkConfig(models=("recloop",), seed=5, seconds=0.01)
     benchmark = prepare(read_folder(tmp_path), config)
@@ -70,7 +70,7 @@ def test_stages_and_evaluate_give_the_same_lists(
     folder = tmp_path / "evaluated"
     folder.mkdir()
     train_and_package(benchmark, channels, folder, lambda _: None)
-    by_evaluate = answer(Payload.load(folder).recommender(), benchmark)
+    by_evaluate = rank_test_requests(Payload.load(folder).recommender(), benchmark)
 
     assert benchmark.data.catalogue.ids == catalogue.ids
     # Eight of 24 items are in the history, and masked.

@@ -113,11 +113,11 @@ def checkout(tmp_path, monkeypatch, payload) -> Path:
 def packaged(home: Home, payload, version: str) -> None:
     """Do what `make retrain` does: take a snapshot, package its users, register and promote."""
     stage.main()
-    model, reference = Path("model"), files.fresh(Path("reference"))
-    facts = files.read_json(files.SNAPSHOT_FACTS)
+    model, reference = Path("model"), files.empty_folder(Path("reference"))
+    facts = files.read_json(files.SNAPSHOT_INFO)
     known = user_table(pl.read_parquet(files.INTERACTIONS), Catalogue(payload.items))
     config = payload.config.model_copy(update={"feedback_until": facts["feedback_until"]})
-    replace(payload, config=config, users=known).save(files.fresh(model))
+    replace(payload, config=config, users=known).save(files.empty_folder(model))
     lineage = LINEAGE.model_copy(update={"naming": facts["naming"]})
     Registry(home).register(version, model, reference, lineage)
     Registry(home).promote(version, [])
@@ -212,7 +212,7 @@ def test_export_and_erasure_are_asked_for_by_id(client) -> None:
     assert {"east1", "east2", "both"} <= ids(client, ANNA)
     stage.main()
     assert pl.read_parquet(files.INTERACTIONS)["user_id"].to_list() == [KEYED.pseudonymise(BEN)] * 2
-    assert files.read_json(files.SNAPSHOT_FACTS)["erased"] == {"source": 3, "feedback": 0}
+    assert files.read_json(files.SNAPSHOT_INFO)["erased"] == {"source": 3, "feedback": 0}
 
 
 def test_the_command_line_does_the_same(client) -> None:

@@ -23,16 +23,16 @@ def table(*rows: tuple[str, str, int]) -> pl.DataFrame:
     return conform_interactions(raw).rows
 
 
-def requests(
+def make_requests(
     past: pl.DataFrame, future: pl.DataFrame, protocol: str, *, repeats: bool
 ) -> pl.DataFrame:
     """Return the requests about `future`."""
     items = pl.concat([past, future]).select(c.ITEM).unique(maintain_order=True)
     rows = joined(Split(past, past.clear(), future))
     log = InteractionLog.from_frame(rows, items[c.ITEM], repeats=repeats)
-    moments = protocol == "temporal"
-    asked = Requests.about(log, TEST_PART, moments=moments, repeats=repeats)
-    return asked.table(Catalogue(items), log.users)
+    group_by_time = protocol == "temporal"
+    requests = Requests.from_log(log, TEST_PART, group_by_time=group_by_time, repeats=repeats)
+    return requests.to_frame(Catalogue(items), log.users)
 
 
 TEN = table(*[("u", f"i{t}", t) for t in range(10)])
@@ -69,8 +69,8 @@ def test_too_little_data_is_an_error() -> None:
 def test_a_request_knows_what_lies_strictly_before_it_and_no_more() -> None:
     past = table(("u", "a", 1), ("u", "b", 2))
     future = table(("u", "c", 5), ("u", "d", 5), ("u", "e", 6), ("v", "a", 7))
-    asked = requests(past, future, "temporal", repeats=False)
-    assert asked.select(c.USER, HISTORY, c.RELEVANT).rows() == [
+    requests = make_requests(past, future, "temporal", repeats=False)
+    assert requests.select(c.USER, HISTORY, c.RELEVANT).rows() == [
         ("u", ["a", "b"], ["c", "d"]),
         ("u", ["a", "b", "c", "d"], ["e"]),
         ("v", [], ["a"]),
@@ -78,24 +78,24 @@ def test_a_request_knows_what_lies_strictly_before_it_and_no_more() -> None:
 
 
 def test_items_met_before_are_not_asked_for_again() -> None:
-    asked = requests(
+    requests = make_requests(
         table(("u", "a", 1)), table(("u", "a", 2), ("u", "b", 3)), "temporal", repeats=False
     )
-    assert asked[c.RELEVANT].to_list() == [["b"]]
+    assert requests[c.RELEVANT].to_list() == [["b"]]
 
 
 def test_repeats_are_requested_once_per_time() -> None:
     past = table(("u", "a", 1), ("u", "a", 2))
     future = table(("u", "a", 3), ("u", "a", 3), ("u", "b", 3))
-    asked = requests(past, future, "temporal", repeats=True)
-    assert asked.select(HISTORY, c.RELEVANT).rows() == [(["a", "a"], ["a", "b"])]
+    requests = make_requests(past, future, "temporal", repeats=True)
+    assert requests.select(HISTORY, c.RELEVANT).rows() == [(["a", "a"], ["a", "b"])]
 
 
 def test_leave_one_out_requests_use_the_whole_past_whatever_its_times() -> None:
-    asked = requests(
+    requests = make_requests(
         table(("u", "a", 1), ("u", "b", 3)), table(("u", "c", 3)), "leave-one-out", repeats=False
     )
-    assert asked.select(HISTORY, c.RELEVANT).rows() == [(["a", "b"], ["c"])]
+    assert requests.select(HISTORY, c.RELEVANT).rows() == [(["a", "b"], ["c"])]
 
 
 def test_a_request_table_reads_back_as_the_requests_that_it_was_made_of() -> None:
@@ -104,13 +104,13 @@ def test_a_request_table_reads_back_as_the_requests_that_it_was_made_of() -> Non
     items = pl.DataFrame({c.ITEM: ["a", "b", "c"]})
     rows = joined(Split(past, past.clear(), future))
     log = InteractionLog.from_frame(rows, items[c.ITEM], repeats=False)
-    asked = Requests.about(log, TEST_PART, moments=True, repeats=False)
-    read = Requests.encode(asked.table(Catalogue(items), log.users), Catalogue(items))
-    assert [rows.tolist() for rows in asked.histories] == [[0, 1], [1]]
+    requests = Requests.from_log(log, TEST_PART, group_by_time=True, repeats=False)
+    read = Requests.from_frame(requests.to_frame(Catalogue(items), log.users), Catalogue(items))
+    assert [rows.tolist() for rows in requests.histories] == [[0, 1], [1]]
     for name in ("histories", "relevant", "signals"):
-        for one, other in zip(getattr(asked, name), getattr(read, name), strict=True):
+        for one, other in zip(getattr(requests, name), getattr(read, name), strict=True):
             assert one.tolist() == other.tolist()
-    for each in (asked, read):
+    for each in (requests, read):
         assert each.users is not None
         assert each.users.tolist() == [0, 1]
         assert each.request_times is not None

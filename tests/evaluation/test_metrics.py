@@ -10,7 +10,7 @@ from recloop import columns as c
 from recloop.data.catalogue import Catalogue
 from recloop.evaluation import metrics
 from recloop.evaluation.bootstrap import UserBootstrap
-from recloop.evaluation.report import EvaluateConfig, differences, table
+from recloop.evaluation.report import EvaluateConfig, measure_models, ndcg_differences
 from tests.support.tiny_model import items
 
 # First request: relevant at ranks 1 and 3, three relevant in all. Second: one relevant, missed.
@@ -41,7 +41,7 @@ def test_coverage_counts_each_item_once_and_no_empty_rank() -> None:
 
 
 def test_interval_resamples_users_not_requests() -> None:
-    # One user asked 99 times with success, another once without: over users all is uncertain.
+    # One user has 99 hits and another one miss: of two users, a sample may have only one.
     bootstrap = UserBootstrap(["a"] * 99 + ["b"], draws=500, seed=0)
     interval = bootstrap.interval(np.array([1.0] * 99 + [0.0]))
     assert interval.value == pytest.approx(0.99)
@@ -54,16 +54,19 @@ def test_equal_values_give_an_interval_of_width_zero() -> None:
 
 
 def test_table_and_paired_difference() -> None:
-    asked = pl.DataFrame(
+    requests = pl.DataFrame(
         {c.USER: ["a", "b"], "history": [["east1"], []], c.RELEVANT: [["east2"], ["both"]]}
     )
-    right = pl.DataFrame({c.RANKED: [["east2"], ["both"]]})
-    half = pl.DataFrame({c.RANKED: [["east2"], ["north1", "both"]]})
+    perfect = pl.DataFrame({c.RANKED: [["east2"], ["both"]]})
+    worse = pl.DataFrame({c.RANKED: [["east2"], ["north1", "both"]]})
     config = EvaluateConfig(ks=[10], draws=200)
-    found = table({"right": right, "half": half}, asked, Catalogue(items()), config)
-    assert found["right"]["ndcg@10"]["value"] == pytest.approx(1)
-    assert found["half"]["ndcg@10"]["value"] == pytest.approx((1 + 1 / math.log2(3)) / 2)
-    assert found["half"]["coverage@10"] == pytest.approx(3 / 5)
-    gap = differences(right, {"half": half}, asked, Catalogue(items()), config)["half"]
-    assert gap["value"] == pytest.approx((1 - 1 / math.log2(3)) / 2)
-    assert gap["low"] == pytest.approx(0)
+    models = measure_models(
+        {"perfect": perfect, "worse": worse}, requests, Catalogue(items()), config
+    )
+    assert models["perfect"]["ndcg@10"]["value"] == pytest.approx(1)
+    assert models["worse"]["ndcg@10"]["value"] == pytest.approx((1 + 1 / math.log2(3)) / 2)
+    assert models["worse"]["coverage@10"] == pytest.approx(3 / 5)
+    by_model = ndcg_differences(perfect, {"worse": worse}, requests, Catalogue(items()), config)
+    difference = by_model["worse"]
+    assert difference["value"] == pytest.approx((1 - 1 / math.log2(3)) / 2)
+    assert difference["low"] == pytest.approx(0)

@@ -151,5 +151,5 @@ def test_a_disabled_ranker_is_not_trained(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     tmp_path.joinpath("params.yaml").write_text("ranker: {enabled: false}")
     stage.main()
-    assert json.loads(files.RANKER_CARD.read_text()) == {"enabled": False}
+    assert json.loads(files.RANKER_INFO.read_text()) == {"enabled": False}
     assert [path.name for path in files.RANKER.iterdir()] == ["ranker.json"]

@@ -169,9 +169,11 @@ def test_the_blend_learns_the_weight_of_cold_items(share: float, *, first: bool)
     weights = fit_blend({"taste": channel}, text, warm, requests, seed=0, new=4)
     cold_items = ColdItemScorer.from_text(text, warm, weights.cold_items)
     scores = total_scores(
-        channel_contributions(lambda _: channel(requests), weights, cold_items, requests.lengths())
+        channel_contributions(
+            lambda _: channel(requests), weights, cold_items, requests.history_lengths()
+        )
     )
-    best = top_k(scores, requests.forbidden(), 1)[0][:, 0]
+    best = top_k(scores, requests.excluded(), 1)[0][:, 0]
     assert (best >= 36).all() == first
     # Whoever is shown a new item is shown one of their taste.
     assert (scores[:, 36:].argmax(1) % 2 == taste).all()

@@ -37,7 +37,7 @@ def test_every_block_is_read_by_somebody() -> None:
 
 def test_prefect_yaml_has_the_same_schedules() -> None:
     deployments = yaml.safe_load(Path("prefect.yaml").read_text(encoding="utf-8"))["deployments"]
-    crons = {told["name"]: told["schedules"][0]["cron"] for told in deployments}
+    crons = {deployment["name"]: deployment["schedules"][0]["cron"] for deployment in deployments}
     assert crons == read_schedules().model_dump() == PARAMS["schedules"]
 
 
@@ -46,7 +46,7 @@ class Small(ConfigModel):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("split: {size: many}", "split.size"),
         ("split: {sise: 3}", "split.sise"),
@@ -55,11 +55,11 @@ class Small(ConfigModel):
         (None, "does not exist"),
     ],
 )
-def test_a_wrong_setting_is_named(tmp_path, text, said) -> None:
+def test_a_wrong_setting_is_named(tmp_path, text, message) -> None:
     path = tmp_path / "params.yaml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         read_block("split", Small, path)
 
 

@@ -289,7 +289,7 @@ def test_the_stage_records_the_number_of_omitted_rows(home, tmp_path, monkeypatc
     store.append([event("a", "eve"), event("b", "adam")])
     store.personal.erase("eve", NOW)
     stage.main()
-    facts = files.read_json(files.SNAPSHOT_FACTS)
+    facts = files.read_json(files.SNAPSHOT_INFO)
     assert facts["erased"] == {"source": 2, "feedback": 0}
     assert (facts["interactions"], facts["users"], facts["feedback_until"]) == (2, 1, 3)
     store.close()

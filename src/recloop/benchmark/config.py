@@ -9,7 +9,7 @@ from recloop.config import ConfigModel
 from recloop.training.base_models import Tuning
 
 Protocol = Literal["next-item", "temporal", "ctr"]
-Say = Callable[[str], None]
+StatusCallback = Callable[[str], None]
 
 
 class BenchmarkConfig(ConfigModel):

@@ -25,10 +25,10 @@ INTERACTIONS_FILE, ITEMS_FILE = "interactions.parquet", "items.parquet"
 USER, ITEM = "user", "item"
 _PARTS = {TRAIN: 0, VALID: 1, TEST: 2}
 
-_UNTOLD = (c.ATTRIBUTES, c.PUBLISHED, c.EXPIRES)
+_MISSING_COLUMNS = (c.ATTRIBUTES, c.PUBLISHED, c.EXPIRES)
 
 # Smallest plausible timestamp in nano-, micro- and milliseconds, and units per second.
-_UNITS = ((10**17, 10**9), (10**14, 10**6), (10**11, 10**3))
+_TIME_UNITS = ((10**17, 10**9), (10**14, 10**6), (10**11, 10**3))
 
 
 class FolderError(ValueError):
@@ -58,16 +58,16 @@ class DataSet:
     def catalogue(self) -> Catalogue:
         """Return the items in the contract's form, in the order of their row numbers."""
         title, text = (pl.col(name).str.strip_chars() for name in (c.TITLE, c.TEXT))
-        written = pl.when(text != "").then(text)
-        described = self.items.select(
+        non_empty_text = pl.when(text != "").then(text)
+        items = self.items.select(
             pl.col(c.ITEM).cast(pl.String),
             pl.when(title == "").then(text).otherwise(title).alias(c.TITLE),
-            pl.when(title != "").then(written).alias(c.TEXT),
+            pl.when(title != "").then(non_empty_text).alias(c.TEXT),
             pl.lit([], ITEMS[c.CATEGORIES]).alias(c.CATEGORIES),
-            *(pl.lit(None, ITEMS[name]).alias(name) for name in _UNTOLD),
+            *(pl.lit(None, ITEMS[name]).alias(name) for name in _MISSING_COLUMNS),
             pl.lit(value=True).alias(c.AVAILABLE),
         )
-        return Catalogue(described.cast(ITEMS))
+        return Catalogue(items.cast(ITEMS))
 
     def allows_repeats(self, *, wanted: bool | None) -> bool:
         """Return whether seen items may be recommended: as given, or derived from the data."""
@@ -101,35 +101,35 @@ def read_folder(folder: Path) -> DataSet:
     """
     interactions = _read(folder / INTERACTIONS_FILE, (c.USER, c.ITEM, SPLIT))
     items = _read(folder / ITEMS_FILE, (c.ITEM,))
-    wanted = (c.USER, c.ITEM, SPLIT, c.TIME, POSITION, LABEL, WEIGHT)
-    interactions = interactions.select(pl.col(n) for n in wanted if n in interactions.columns)
+    columns = (c.USER, c.ITEM, SPLIT, c.TIME, POSITION, LABEL, WEIGHT)
+    interactions = interactions.select(
+        pl.col(name) for name in columns if name in interactions.columns
+    )
     _check(interactions, items)
     if interactions[c.ITEM].dtype != items[c.ITEM].dtype:
         interactions, items = (_ids_as_text(table) for table in (interactions, items))
     catalogue = _catalogue(items, interactions)
     users = interactions.select(c.USER).unique(maintain_order=True).with_row_index(USER)
-    numbered = _numbered(interactions, catalogue, users)
+    rows = _with_row_numbers(interactions, catalogue, users)
     order = [PART, c.TIME, POSITION]
-    ordered = bool(
-        numbered.select(pl.any_horizontal(pl.col(*order[1:]).is_not_null().any())).item()
-    )
+    ordered = bool(rows.select(pl.any_horizontal(pl.col(*order[1:]).is_not_null().any())).item())
     return DataSet(
         name=folder.resolve().name,
-        interactions=numbered.sort(order, maintain_order=True),
+        interactions=rows.sort(order, maintain_order=True),
         items=catalogue,
         users=users[c.USER],
         ordered=ordered,
     )
 
 
-def _read(path: Path, needed: tuple[str, ...]) -> pl.DataFrame:
+def _read(path: Path, required: tuple[str, ...]) -> pl.DataFrame:
     if not path.is_file():
         raise FolderError(f"{path} does not exist")
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise FolderError(f"{path} cannot be read as Parquet: {error}") from error
-    if missing := [name for name in needed if name not in table.columns]:
+    if missing := [name for name in required if name not in table.columns]:
         raise FolderError(f"{path} has no column {', '.join(missing)}")
     if table.is_empty():
         raise FolderError(f"{path} is empty")
@@ -142,9 +142,9 @@ def _check(interactions: pl.DataFrame, items: pl.DataFrame) -> None:
         (items, ITEMS_FILE, (c.ITEM,)),
     ):
         for name in names:
-            kind = table[name].dtype
-            if not (kind.is_integer() or kind in {pl.String, pl.Categorical}):
-                raise FolderError(f"{file}: {name} is {kind}, not whole numbers or strings")
+            dtype = table[name].dtype
+            if not (dtype.is_integer() or dtype in {pl.String, pl.Categorical}):
+                raise FolderError(f"{file}: {name} is {dtype}, not whole numbers or strings")
             if missing := table[name].null_count():
                 raise FolderError(f"{file}: {missing} rows without {name}")
     _check_split(interactions)
@@ -179,35 +179,35 @@ def _catalogue(items: pl.DataFrame, interactions: pl.DataFrame) -> pl.DataFrame:
         (pl.col(name).cast(pl.String) if name in items.columns else pl.lit("")).alias(name)
         for name in (c.TITLE, c.TEXT)
     ]
-    described = items.select(c.ITEM, *texts).with_columns(pl.col(c.TITLE, c.TEXT).fill_null(""))
-    others = interactions.select(c.ITEM).unique(maintain_order=True)
-    others = others.join(described, on=c.ITEM, how="anti", maintain_order="left")
-    blank = others.with_columns(pl.lit("").alias(c.TITLE), pl.lit("").alias(c.TEXT))
-    return pl.concat([described, blank]).with_row_index(ITEM)
+    listed = items.select(c.ITEM, *texts).with_columns(pl.col(c.TITLE, c.TEXT).fill_null(""))
+    unlisted = interactions.select(c.ITEM).unique(maintain_order=True)
+    unlisted = unlisted.join(listed, on=c.ITEM, how="anti", maintain_order="left")
+    unlisted_items = unlisted.with_columns(pl.lit("").alias(c.TITLE), pl.lit("").alias(c.TEXT))
+    return pl.concat([listed, unlisted_items]).with_row_index(ITEM)
 
 
-def _numbered(
+def _with_row_numbers(
     interactions: pl.DataFrame, catalogue: pl.DataFrame, users: pl.DataFrame
 ) -> pl.DataFrame:
     joined = interactions.join(
         catalogue.select(c.ITEM, ITEM), on=c.ITEM, how="left", maintain_order="left"
     ).join(users, on=c.USER, how="left", maintain_order="left")
 
-    def number(name: str, otherwise: float | None) -> pl.Expr:
+    def float_column(name: str, default: float | None) -> pl.Expr:
         if name not in joined.columns:
-            return pl.lit(otherwise, pl.Float64).alias(name)
-        said = pl.col(name).cast(pl.Float64).fill_nan(None)
-        return (said if otherwise is None else said.fill_null(otherwise)).alias(name)
+            return pl.lit(default, pl.Float64).alias(name)
+        value = pl.col(name).cast(pl.Float64).fill_nan(None)
+        return (value if default is None else value.fill_null(default)).alias(name)
 
-    position = number(POSITION, None)
+    position = float_column(POSITION, None)
     return joined.select(
         pl.col(USER).cast(pl.Int32),
         pl.col(ITEM).cast(pl.Int32),
         pl.col(SPLIT).cast(pl.String).replace_strict(_PARTS, return_dtype=pl.Int8).alias(PART),
         _seconds(joined),
         pl.when(position >= 0).then(position).alias(POSITION),
-        number(LABEL, None),
-        number(WEIGHT, 1.0),
+        float_column(LABEL, None),
+        float_column(WEIGHT, 1.0),
     )
 
 
@@ -223,6 +223,6 @@ def _seconds(table: pl.DataFrame) -> pl.Expr:
             f"{INTERACTIONS_FILE}: timestamp is {column.dtype}, no time and no number"
         )
     largest = np.nan_to_num(column.cast(pl.Float64).fill_null(0.0).to_numpy()).max()
-    unit = next((unit for least, unit in _UNITS if largest >= least), 1)
+    unit = next((unit for smallest, unit in _TIME_UNITS if largest >= smallest), 1)
     time = pl.col(c.TIME).cast(pl.Float64).fill_nan(None)
     return pl.when(time >= 0).then(time / unit).cast(pl.Int64).alias(c.TIME)

@@ -15,20 +15,20 @@ from typing import Any
 import polars as pl
 import torch
 
-from recloop.benchmark import click_through as clicks
-from recloop.benchmark.config import BenchmarkConfig, Protocol, Say, peak_memory
+from recloop.benchmark import click_through
+from recloop.benchmark.config import BenchmarkConfig, Protocol, StatusCallback, peak_memory
 from recloop.benchmark.dataset import TEST, TRAIN, VALID, DataSet, FolderError
 from recloop.data.interaction_log import PART, TEST_PART
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.evaluation.report import (
-    HEADLINE,
-    OURS,
+    PRIMARY_METRIC,
+    RECLOOP,
     EvaluateConfig,
     measure,
-    ranked_by,
-    rows_of,
+    rank_with_channel,
+    to_rows,
 )
-from recloop.evaluation.served_lists import served_lists
+from recloop.evaluation.request_ranking import rank_requests
 from recloop.recommender.recommender import Recommender
 from recloop.registry.payload import Payload
 from recloop.registry.user_table import no_users
@@ -44,12 +44,12 @@ from recloop.training.packaging import (
     ExportConfig,
     all_text_vectors,
     build_payload,
-    weigh_channels,
+    fit_channel_weights,
 )
 from recloop.training.sequence_training import Language, train_sequence
 from recloop.training.training_data import TrainingData
 
-RANKERS = (OURS, *BASELINES)
+RANKING_MODELS = (RECLOOP, *BASELINES)
 
 
 @dataclass(frozen=True)
@@ -59,27 +59,27 @@ class Benchmark:
     Attributes:
         data: Catalogue, training and validation data.
         config: Settings of training.
-        asked: Test requests, possibly a sample.
-        facts: Properties of the test that go into the document.
+        test_requests: Test requests, possibly a sample.
+        test_facts: Properties of the test that go into the document.
     """
 
     data: TrainingData
     config: TrainConfig
-    asked: Requests
-    facts: dict[str, Any]
+    test_requests: Requests
+    test_facts: dict[str, Any]
 
 
-def evaluate(data: DataSet, config: BenchmarkConfig, say: Say) -> dict[str, Any]:
+def evaluate(data: DataSet, config: BenchmarkConfig, show_status: StatusCallback) -> dict[str, Any]:
     """Train and measure the models, and return the document that `recloop evaluate` writes.
 
     Raises:
         FolderError: There are no requests, or the protocol needs labels that are missing.
     """
     if config.protocol == "ctr":
-        return _document(data, config, {}, clicks.click_through(data, config, say))
+        return _document(data, config, {}, click_through.click_through(data, config, show_status))
     benchmark = prepare(data, config)
-    models = _measured(benchmark, config.models, say)
-    return _document(data, config, benchmark.facts, models)
+    models = _train_and_measure(benchmark, config.models, show_status)
+    return _document(data, config, benchmark.test_facts, models)
 
 
 def prepare(data: DataSet, config: BenchmarkConfig) -> Benchmark:
@@ -88,21 +88,23 @@ def prepare(data: DataSet, config: BenchmarkConfig) -> Benchmark:
     Raises:
         FolderError: Validation or test has no requests.
     """
-    repeats, moments = data.allows_repeats(wanted=config.repeats), config.protocol == "temporal"
+    repeats = data.allows_repeats(wanted=config.repeats)
+    group_by_time = config.protocol == "temporal"
     log, catalogue = data.log(repeats=repeats), data.catalogue()
-    training = TrainingData.split(catalogue, log, moments=moments, repeats=repeats)
-    test = Requests.about(log, TEST_PART, moments=moments, repeats=repeats)
-    if not training.valid.histories or not test.histories:
-        raise FolderError("validation or test has no item that is new to its user: nothing to ask")
-    asked = test.sample(int(max(2_000, config.test_scores / len(catalogue))), config.seed)
+    training = TrainingData.split(catalogue, log, group_by_time=group_by_time, repeats=repeats)
+    all_requests = Requests.from_log(log, TEST_PART, group_by_time=group_by_time, repeats=repeats)
+    if not training.valid.histories or not all_requests.histories:
+        raise FolderError("validation or test has no requests: no item is new to its user")
+    sample_size = int(max(2_000, config.test_scores / len(catalogue)))
+    test_requests = all_requests.sample(sample_size, config.seed)
     text = TextConfig(tuning=config.tuning) if config.tuning else TextConfig()
-    facts = {
+    test_facts = {
         "seen_masked": not repeats,
-        "requests": len(asked.histories),
-        "requests_in_data": len(test.histories),
+        "requests": len(test_requests.histories),
+        "requests_in_data": len(all_requests.histories),
     }
     settings = TrainConfig(seed=config.seed, seconds=config.seconds, text=text)
-    return Benchmark(training, settings, asked, facts)
+    return Benchmark(training, settings, test_requests, test_facts)
 
 
 def train_and_package(
@@ -123,69 +125,73 @@ def train_and_package(
         progress=lambda _: progress,
     )
     text = all_text_vectors(sequence, data, every_item=False)
-    weighed = weigh_channels(sequence, channels, text)
+    weighted = fit_channel_weights(sequence, channels, text)
     settings = sequence.config
     language = sequence.language or Language.load(base, settings.text, settings.seed)
     query = export_tuned_query(
         language.encoder, language.tokenizer, settings.text.max_tokens, config.query
     )
-    payload = build_payload(sequence, channels, weighed, query, no_users(), config, 0)
+    payload = build_payload(sequence, channels, weighted, query, no_users(), config, 0)
     payload.save(folder)
     return {
-        **weighed.weights.model_dump(),
-        "text_last": weighed.text_last,
+        **weighted.weights.model_dump(),
+        "text_last": weighted.text_last,
         "tuning": settings.text.tuning,
         "sequence": sequence.setting(),
     }
 
 
-def answer(recommender: Recommender, benchmark: Benchmark) -> Ranked:
+def rank_test_requests(recommender: Recommender, benchmark: Benchmark) -> Ranked:
     """Return the lists of a packaged model for the test requests, `(requests, DEPTH)` int64."""
-    catalogue, asked = benchmark.data.catalogue, benchmark.asked
-    return rows_of(served_lists(recommender, asked.table(catalogue, _numbers(asked))), catalogue)
+    catalogue, test_requests = benchmark.data.catalogue, benchmark.test_requests
+    request_frame = test_requests.to_frame(catalogue, _user_ids(test_requests))
+    return to_rows(rank_requests(recommender, request_frame), catalogue)
 
 
-def _numbers(asked: Requests) -> pl.Series:
-    return pl.int_range(int(asked.user_numbers().max()) + 1, eager=True).cast(pl.String)
+def _user_ids(test_requests: Requests) -> pl.Series:
+    return pl.int_range(int(test_requests.user_numbers().max()) + 1, eager=True).cast(pl.String)
 
 
-def _measured(benchmark: Benchmark, names: tuple[str, ...], say: Say) -> dict[str, Any]:
-    data, asked, seed = benchmark.data, benchmark.asked, benchmark.config.seed
+def _train_and_measure(
+    benchmark: Benchmark, names: tuple[str, ...], show_status: StatusCallback
+) -> dict[str, Any]:
+    data, test_requests, seed = benchmark.data, benchmark.test_requests, benchmark.config.seed
     channels = FittedChannels(data, ChannelGrids(), seed)
     popularity = data.past.counts()
 
     def progress(entry: dict[str, float]) -> None:
-        say(" ".join(f"{name} {value:.4g}" for name, value in entry.items()))
+        show_status(" ".join(f"{name} {value:.4g}" for name, value in entry.items()))
 
     def fit(name: str) -> tuple[Callable[[], Ranked], dict[str, Any]]:
-        if name == OURS:
+        if name == RECLOOP:
             with tempfile.TemporaryDirectory() as folder:
                 setting = train_and_package(benchmark, channels, Path(folder), progress)
                 recommender = Payload.load(Path(folder)).recommender()
-            return lambda: answer(recommender, benchmark), setting
+            return lambda: rank_test_requests(recommender, benchmark), setting
         baseline = fit_baseline(name, channels, benchmark.config, progress)
-        return lambda: ranked_by(baseline.channel, asked, data.items), baseline.setting
+        channel = baseline.channel
+        return lambda: rank_with_channel(channel, test_requests, data.items), baseline.setting
 
     models = {}
     for name in names:
-        say(f"training {name}")
+        show_status(f"training {name}")
         started = time.monotonic()
         ranked_lists, setting = fit(name)
         trained = time.monotonic()
         ranked = ranked_lists()
         models[name] = {
-            **measure(ranked, asked, data.items, EvaluateConfig(seed=seed), popularity),
+            **measure(ranked, test_requests, data.items, EvaluateConfig(seed=seed), popularity),
             "train_seconds": round(trained - started, 1),
             "recommend_seconds": round(time.monotonic() - trained, 1),
             "peak_memory_mb": peak_memory(),
             "setting": setting,
         }
-        say(f"{name}: NDCG@10 {models[name][HEADLINE]['value']:.4f}")
+        show_status(f"{name}: NDCG@10 {models[name][PRIMARY_METRIC]['value']:.4f}")
     return models
 
 
 def _document(
-    data: DataSet, config: BenchmarkConfig, facts: dict[str, Any], models: dict[str, Any]
+    data: DataSet, config: BenchmarkConfig, test_facts: dict[str, Any], models: dict[str, Any]
 ) -> dict[str, Any]:
     rows = data.interactions.group_by(PART).len().sort(PART)["len"].to_list()
     return {
@@ -197,7 +203,7 @@ def _document(
         "interactions": dict(zip((TRAIN, VALID, TEST), rows, strict=True)),
         "ordered": data.ordered,
         "threads": torch.get_num_threads(),
-        **facts,
+        **test_facts,
         "models": models,
     }
 
@@ -208,8 +214,8 @@ def parse_models(names: str | None, protocol: Protocol) -> tuple[str, ...]:
     Raises:
         ValueError: A name is unknown.
     """
-    known = clicks.MODELS if protocol == "ctr" else RANKERS
-    chosen = tuple(filter(None, (names or "").split(","))) or known
-    if unknown := [name for name in chosen if name not in known]:
-        raise ValueError(f"unknown models {', '.join(unknown)}; known: {', '.join(known)}")
-    return chosen
+    available = click_through.CTR_MODELS if protocol == "ctr" else RANKING_MODELS
+    models = tuple(filter(None, (names or "").split(","))) or available
+    if unknown := [name for name in models if name not in available]:
+        raise ValueError(f"unknown models {', '.join(unknown)}; known: {', '.join(available)}")
+    return models

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from recloop.evaluation.list_replay import ReplayedLists
-    from recloop.evaluation.off_policy import Estimate, Form
+    from recloop.evaluation.off_policy import Estimate, Weighting
 
-# Assumptions about what the reward of a place depends on.
-FORMS: "dict[Form, str]" = {"place": "this place and those above", "list": "the whole list"}
+# Assumptions about what the reward at a position depends on.
+WEIGHTINGS: "dict[Weighting, str]" = {
+    "position": "this position and those above",
+    "list": "the whole list",
+}
 
 app = typer.Typer()
 
@@ -48,26 +51,26 @@ def off_policy(
 
     home = settings().home
     store = open_store(home)
-    found = load_champion(home, open_pseudonyms(store))
-    if found is None:
+    champion = load_champion(home, open_pseudonyms(store))
+    if champion is None:
         fail("there is no champion yet: `make run` trains one")
-    version, recommender = found
+    version, recommender = champion
     explored, events = store.served().filter(_explored(version)).tail(lists), store.events()
-    erased = {user: store.personal.last_erasure(user) for user in explored[c.USER].unique()}
+    erasure_counts = {user: store.personal.last_erasure(user) for user in explored[c.USER].unique()}
     try:
         rules = SiteRules.from_file(policy or settings().policy)
         target = rules.experiment.policy(arm)
         replayed = replay_lists(
             explored,
             events,
-            PointInTimeHistories.from_events(recommender, events, erased),
+            PointInTimeHistories.from_events(recommender, events, erasure_counts),
             rules,
             target,
         )
-        forms = {form: estimate(replayed.logged, form) for form in FORMS}
+        estimates = {weighting: estimate(replayed.lists, weighting) for weighting in WEIGHTINGS}
     except (ConfigError, NoExplorationError, UnknownArmError, CountsUnavailableError) as error:
         fail(str(error.args[0]))
-    _print(version, arm, replayed, forms)
+    _print(version, arm, replayed, estimates)
 
 
 def _explored(version: str) -> "pl.Expr":
@@ -78,21 +81,26 @@ def _explored(version: str) -> "pl.Expr":
 
 
 def _print(
-    version: str, arm: str, replayed: "ReplayedLists", forms: "dict[Form, Estimate]"
+    version: str, arm: str, replayed: "ReplayedLists", estimates: "dict[Weighting, Estimate]"
 ) -> None:
     from recloop.evaluation.off_policy import on_policy
 
-    console, lists = Console(), len(replayed.logged.users)
+    console, lists = Console(), len(replayed.lists.users)
     console.print(
         f"{version}: {lists} lists of arms that explore;"
-        f" {replayed.left_out} could not be reconstructed"
+        f" {replayed.skipped} could not be reconstructed"
     )
-    console.print(f"click-through of these lists: {on_policy(replayed.logged)}")
+    console.print(f"click-through of these lists: {on_policy(replayed.lists)}")
     console.print(f"estimated click-through of {arm}:")
     table = Table(
         "a click depends on", "SNIPS", "IPS", "clipped IPS", "effective lists", "mean weight"
     )
-    for form, found in forms.items():
-        numbers = (str(found.snips), str(found.ips), str(found.clipped))
-        table.add_row(FORMS[form], *numbers, f"{found.effective:.0f}", f"{found.mean_weight:.3f}")
+    for weighting, result in estimates.items():
+        numbers = (str(result.snips), str(result.ips), str(result.clipped))
+        table.add_row(
+            WEIGHTINGS[weighting],
+            *numbers,
+            f"{result.effective_sample_size:.0f}",
+            f"{result.mean_weight:.3f}",
+        )
     console.print(table)

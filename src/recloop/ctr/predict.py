@@ -18,7 +18,7 @@ from recloop.ctr.models.boosting import BoostConfig, Table, choose, fitted_score
 from recloop.ctr.models.calibration import fit_calibration
 from recloop.ctr.models.linear import Linear
 from recloop.ctr.problem import Problem, joined
-from recloop.evaluation.report import OURS
+from recloop.evaluation.report import RECLOOP
 from recloop.logs import get_log
 
 # Shares of the linear model in the average that are tried.
@@ -84,7 +84,7 @@ def ctr_models(config: CtrConfig | None = None) -> dict[str, Callable[[Problem],
     Each is a function from a problem to the probabilities of its test rows, `(test rows,)`.
     """
     ours = config or CtrConfig()
-    return {OURS: lambda problem: boosted(problem, ours), **BASELINES}
+    return {RECLOOP: lambda problem: boosted(problem, ours), **BASELINES}
 
 
 def predict_test(
@@ -92,7 +92,7 @@ def predict_test(
     texts: Sequence[str],
     text_vectors: NDArray[np.float32] | None = None,
     config: CtrConfig | None = None,
-    model: str = OURS,
+    model: str = RECLOOP,
 ) -> Doubles:
     """Return probabilities of the test rows.
 

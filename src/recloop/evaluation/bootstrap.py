@@ -25,12 +25,14 @@ class UserBootstrap:
     """
 
     def __init__(self, users: list[str], draws: int, seed: int) -> None:
-        _, self._user = np.unique(users, return_inverse=True)
-        self._users = int(self._user.max()) + 1
+        _, self._user_of_request = np.unique(users, return_inverse=True)
+        self._user_count = int(self._user_of_request.max()) + 1
         rng = np.random.default_rng(seed)
-        picks = rng.integers(self._users, size=(draws, self._users))
-        self._weights = np.stack([np.bincount(pick, minlength=self._users) for pick in picks])
-        self._sizes = np.bincount(self._user, minlength=self._users)
+        samples = rng.integers(self._user_count, size=(draws, self._user_count))
+        self._sample_counts = np.stack(
+            [np.bincount(sample, minlength=self._user_count) for sample in samples]
+        )
+        self._requests_of_user = np.bincount(self._user_of_request, minlength=self._user_count)
 
     def interval(self, values: Values) -> Interval:
         """Return the mean of one value per request with its 95 % interval.
@@ -38,13 +40,13 @@ class UserBootstrap:
         Args:
             values: `(requests,)` float64. For a paired difference pass the differences.
         """
-        sums = np.bincount(self._user, weights=values, minlength=self._users)
-        means = (self._weights @ sums) / (self._weights @ self._sizes)
+        sums = np.bincount(self._user_of_request, weights=values, minlength=self._user_count)
+        means = (self._sample_counts @ sums) / (self._sample_counts @ self._requests_of_user)
         low, high = np.percentile(means, [2.5, 97.5])
         return Interval(float(values.mean()), float(low), float(high))
 
 
-def interval_of_ratios(
+def sum_of_ratios_interval(
     users: Sequence[str], numerators: Values, denominators: Values, draws: int, seed: int
 ) -> Interval:
     """Return the sum over columns of total numerator / total denominator with its 95 % interval.
@@ -58,19 +60,29 @@ def interval_of_ratios(
         draws: Number of bootstrap samples of users.
         seed: Seed of the draws.
     """
-    _, who = np.unique(users, return_inverse=True)
-    totals = [np.zeros((who.max() + 1, part.shape[1])) for part in (numerators, denominators)]
-    for total, part in zip(totals, (numerators, denominators), strict=True):
-        np.add.at(total, who, part)
-    rng, people = np.random.default_rng(seed), len(totals[0])
+    _, user_of_row = np.unique(users, return_inverse=True)
+    totals = [
+        np.zeros((user_of_row.max() + 1, values.shape[1])) for values in (numerators, denominators)
+    ]
+    for total, values in zip(totals, (numerators, denominators), strict=True):
+        np.add.at(total, user_of_row, values)
+    rng, user_count = np.random.default_rng(seed), len(totals[0])
 
-    def ratio(times: Values) -> float:
-        above, below = (times @ total for total in totals)
-        return float(np.divide(above, below, out=np.zeros_like(above), where=below > 0).sum())
+    def ratio(user_weights: Values) -> float:
+        numerator, denominator = (user_weights @ total for total in totals)
+        return float(
+            np.divide(
+                numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0
+            ).sum()
+        )
 
-    drawn = [
-        ratio(np.bincount(rng.integers(people, size=people), minlength=people).astype(np.float64))
+    samples = [
+        ratio(
+            np.bincount(rng.integers(user_count, size=user_count), minlength=user_count).astype(
+                np.float64
+            )
+        )
         for _ in range(draws)
     ]
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Interval(ratio(np.ones(people)), float(low), float(high))
+    low, high = np.percentile(samples, [2.5, 97.5])
+    return Interval(ratio(np.ones(user_count)), float(low), float(high))

@@ -29,9 +29,9 @@ from recloop.scoring.top_k import Ranked, top_k
 # Scores (requests times items) of one validation; with more requests a random sample is taken.
 _VALID_SCORES = 2e8
 # Pads the relevant items; differs from -1, which marks an empty rank.
-_NO_ROW = -2
+_PADDING = -2
 # Scores of one batch per channel: 32 MB.
-_CELLS = 1 << 23
+_BATCH_SCORES = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ class Requests:
     times: list[Seconds] | None = None
 
     @classmethod
-    def about(cls, log: InteractionLog, part: int, *, moments: bool, repeats: bool) -> "Requests":
+    def from_log(
+        cls, log: InteractionLog, part: int, *, group_by_time: bool, repeats: bool
+    ) -> "Requests":
         """Return the requests whose relevant items are the rows of one part of the split.
 
         The history of a request holds all earlier interactions of the user, in any part: as in
@@ -70,28 +72,35 @@ class Requests:
         Args:
             log: All interactions; later parts may be included.
             part: Number of the part whose rows are relevant.
-            moments: Whether rows of one user and time are one request; otherwise each row is one.
-                Without an order, all rows of a user are one request.
+            group_by_time: Whether rows of one user and time are one request; otherwise each row is
+                one. Without an order, all rows of a user are one request.
             repeats: Whether items of the history may be answers.
         """
-        asked = np.flatnonzero(log.parts == part)
-        users = log.user_rows()[asked]
-        opens = np.flatnonzero(_opens(log, asked, users, moments=moments))
-        first, users = asked[opens], users[opens]
-        sizes = np.diff(np.append(opens, len(asked)))
-        spans = [slice(b, f) for b, f in zip(log.starts[users], first, strict=True)]
+        rows = np.flatnonzero(log.parts == part)
+        users = log.user_rows()[rows]
+        request_starts = np.flatnonzero(
+            _begins_request(log, rows, users, group_by_time=group_by_time)
+        )
+        first_rows, users = rows[request_starts], users[request_starts]
+        sizes = np.diff(np.append(request_starts, len(rows)))
+        spans = [
+            slice(begin, end) for begin, end in zip(log.starts[users], first_rows, strict=True)
+        ]
         return cls(
             histories=[log.items[span] for span in spans],
-            relevant=[np.unique(log.items[f : f + n]) for f, n in zip(first, sizes, strict=True)],
+            relevant=[
+                np.unique(log.items[row : row + size])
+                for row, size in zip(first_rows, sizes, strict=True)
+            ],
             users=users,
-            request_times=log.times[first],
+            request_times=log.times[first_rows],
             masked=not repeats,
             # The age in the last step's signals is relative to the time of the request.
             signals=[log.signals[span] for span in spans],
             times=[log.times[span] for span in spans],
         )
 
-    def table(self, catalogue: Catalogue, users: pl.Series) -> pl.DataFrame:
+    def to_frame(self, catalogue: Catalogue, users: pl.Series) -> pl.DataFrame:
         """Return the requests as a table of ids, one row for each.
 
         Args:
@@ -102,103 +111,110 @@ class Requests:
             Columns user_id, timestamp (UTC, null if unknown), history (item ids, oldest first),
             times and events of the history, relevant (item ids).
         """
-        count = len(self.histories)
-        unknown = [np.full(len(history), np.nan) for history in self.histories]
-        told = self.signals or [
-            np.zeros((len(h), EVENT_SIGNAL + 1), np.int8) for h in self.histories
+        request_times = self.request_times
+        if request_times is None:
+            request_times = np.full(len(self.histories), np.nan)
+        unknown_times = [np.full(len(history), np.nan) for history in self.histories]
+        signals = self.signals or [
+            np.zeros((len(history), EVENT_SIGNAL + 1), np.int8) for history in self.histories
         ]
-        ids, names = pl.Series(catalogue.ids), {number: e for e, number in EVENT_CODES.items()}
-        events = pl.Series(_flat([each[:, EVENT_SIGNAL] for each in told], np.int8))
-        lengths = self.lengths()
+        ids = pl.Series(catalogue.ids)
+        names = {number: event for event, number in EVENT_CODES.items()}
+        events = pl.Series(_concatenated([steps[:, EVENT_SIGNAL] for steps in signals], np.int8))
+        lengths = self.history_lengths()
         return pl.DataFrame(
             {
                 c.USER: users.gather(self.user_numbers()),
-                c.TIME: _moments(
-                    np.full(count, np.nan) if self.request_times is None else self.request_times
+                c.TIME: _timestamps(request_times),
+                HISTORY: _list_column(ids.gather(_concatenated(self.histories, np.int64)), lengths),
+                TIMES: _list_column(
+                    _timestamps(_concatenated(self.times or unknown_times, np.float64)), lengths
                 ),
-                HISTORY: _nested(ids.gather(_flat(self.histories, np.int64)), lengths),
-                TIMES: _nested(_moments(_flat(self.times or unknown, np.float64)), lengths),
-                EVENTS: _nested(
+                EVENTS: _list_column(
                     events.replace_strict(names, default=None, return_dtype=pl.String), lengths
                 ),
-                c.RELEVANT: _nested(ids.gather(_flat(self.relevant, np.int64)), self.counts()),
+                c.RELEVANT: _list_column(
+                    ids.gather(_concatenated(self.relevant, np.int64)), self.relevant_counts()
+                ),
             }
         )
 
     @classmethod
-    def encode(
-        cls, table: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
+    def from_frame(
+        cls, frame: pl.DataFrame, catalogue: Catalogue, *, repeats: bool = False
     ) -> "Requests":
         """Return the requests of a table.
 
         Args:
-            table: One row per request; columns as in `table`, of which those of the times and
+            frame: One row per request; columns as in `to_frame`, of which those of the times and
                 events are optional.
             catalogue: The items that get row numbers; other items are dropped.
             repeats: Whether items of the history may be answers.
         """
-        at, told = None, None
-        if TIMES in table.columns:
-            at = epoch_seconds(table[c.TIME])
-            told = list(_signals(table, catalogue, at))
+        request_times, signals = None, None
+        if TIMES in frame.columns:
+            request_times = epoch_seconds(frame[c.TIME])
+            signals = list(_signals(frame, catalogue, request_times))
         return cls(
-            [catalogue.rows(items) for items in table[HISTORY]],
-            [catalogue.rows(items) for items in table[c.RELEVANT]],
-            users=np.unique(table[c.USER].to_numpy(), return_inverse=True)[1],
-            request_times=at,
+            [catalogue.rows(items) for items in frame[HISTORY]],
+            [catalogue.rows(items) for items in frame[c.RELEVANT]],
+            users=np.unique(frame[c.USER].to_numpy(), return_inverse=True)[1],
+            request_times=request_times,
             masked=not repeats,
-            signals=told,
+            signals=signals,
         )
 
-    def sample(self, at_most: int, seed: int) -> "Requests":
+    def sample(self, size: int, seed: int) -> "Requests":
         """Return at most this many requests, drawn at random without replacement."""
-        if len(self.histories) <= at_most:
+        if len(self.histories) <= size:
             return self
         return self.take(
-            np.random.default_rng(seed).choice(len(self.histories), at_most, replace=False)
+            np.random.default_rng(seed).choice(len(self.histories), size, replace=False)
         )
 
-    def take(self, chosen: Rows) -> "Requests":
+    def take(self, indices: Rows) -> "Requests":
         """Return the requests with these numbers, `(selected,)` int64, in this order."""
         return Requests(
-            [self.histories[i] for i in chosen],
-            [self.relevant[i] for i in chosen],
-            None if self.users is None else self.users[chosen],
-            None if self.request_times is None else self.request_times[chosen],
+            [self.histories[index] for index in indices],
+            [self.relevant[index] for index in indices],
+            None if self.users is None else self.users[indices],
+            None if self.request_times is None else self.request_times[indices],
             self.masked,
-            None if self.signals is None else [self.signals[i] for i in chosen],
-            times=None if self.times is None else [self.times[i] for i in chosen],
+            None if self.signals is None else [self.signals[index] for index in indices],
+            times=None if self.times is None else [self.times[index] for index in indices],
         )
 
-    def parts(self, items: int) -> Iterator["Requests"]:
+    def batches(self, items: int) -> Iterator["Requests"]:
         """Yield batches of requests whose scores over this many items fit in memory."""
-        size = max(1, _CELLS // items)
+        size = max(1, _BATCH_SCORES // items)
         for start in range(0, len(self.histories), size):
             yield self.take(np.arange(start, min(start + size, len(self.histories))))
 
-    def forbidden(self) -> list[Rows]:
+    def excluded(self) -> list[Rows]:
         """Return the items of each request that are excluded from its answers."""
         return self.histories if self.masked else [np.empty(0, np.int64)] * len(self.histories)
 
     def ndcg_at_10(self, scores: Scores) -> float:
         """Return the mean NDCG@10 of scores, `(requests, items)` float32."""
-        ranked, _ = top_k(scores, self.forbidden(), 10)
-        return float(ndcg(hits(ranked, self.relevant), self.counts(), 10).mean())
+        ranked, _ = top_k(scores, self.excluded(), 10)
+        return float(ndcg(hits(ranked, self.relevant), self.relevant_counts(), 10).mean())
 
     def quality(self, channel: Channel, items: int) -> float:
         """Return the mean NDCG@10 of a channel over a catalogue of this many items."""
-        parts = [part.ndcg_at_10(channel(part)) * len(part.histories) for part in self.parts(items)]
-        return sum(parts) / len(self.histories)
+        scores = [
+            batch.ndcg_at_10(channel(batch)) * len(batch.histories) for batch in self.batches(items)
+        ]
+        return sum(scores) / len(self.histories)
 
     def user_numbers(self) -> Rows:
         """Return the user number of each request, `(requests,)`; all different if unknown."""
         return np.arange(len(self.histories)) if self.users is None else self.users
 
-    def lengths(self) -> Rows:
+    def history_lengths(self) -> Rows:
         """Return the length of each history, `(requests,)` int64."""
         return np.array([len(history) for history in self.histories], np.int64)
 
-    def counts(self) -> Rows:
+    def relevant_counts(self) -> Rows:
         """Return the number of relevant items of each request, `(requests,)` int64."""
         return np.array([len(rows) for rows in self.relevant], np.int64)
 
@@ -208,33 +224,37 @@ def validation_sample(valid: Requests, items: int, seed: int) -> Requests:
     return valid.sample(int(np.clip(_VALID_SCORES / items, 200, 2_000)), seed)
 
 
-def _opens(log: InteractionLog, asked: Rows, users: Rows, *, moments: bool) -> NDArray[np.bool_]:
+def _begins_request(
+    log: InteractionLog, rows: Rows, users: Rows, *, group_by_time: bool
+) -> NDArray[np.bool_]:
     """Return for each of these log rows whether it begins a request; users are contiguous."""
-    if log.ordered and not moments:
-        return np.ones(len(asked), bool)
-    another = _differs(users)
-    return another | _differs(log.times[asked]) if log.ordered else another
+    if log.ordered and not group_by_time:
+        return np.ones(len(rows), bool)
+    new_user = _differs_from_previous(users)
+    return new_user | _differs_from_previous(log.times[rows]) if log.ordered else new_user
 
 
-def _differs(values: NDArray[np.generic]) -> NDArray[np.bool_]:
+def _differs_from_previous(values: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return whether each value differs from the one before; true for the first and for NaN."""
     differs = np.ones(len(values), bool)
     differs[1:] = values[1:] != values[:-1]
     return differs
 
 
-def _flat(arrays: Sequence[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
+def _concatenated(
+    arrays: Sequence[NDArray[np.generic]], dtype: type[np.generic]
+) -> NDArray[np.generic]:
     """Return the concatenated arrays; without any, an empty array of this type."""
-    return np.concatenate([np.empty(0, kind), *arrays])
+    return np.concatenate([np.empty(0, dtype), *arrays])
 
 
-def _moments(times: NDArray[np.generic]) -> pl.Series:
+def _timestamps(times: NDArray[np.generic]) -> pl.Series:
     """Return epoch seconds as UTC timestamps, null for NaN."""
     microseconds = (pl.Series(times).fill_nan(None) * 1e6).round().cast(pl.Int64)
     return microseconds.cast(TIMESTAMP_TYPE)
 
 
-def _nested(values: pl.Series, lengths: Rows) -> pl.Series:
+def _list_column(values: pl.Series, lengths: Rows) -> pl.Series:
     """Return a list column: consecutive values, cut into lists of these lengths."""
     rows = pl.DataFrame({"row": np.arange(len(lengths))})
     flat = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths), "value": values})
@@ -244,14 +264,16 @@ def _nested(values: pl.Series, lengths: Rows) -> pl.Series:
 
 
 def _signals(
-    table: pl.DataFrame, catalogue: Catalogue, at: NDArray[np.float64]
+    frame: pl.DataFrame, catalogue: Catalogue, request_times: NDArray[np.float64]
 ) -> Iterator[Signals]:
     """Yield the step signals of each history, for its items that are in the catalogue."""
-    known = pl.element().is_in(catalogue.items[c.ITEM].implode())
-    met = table.select(pl.col(HISTORY).list.eval(known))[HISTORY]
-    for times, events, there, moment in zip(table[TIMES], table[EVENTS], met, at, strict=True):
-        done = event_codes(events.filter(there))
-        yield step_signals(epoch_seconds(times.filter(there)), moment, done)
+    in_catalogue = pl.element().is_in(catalogue.items[c.ITEM].implode())
+    kept = frame.select(pl.col(HISTORY).list.eval(in_catalogue))[HISTORY]
+    for times, events, kept_steps, request_time in zip(
+        frame[TIMES], frame[EVENTS], kept, request_times, strict=True
+    ):
+        codes = event_codes(events.filter(kept_steps))
+        yield step_signals(epoch_seconds(times.filter(kept_steps)), request_time, codes)
 
 
 def hits(ranked: Ranked, relevant: Sequence[Rows]) -> Hits:
@@ -261,9 +283,9 @@ def hits(ranked: Ranked, relevant: Sequence[Rows]) -> Hits:
         ranked: Catalogue rows, best first, -1 for an empty rank; `(requests, depth)` int64.
         relevant: Relevant catalogue rows of each request.
     """
-    widest = max((len(rows) for rows in relevant), default=0)
-    padded = np.full((len(relevant), widest), _NO_ROW, np.int64)
-    for place, rows in enumerate(relevant):
-        padded[place, : len(rows)] = rows
+    width = max((len(rows) for rows in relevant), default=0)
+    padded = np.full((len(relevant), width), _PADDING, np.int64)
+    for row, rows in enumerate(relevant):
+        padded[row, : len(rows)] = rows
     found: Hits = (ranked[:, :, None] == padded[:, None, :]).any(2)
     return found

@@ -72,5 +72,5 @@ def coverage(ranked: NDArray[np.int64], items: int, k: int) -> float:
         items: Number of items in the catalogue.
         k: Number of ranks that count.
     """
-    shown = np.unique(ranked[:, :k])
-    return float((shown >= 0).sum() / items)
+    listed = np.unique(ranked[:, :k])
+    return float((listed >= 0).sum() / items)

@@ -18,15 +18,20 @@ from recloop.evaluation.metrics import METRICS, Values, coverage
 from recloop.scoring.scorer import Channel, Scores
 from recloop.scoring.top_k import Ranked, top_k
 
-OURS = "recloop"
+RECLOOP = "recloop"
 K = 10
-HEADLINE = f"ndcg@{K}"
+PRIMARY_METRIC = f"ndcg@{K}"
 # Length of each predicted list.
 DEPTH = 20
 # Limit of users times bootstrap draws: 400 MB.
 _BOOTSTRAP_CELLS = 50_000_000
 # Slices by the length of the history: lower bound (included), upper bound (excluded).
-_ACTIVITY = {"no history": (0, 1), "1-9": (1, 10), "10-49": (10, 50), "50 and more": (50, 1 << 62)}
+_HISTORY_LENGTHS = {
+    "no history": (0, 1),
+    "1-9": (1, 10),
+    "10-49": (10, 50),
+    "50 and more": (50, 1 << 62),
+}
 
 
 class EvaluateConfig(ConfigModel):
@@ -47,7 +52,7 @@ class EvaluateConfig(ConfigModel):
         return ks
 
 
-def predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.DataFrame:
+def to_predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.DataFrame:
     """Return ranked lists as a table.
 
     Args:
@@ -69,21 +74,21 @@ def predictions(ranked: Ranked, scores: Scores, catalogue: Catalogue) -> pl.Data
     )
 
 
-def rows_of(predicted: pl.DataFrame, catalogue: Catalogue) -> Ranked:
-    """Return a table of `predictions` as catalogue rows.
+def to_rows(predictions: pl.DataFrame, catalogue: Catalogue) -> Ranked:
+    """Return a table of `to_predictions` as catalogue rows.
 
     Returns:
         `(requests, DEPTH)` int64, best first, -1 for an empty rank.
     """
-    ranked = np.full((predicted.height, DEPTH), -1, np.int64)
-    for row, ids in enumerate(predicted[c.RANKED]):
+    ranked = np.full((predictions.height, DEPTH), -1, np.int64)
+    for row, ids in enumerate(predictions[c.RANKED]):
         rows = catalogue.rows(ids)[:DEPTH]
         ranked[row, : len(rows)] = rows
     return ranked
 
 
-def ranked_by(channel: Channel, requests: Requests, items: int) -> Ranked:
-    """Return the lists of a channel that ranks alone, as `rows_of` does.
+def rank_with_channel(channel: Channel, requests: Requests, items: int) -> Ranked:
+    """Return the lists of a channel that ranks alone, as `to_rows` does.
 
     Args:
         channel: Returns scores, `(requests, items)` float32.
@@ -92,19 +97,17 @@ def ranked_by(channel: Channel, requests: Requests, items: int) -> Ranked:
     """
     ranked = np.full((len(requests.histories), DEPTH), -1, np.int64)
     start = 0
-    for part in requests.parts(items):
-        found, _ = top_k(channel(part), part.forbidden(), DEPTH)
-        ranked[start : start + len(found), : found.shape[1]] = found
-        start += len(found)
+    for batch in requests.batches(items):
+        ranks, _ = top_k(channel(batch), batch.excluded(), DEPTH)
+        ranked[start : start + len(ranks), : ranks.shape[1]] = ranks
+        start += len(ranks)
     return ranked
 
 
-def per_request(ranked: Ranked, requests: Requests, ks: Sequence[int]) -> dict[str, Values]:
+def metrics_per_request(ranked: Ranked, requests: Requests, ks: Sequence[int]) -> dict[str, Values]:
     """Return every metric at every cut-off, named `metric@k`, each `(requests,)` float64."""
-    found, relevant = hits(ranked, requests.relevant), requests.counts()
-    return {
-        f"{name}@{k}": metric(found, relevant, k) for k in ks for name, metric in METRICS.items()
-    }
+    hit, relevant = hits(ranked, requests.relevant), requests.relevant_counts()
+    return {f"{name}@{k}": metric(hit, relevant, k) for k in ks for name, metric in METRICS.items()}
 
 
 def measure(
@@ -128,18 +131,20 @@ def measure(
         `{metric@k: {value, low, high}, …, coverage@k: number, novelty@k: bits, slices: …}`.
     """
     bootstrap = _bootstrap(requests, config)
-    values = per_request(ranked, requests, config.ks)
-    measured: dict[str, Any] = {n: asdict(bootstrap.interval(v)) for n, v in values.items()}
+    values = metrics_per_request(ranked, requests, config.ks)
+    measured: dict[str, Any] = {
+        name: asdict(bootstrap.interval(metric)) for name, metric in values.items()
+    }
     measured |= {f"coverage@{k}": coverage(ranked, items, k) for k in config.ks}
     if popularity is None:
         return measured
     measured |= {f"novelty@{k}": _novelty(ranked[:, :k], popularity) for k in config.ks}
-    return measured | {"slices": _slices(values[HEADLINE], requests, popularity)}
+    return measured | {"slices": _slices(values[PRIMARY_METRIC], requests, popularity)}
 
 
-def table(
-    predicted: Mapping[str, pl.DataFrame],
-    asked: pl.DataFrame,
+def measure_models(
+    predictions: Mapping[str, pl.DataFrame],
+    request_frame: pl.DataFrame,
     catalogue: Catalogue,
     config: EvaluateConfig,
     popularity: NDArray[np.float32] | None = None,
@@ -147,8 +152,8 @@ def table(
     """Measure the predicted lists of several models on the same requests.
 
     Args:
-        predicted: Table of lists of each model; columns as in `predictions`.
-        asked: One row per request; columns as in `Requests.table`.
+        predictions: Table of lists of each model; columns as in `to_predictions`.
+        request_frame: One row per request; columns as in `Requests.to_frame`.
         catalogue: The items.
         config: Cut-offs and settings of the bootstrap.
         popularity: As in `measure`.
@@ -156,40 +161,40 @@ def table(
     Returns:
         The metrics of each model, as in `measure`.
     """
-    requests, items = Requests.encode(asked, catalogue), len(catalogue)
+    requests, items = Requests.from_frame(request_frame, catalogue), len(catalogue)
     return {
-        name: measure(rows_of(lists, catalogue), requests, items, config, popularity)
-        for name, lists in predicted.items()
+        name: measure(to_rows(lists, catalogue), requests, items, config, popularity)
+        for name, lists in predictions.items()
     }
 
 
-def differences(
-    ours: pl.DataFrame,
+def ndcg_differences(
+    predictions: pl.DataFrame,
     others: Mapping[str, pl.DataFrame],
-    asked: pl.DataFrame,
+    request_frame: pl.DataFrame,
     catalogue: Catalogue,
     config: EvaluateConfig,
 ) -> dict[str, dict[str, float]]:
     """Return the paired differences of NDCG@10 between one model and others.
 
     Args:
-        ours: Table of lists of the model; columns as in `predictions`.
+        predictions: Table of lists of the model; columns as in `to_predictions`.
         others: Tables of lists of the other models.
-        asked: One row per request; columns as in `Requests.table`.
+        request_frame: One row per request; columns as in `Requests.to_frame`.
         catalogue: The items.
         config: Settings of the bootstrap.
 
     Returns:
-        `{other: {value, low, high}}`, positive where `ours` is better.
+        `{other: {value, low, high}}`, positive where the model is better than the other.
     """
-    requests = Requests.encode(asked, catalogue)
+    requests = Requests.from_frame(request_frame, catalogue)
     bootstrap = _bootstrap(requests, config)
 
     def values(lists: pl.DataFrame) -> Values:
-        return per_request(rows_of(lists, catalogue), requests, [K])[HEADLINE]
+        return metrics_per_request(to_rows(lists, catalogue), requests, [K])[PRIMARY_METRIC]
 
-    mine = values(ours)
-    return {name: asdict(bootstrap.interval(mine - values(them))) for name, them in others.items()}
+    own = values(predictions)
+    return {name: asdict(bootstrap.interval(own - values(other))) for name, other in others.items()}
 
 
 def _bootstrap(requests: Requests, config: EvaluateConfig) -> UserBootstrap:
@@ -200,21 +205,24 @@ def _bootstrap(requests: Requests, config: EvaluateConfig) -> UserBootstrap:
 
 def _novelty(ranked: Ranked, popularity: NDArray[np.float32]) -> float:
     """Return the mean self-information of listed items in bits: -log2(share of interactions)."""
-    shown = ranked[ranked >= 0]
-    share = np.maximum(popularity[shown], 1) / max(float(popularity.sum()), 1.0)
-    return float(-np.log2(share).mean()) if len(shown) else 0.0
+    listed = ranked[ranked >= 0]
+    share = np.maximum(popularity[listed], 1) / max(float(popularity.sum()), 1.0)
+    return float(-np.log2(share).mean()) if len(listed) else 0.0
 
 
 def _slices(
     values: Values, requests: Requests, popularity: NDArray[np.float32]
 ) -> dict[str, dict[str, float]]:
     """Return NDCG@10 by length of history, and for cold and for warm relevant items."""
-    lengths = requests.lengths()
+    lengths = requests.history_lengths()
     cold = np.array([(popularity[rows] == 0).all() for rows in requests.relevant], np.bool_)
-    chosen = {f"history {n}": (lengths >= a) & (lengths < b) for n, (a, b) in _ACTIVITY.items()}
-    chosen |= {"cold items": cold, "warm items": ~cold}
+    slices = {
+        f"history {name}": (lengths >= low) & (lengths < high)
+        for name, (low, high) in _HISTORY_LENGTHS.items()
+    }
+    slices |= {"cold items": cold, "warm items": ~cold}
     return {
-        name: {"requests": int(rows.sum()), HEADLINE: float(values[rows].mean())}
-        for name, rows in chosen.items()
+        name: {"requests": int(rows.sum()), PRIMARY_METRIC: float(values[rows].mean())}
+        for name, rows in slices.items()
         if rows.any()
     }

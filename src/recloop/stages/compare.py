@@ -12,7 +12,7 @@ import typer
 from recloop import columns as c
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
-from recloop.evaluation.report import OURS, EvaluateConfig, differences, table
+from recloop.evaluation.report import RECLOOP, EvaluateConfig, measure_models, ndcg_differences
 from recloop.registry.model_config import read_model_config
 from recloop.stages import files, recommend
 
@@ -27,21 +27,23 @@ def main(champion: Annotated[Path, typer.Option(help="Folder of the champion's m
     config = read_block("evaluate", EvaluateConfig)
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     recommend.main(champion, files.CHAMPION_PREDICTIONS)
-    asked = pl.read_parquet(files.TEST_REQUESTS)
-    later = asked[c.TIME] > read_model_config(champion).trained_until
-    predicted = {
-        name: pl.read_parquet(folder / f"{OURS}.parquet").filter(later)
+    test_requests = pl.read_parquet(files.TEST_REQUESTS)
+    is_later = test_requests[c.TIME] > read_model_config(champion).trained_until
+    predictions = {
+        name: pl.read_parquet(folder / f"{RECLOOP}.parquet").filter(is_later)
         for name, folder in (
             (CHALLENGER, files.PREDICTIONS),
             (CHAMPION, files.CHAMPION_PREDICTIONS),
         )
     }
-    asked = asked.filter(later)
-    challenger, rival = predicted[CHALLENGER], predicted[CHAMPION]
-    document: dict[str, Any] = {"requests": asked.height}
-    if asked.height:
-        difference = differences(challenger, {CHAMPION: rival}, asked, catalogue, config)
-        document |= {"models": table(predicted, asked, catalogue, config)}
+    test_requests = test_requests.filter(is_later)
+    challenger_lists, champion_lists = predictions[CHALLENGER], predictions[CHAMPION]
+    document: dict[str, Any] = {"requests": test_requests.height}
+    if test_requests.height:
+        difference = ndcg_differences(
+            challenger_lists, {CHAMPION: champion_lists}, test_requests, catalogue, config
+        )
+        document |= {"models": measure_models(predictions, test_requests, catalogue, config)}
         document |= {"difference": difference[CHAMPION]}
     files.write_json(files.COMPARISON, document)
 

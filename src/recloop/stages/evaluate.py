@@ -4,7 +4,13 @@ import polars as pl
 
 from recloop.config import read_block
 from recloop.data.catalogue import Catalogue
-from recloop.evaluation.report import HEADLINE, OURS, EvaluateConfig, differences, table
+from recloop.evaluation.report import (
+    PRIMARY_METRIC,
+    RECLOOP,
+    EvaluateConfig,
+    measure_models,
+    ndcg_differences,
+)
 from recloop.stages import files
 from recloop.stages.training_data import read_training_data
 
@@ -17,25 +23,30 @@ def main() -> None:
     """
     config = read_block("evaluate", EvaluateConfig)
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
-    asked = pl.read_parquet(files.TEST_REQUESTS)
-    ours = pl.read_parquet(files.PREDICTIONS / f"{OURS}.parquet")
-    others = {
+    test_requests = pl.read_parquet(files.TEST_REQUESTS)
+    predictions = pl.read_parquet(files.PREDICTIONS / f"{RECLOOP}.parquet")
+    baselines = {
         path.stem: pl.read_parquet(path) for path in sorted(files.BASELINES.glob("*.parquet"))
     }
     popularity = read_training_data().past.counts()
-    models = table({OURS: ours, **others}, asked, catalogue, config, popularity)
+    models = measure_models(
+        {RECLOOP: predictions, **baselines}, test_requests, catalogue, config, popularity
+    )
     files.write_json(
         files.METRICS,
         {
-            "protocol": files.read_json(files.SPLIT_FACTS)["protocol"],
-            "requests": asked.height,
+            "protocol": files.read_json(files.SPLIT_INFO)["protocol"],
+            "requests": test_requests.height,
             "items": len(catalogue),
             "models": models,
-            "ahead_of": differences(ours, others, asked, catalogue, config),
+            "ahead_of": ndcg_differences(predictions, baselines, test_requests, catalogue, config),
         },
     )
     pl.DataFrame(
-        [{"model": name, HEADLINE: values[HEADLINE]["value"]} for name, values in models.items()]
+        [
+            {"model": name, PRIMARY_METRIC: values[PRIMARY_METRIC]["value"]}
+            for name, values in models.items()
+        ]
     ).write_csv(files.MODELS_TABLE)
 
 

@@ -26,7 +26,7 @@ from recloop.training.packaging import (
     ExportConfig,
     all_text_vectors,
     build_payload,
-    weigh_channels,
+    fit_channel_weights,
 )
 
 log = get_log("export")
@@ -38,16 +38,15 @@ def main() -> None:
     Reads artifacts/checkpoint, artifacts/ranker, data/snapshot and data/split; writes
     artifacts/model.
     """
-    config, data, sequence = (
-        read_block("export", ExportConfig),
-        read_training_data(),
-        read_checkpoint(),
-    )
+    config, data = read_block("export", ExportConfig), read_training_data()
+    sequence = read_checkpoint()
     seed = sequence.config.seed
     channels = FittedChannels(data, config.channels, seed)
-    weighed = weigh_channels(sequence, channels, all_text_vectors(sequence, data, every_item=True))
-    log.info("weighed", **weighed.weights.model_dump())
-    quality = channels.valid.quality(weighed.tuned.score, data.items)
+    weighted = fit_channel_weights(
+        sequence, channels, all_text_vectors(sequence, data, every_item=True)
+    )
+    log.info("weighed", **weighted.weights.model_dump())
+    quality = channels.valid.quality(weighted.tuned.score, data.items)
     log.info("validation", ndcg10=round(quality, 4))
     language = sequence.language
     query = (
@@ -58,36 +57,36 @@ def main() -> None:
         else export_frozen_query(config.query, data.catalogue)
     )
     users = user_table(pl.read_parquet(files.INTERACTIONS), data.catalogue)
-    feedback_until = files.read_json(files.SNAPSHOT_FACTS)["feedback_until"]
-    payload = build_payload(sequence, channels, weighed, query, users, config, feedback_until)
-    if ranker := _ranker(weighed.tuned, channels.valid, data.catalogue, seed):
+    feedback_until = files.read_json(files.SNAPSHOT_INFO)["feedback_until"]
+    payload = build_payload(sequence, channels, weighted, query, users, config, feedback_until)
+    if ranker := _ranker(weighted.tuned, channels.valid, data.catalogue, seed):
         payload = payload.with_ranker(
             ranker,
             files.RANKER_MODEL.read_bytes(),
             files.RANKER_TOKENIZER.read_text(encoding="utf-8"),
         )
-    payload.save(files.fresh(files.MODEL))
+    payload.save(files.empty_folder(files.MODEL))
 
 
 def _ranker(
     blend: Blend, valid: Requests, catalogue: Catalogue, seed: int
 ) -> PackagedRankerConfig | None:
     """Return the settings of the packaged ranker; None if it is off or validation gains nothing."""
-    facts = files.read_json(files.RANKER_CARD)
-    if not facts["enabled"]:
+    info = files.read_json(files.RANKER_INFO)
+    if not info["enabled"]:
         return None
-    words = Tokenizer.from_file(str(files.RANKER_TOKENIZER))
+    tokenizer = Tokenizer.from_file(str(files.RANKER_TOKENIZER))
     session = open_session(files.RANKER_MODEL.read_bytes())
-    reading = {
-        name: facts[name] for name in ("history_length", "max_tokens", "form", "start_tokens")
+    input_settings = {
+        name: info[name] for name in ("history_length", "max_tokens", "form", "start_tokens")
     }
-    ranker = OnnxRanker(session, words, **reading)
-    titles, judged = catalogue.items[c.TITLE].to_list(), valid.sample(facts["judged"], seed)
-    worth = tune_ranker_weight(ranker, blend, judged, titles, catalogue.texts(), facts["depth"])
-    log.info("ranker", packaged=worth.weight > 0, **asdict(worth))
-    if not worth.weight:
+    ranker = OnnxRanker(session, tokenizer, **input_settings)
+    titles, requests = catalogue.items[c.TITLE].to_list(), valid.sample(info["judged"], seed)
+    result = tune_ranker_weight(ranker, blend, requests, titles, catalogue.texts(), info["depth"])
+    log.info("ranker", packaged=result.weight > 0, **asdict(result))
+    if not result.weight:
         return None
-    return PackagedRankerConfig(weight=worth.weight, depth=facts["depth"], **reading)
+    return PackagedRankerConfig(weight=result.weight, depth=info["depth"], **input_settings)
 
 
 if __name__ == "__main__":

@@ -11,22 +11,22 @@ INTERACTIONS = SNAPSHOT / "interactions.parquet"
 ITEMS = SNAPSHOT / "items.parquet"
 FEEDBACK = SNAPSHOT / "feedback.parquet"
 QUARANTINE = SNAPSHOT / "quarantine.parquet"
-SNAPSHOT_FACTS = SNAPSHOT / "snapshot.json"
+SNAPSHOT_INFO = SNAPSHOT / "snapshot.json"
 
 SPLIT = DATA / "split"
 TRAIN, VALID, TEST = SPLIT / "train.parquet", SPLIT / "valid.parquet", SPLIT / "test.parquet"
 TEST_REQUESTS = SPLIT / "test_requests.parquet"
-SPLIT_FACTS = SPLIT / "split.json"
+SPLIT_INFO = SPLIT / "split.json"
 
 ARTIFACTS = Path("artifacts")
 BASE = ARTIFACTS / "base"
 START = ARTIFACTS / "start"
-START_FACTS, START_ITEMS = START / "start.json", START / "items.parquet"
+START_INFO, START_ITEMS = START / "start.json", START / "items.parquet"
 CHECKPOINT = ARTIFACTS / "checkpoint"
 TUNED, FINAL, ENCODER = "tuned.safetensors", "final.safetensors", "encoder.safetensors"
 SETTINGS = "settings.json"
 RANKER = ARTIFACTS / "ranker"
-RANKER_CARD, RANKER_MODEL, RANKER_TOKENIZER = (
+RANKER_INFO, RANKER_MODEL, RANKER_TOKENIZER = (
     RANKER / name for name in ("ranker.json", "ranker.onnx", "tokenizer.json")
 )
 BASELINES = ARTIFACTS / "baselines"
@@ -46,7 +46,7 @@ MODELS_TABLE = REPORTS / "models.csv"
 COMPARISON = REPORTS / "comparison.json"
 
 
-def fresh(folder: Path) -> Path:
+def empty_folder(folder: Path) -> Path:
     """Delete and create a folder; return it, empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -23,18 +23,18 @@ def main() -> None:
     reports/pretraining.json.
     """
     config, train_config = read_block("pretrain", PretrainConfig), read_block("train", TrainConfig)
-    target, started = files.fresh(files.BASE), time.monotonic()
+    target, started = files.empty_folder(files.BASE), time.monotonic()
     if config.epochs == 0:
         files.write_json(files.PRETRAINING, {"epochs": 0})
         return
     texts = Catalogue(pl.read_parquet(files.ITEMS)).texts()
     base, compute = resolve_base(train_config.text.base), choose(train_config.device)
-    report = pretrain(base, texts, target, config, compute, progress=_say)
+    report = pretrain(base, texts, target, config, compute, progress=_log_progress)
     seconds = round(time.monotonic() - started, 1)
     files.write_json(files.PRETRAINING, {"epochs": config.epochs, **report, "seconds": seconds})
 
 
-def _say(entry: dict[str, float]) -> None:
+def _log_progress(entry: dict[str, float]) -> None:
     log.info("pretrain", **{name: round(value, 4) for name, value in entry.items()})
 
 

@@ -45,20 +45,22 @@ def main() -> None:
     Reads artifacts/checkpoint, data/snapshot and data/split; writes artifacts/ranker.
     """
     config = read_block("ranker", RankerStageConfig)
-    files.fresh(files.RANKER)
+    files.empty_folder(files.RANKER)
     if not config.enabled:
-        files.write_json(files.RANKER_CARD, {"enabled": False})
+        files.write_json(files.RANKER_INFO, {"enabled": False})
         return
     train_config = read_settings()
     ranker = Ranker(config.model, choose(train_config.device))
-    looks = ranker.fit(
+    checks = ranker.fit(
         _examples(config, read_training_data(), train_config),
-        progress=lambda look: log.info("look", **{n: round(v, 4) for n, v in look.items()}),
+        progress=lambda check: log.info(
+            "validation", **{name: round(value, 4) for name, value in check.items()}
+        ),
     )
     files.RANKER_MODEL.write_bytes(export_ranker(ranker.model))
     files.RANKER_TOKENIZER.write_text(ranker.model.tokenizer_json(), encoding="utf-8")
     files.write_json(
-        files.RANKER_CARD,
+        files.RANKER_INFO,
         {
             "enabled": True,
             "depth": config.depth,
@@ -67,7 +69,7 @@ def main() -> None:
             "max_tokens": config.model.max_tokens,
             "form": config.model.form,
             "start_tokens": ranker.model.start_tokens,
-            "looks": looks,
+            "looks": checks,
         },
     )
 
@@ -77,12 +79,12 @@ def _examples(
 ) -> RankerExamples:
     model, text, rows = read_tuned(train_config)
     scorer = sequence_scorer(model, text, rows, train_config, data.items)
-    requests, others = sample_training_requests(
+    requests, other_items = sample_training_requests(
         data.train.sequences(), config.moments, config.model.seed
     )
-    places = top_candidates(scorer.score, requests, others, data.items, config.depth)
+    candidates = top_candidates(scorer.score, requests, other_items, data.items, config.depth)
     titles = data.catalogue.items[c.TITLE].fill_null("").to_list()
-    return make_examples(requests, titles, data.catalogue.texts(), places, config.model)
+    return make_examples(requests, titles, data.catalogue.texts(), candidates, config.model)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from recloop.evaluation.report import OURS
-from recloop.evaluation.served_lists import served_lists
+from recloop.evaluation.report import RECLOOP
+from recloop.evaluation.request_ranking import rank_requests
 from recloop.registry.payload import Payload
 from recloop.stages import files
 
@@ -20,8 +20,8 @@ def main(
 
     Reads artifacts/model and data/split; writes artifacts/predictions/recloop.parquet.
     """
-    lists = served_lists(Payload.load(model).recommender(), pl.read_parquet(files.TEST_REQUESTS))
-    lists.write_parquet(files.fresh(out) / f"{OURS}.parquet")
+    lists = rank_requests(Payload.load(model).recommender(), pl.read_parquet(files.TEST_REQUESTS))
+    lists.write_parquet(files.empty_folder(out) / f"{RECLOOP}.parquet")
 
 
 if __name__ == "__main__":

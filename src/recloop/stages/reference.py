@@ -4,7 +4,7 @@ import polars as pl
 
 from recloop import columns as c
 from recloop.config import ConfigModel, read_block
-from recloop.evaluation.report import OURS, K
+from recloop.evaluation.report import RECLOOP, K
 from recloop.stages import files
 
 
@@ -22,8 +22,8 @@ def main() -> None:
     """
     config = read_block("reference", ReferenceConfig)
     interactions = pl.read_parquet(files.INTERACTIONS)
-    lists = pl.read_parquet(files.PREDICTIONS / f"{OURS}.parquet")
-    files.fresh(files.REFERENCE)
+    lists = pl.read_parquet(files.PREDICTIONS / f"{RECLOOP}.parquet")
+    files.empty_folder(files.REFERENCE)
     interactions.tail(config.interactions).select(
         c.USER, c.ITEM, c.TIME, c.EVENT, c.VALUE
     ).write_parquet(files.REFERENCE / "interactions.parquet")

@@ -23,22 +23,22 @@ def main() -> None:
     store, sources = EventStore.of(settings.home), settings.home.sources
     pseudonyms = load_pseudonyms(store, settings)
     raw = pseudonymise_source(open_source(config.source, str(sources)).read(), pseudonyms)
-    feedback, (live, _) = store.feedback(), ItemStore(store.engine).changes(after=0)
-    snapshot = take_snapshot(raw, feedback.events, config, feedback.erasures, live)
-    files.fresh(files.SNAPSHOT)
+    feedback, (live_items, _) = store.feedback(), ItemStore(store.engine).changes(after=0)
+    snapshot = take_snapshot(raw, feedback.events, config, feedback.erasures, live_items)
+    files.empty_folder(files.SNAPSHOT)
     snapshot.interactions.write_parquet(files.INTERACTIONS)
     snapshot.items.write_parquet(files.ITEMS)
     snapshot.feedback.write_parquet(files.FEEDBACK)
     snapshot.quarantine.write_parquet(files.QUARANTINE)
     files.write_json(
-        files.SNAPSHOT_FACTS,
+        files.SNAPSHOT_INFO,
         {
             "interactions": snapshot.interactions.height,
             "items": snapshot.items.height,
             "users": snapshot.interactions[c.USER].n_unique(),
             "naming": pseudonyms.scheme,
             "feedback": snapshot.feedback.height,
-            "live_items": len(live),
+            "live_items": len(live_items),
             "feedback_until": feedback.until,
             "erased": {
                 "source": snapshot.erased_source_rows,
@@ -57,8 +57,8 @@ def main() -> None:
 
 
 def _reasons(quarantine: pl.DataFrame) -> dict[str, int]:
-    counted = quarantine.group_by(c.REASON).len().sort(c.REASON)
-    return dict(zip(counted[c.REASON], counted["len"], strict=True))
+    counts = quarantine.group_by(c.REASON).len().sort(c.REASON)
+    return dict(zip(counts[c.REASON], counts["len"], strict=True))
 
 
 if __name__ == "__main__":

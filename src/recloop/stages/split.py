@@ -18,21 +18,22 @@ def main() -> None:
     """
     config = read_block("split", SplitConfig)
     interactions = pl.read_parquet(files.INTERACTIONS)
-    positive = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
-    parts = split_interactions(positive, config.protocol, config.valid, config.test)
+    positive_events = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
+    parts = split_interactions(positive_events, config.protocol, config.valid, config.test)
     repeats = allows_repeats(parts.train, parts.valid, wanted=config.repeats)
-    moments = config.protocol == "temporal"
-    files.fresh(files.SPLIT)
+    group_by_time = config.protocol == "temporal"
+    files.empty_folder(files.SPLIT)
     parts.train.write_parquet(files.TRAIN)
     parts.valid.write_parquet(files.VALID)
     parts.test.write_parquet(files.TEST)
     files.write_json(
-        files.SPLIT_FACTS, {"protocol": config.protocol, "moments": moments, "repeats": repeats}
+        files.SPLIT_INFO,
+        {"protocol": config.protocol, "moments": group_by_time, "repeats": repeats},
     )
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     log = InteractionLog.from_frame(joined(parts), catalogue.items[c.ITEM], repeats=repeats)
-    test = Requests.about(log, TEST_PART, moments=moments, repeats=repeats)
-    test.table(catalogue, log.users).write_parquet(files.TEST_REQUESTS)
+    test = Requests.from_log(log, TEST_PART, group_by_time=group_by_time, repeats=repeats)
+    test.to_frame(catalogue, log.users).write_parquet(files.TEST_REQUESTS)
 
 
 if __name__ == "__main__":

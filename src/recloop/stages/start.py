@@ -24,16 +24,17 @@ def main() -> None:
     """
     settings = read_settings()
     version = settings.start
-    start = files.fresh(files.START)
+    start = files.empty_folder(files.START)
     if version is None:
-        files.write_json(files.START_FACTS, {"version": None, "learned_until": None})
+        files.write_json(files.START_INFO, {"version": None, "learned_until": None})
         return
     registry = Registry(settings.home)
     registry.check(version)
     folder = registry.path(version)
-    config = registry.config(version)
+    model_config = registry.config(version)
     files.write_json(
-        files.START_FACTS, {"version": version, "learned_until": config.tuned_until.isoformat()}
+        files.START_INFO,
+        {"version": version, "learned_until": model_config.tuned_until.isoformat()},
     )
     for name in (files.TUNED, files.ENCODER, files.SETTINGS):
         shutil.copy(folder / CHECKPOINT / name, start / name)

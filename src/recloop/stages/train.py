@@ -31,32 +31,32 @@ def main() -> None:
     reports/training.json and reports/epochs.csv.
     """
     config, started = read_block("train", TrainConfig), time.monotonic()
-    compute, start = choose(config.device), files.read_json(files.START_FACTS)
+    compute, start = choose(config.device), files.read_json(files.START_INFO)
     data = read_training_data(config.event_weights)
     trained = train_sequence(
         data,
         config,
         compute,
         base=current_base(config.text),
-        earlier=_earlier(start["learned_until"]) if start["version"] else None,
+        earlier=_read_earlier_model(start["learned_until"]) if start["version"] else None,
         progress=_progress,
     )
-    chosen = trained.config.model_dump(mode="json")
+    settings = trained.config.model_dump(mode="json")
     log.info("settings", **trained.config.tower.model_dump(), tuning=trained.config.text.tuning)
     _save(trained)
-    continued = trained.forgetting is not None and not trained.forgot
-    first = trained.history.epochs[0]
+    is_continued = trained.forgetting is not None and not trained.forgot
+    first_epoch = trained.history.epochs[0]
     files.write_json(
         files.TRAINING,
         {
-            "continues": start["version"] if continued else None,
+            "continues": start["version"] if is_continued else None,
             "forgot_too_much": trained.forgot,
             "forgetting": trained.forgetting,
             "epochs": trained.history.best_epochs(),
-            "valid_ndcg@10_at_start": first["ndcg@10"] if continued else None,
+            "valid_ndcg@10_at_start": first_epoch["ndcg@10"] if is_continued else None,
             "valid_ndcg@10": trained.history.best_quality(),
             "text_encoder": trained.change,
-            "settings": chosen,
+            "settings": settings,
             "device": str(compute.device),
             "bf16": compute.bf16,
             "seconds": round(time.monotonic() - started, 1),
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _save(trained: TrainedSequence) -> None:
-    folder, text, rows = files.fresh(CHECKPOINT), trained.text, trained.rows
+    folder, text, rows = files.empty_folder(CHECKPOINT), trained.text, trained.rows
     checkpoint.save_sequence_model(folder / files.TUNED, trained.tuned, text, rows)
     checkpoint.save_sequence_model(folder / files.FINAL, trained.final, text, rows)
     if trained.language is not None:
@@ -75,23 +75,27 @@ def _save(trained: TrainedSequence) -> None:
     folder.joinpath(files.SETTINGS).write_text(trained.config.model_dump_json(indent=2) + "\n")
 
 
-def _earlier(learned_until: str) -> EarlierModel:
+def _read_earlier_model(trained_until: str) -> EarlierModel:
     """Return the model that the stage `start` has copied."""
     config = TrainConfig.model_validate_json(files.START.joinpath(files.SETTINGS).read_bytes())
     model, _, rows = checkpoint.load_sequence_model(files.START / files.TUNED, config.tower)
     ids = pl.read_parquet(files.START_ITEMS)[c.ITEM].gather(rows).to_list()
-    until = datetime.fromisoformat(learned_until).timestamp()
+    until = datetime.fromisoformat(trained_until).timestamp()
     encoder = files.START / files.ENCODER
     return EarlierModel(
-        model, ids, config, lambda own: checkpoint.load_encoder_weights(encoder, own), until
+        model,
+        ids,
+        config,
+        lambda encoder_model: checkpoint.load_encoder_weights(encoder, encoder_model),
+        until,
     )
 
 
 def _progress(phase: str) -> Progress:
-    def tell(entry: dict[str, float]) -> None:
+    def log_entry(entry: dict[str, float]) -> None:
         log.info(phase, **{name: round(value, 4) for name, value in entry.items()})
 
-    return tell
+    return log_entry
 
 
 if __name__ == "__main__":

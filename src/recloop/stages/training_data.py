@@ -18,11 +18,12 @@ def read_training_data(event_weights: Mapping[c.Event, float] | None = None) -> 
     Args:
         event_weights: Weight of each event type in training; None means 1 for all.
     """
-    catalogue, facts = Catalogue(pl.read_parquet(files.ITEMS)), files.read_json(files.SPLIT_FACTS)
-    repeats = facts["repeats"]
+    catalogue = Catalogue(pl.read_parquet(files.ITEMS))
+    split_info = files.read_json(files.SPLIT_INFO)
+    repeats = split_info["repeats"]
     parts = ((files.TRAIN, TRAIN_PART), (files.VALID, VALID_PART))
     rows = pl.concat([pl.read_parquet(path).with_columns(part(number)) for path, number in parts])
     log = InteractionLog.from_frame(
         rows, catalogue.items[c.ITEM], repeats=repeats, event_weights=event_weights
     )
-    return TrainingData.split(catalogue, log, moments=facts["moments"], repeats=repeats)
+    return TrainingData.split(catalogue, log, group_by_time=split_info["moments"], repeats=repeats)

@@ -24,19 +24,19 @@ def main() -> None:
     from recloop.validation.gate import validate
 
     config = read_block("validate", ValidateConfig)
-    values = read_block("snapshot", SnapshotConfig)
+    snapshot_config = read_block("snapshot", SnapshotConfig)
     now = (datetime.now(UTC) + c.CLOCK_SKEW).isoformat()
     items = pl.read_parquet(files.ITEMS)
-    share = files.read_json(files.SNAPSHOT_FACTS)[QUARANTINED_SHARE]
+    share = files.read_json(files.SNAPSHOT_INFO)[QUARANTINED_SHARE]
     tables = {
         "interactions": (
-            _with_known(files.INTERACTIONS, items),
-            suites.interactions_suite(config, values, now),
+            _read_with_catalogue_flag(files.INTERACTIONS, items),
+            suites.interactions_suite(config, snapshot_config, now),
         ),
         "items": (items, suites.items_suite(config)),
         "feedback": (
-            _with_known(files.FEEDBACK, items),
-            suites.feedback_suite(config, values, now),
+            _read_with_catalogue_flag(files.FEEDBACK, items),
+            suites.feedback_suite(config, snapshot_config, now),
         ),
         "quarantine": (
             pl.DataFrame({QUARANTINED_SHARE: [share]}),
@@ -48,17 +48,17 @@ def main() -> None:
         "items": [c.ITEM],
         "feedback": ["event_id"],
     }
-    verdict = validate(tables, keys, files.fresh(files.DATA_DOCS))
-    files.write_json(files.VALIDATION, verdict.model_dump(mode="json"))
-    for reason in verdict.reasons():
+    report = validate(tables, keys, files.empty_folder(files.DATA_DOCS))
+    files.write_json(files.VALIDATION, report.model_dump(mode="json"))
+    for reason in report.reasons():
         get_log("validate").warning("rule broken", reason=reason)
-    if not verdict.passed:
+    if not report.passed:
         sys.exit(1)
 
 
-def _with_known(path: Path, items: pl.DataFrame) -> pl.DataFrame:
-    known = pl.col(c.ITEM).is_in(items[c.ITEM].implode()).alias(ITEM_IN_CATALOGUE)
-    return pl.read_parquet(path).with_columns(known)
+def _read_with_catalogue_flag(path: Path, items: pl.DataFrame) -> pl.DataFrame:
+    in_catalogue = pl.col(c.ITEM).is_in(items[c.ITEM].implode()).alias(ITEM_IN_CATALOGUE)
+    return pl.read_parquet(path).with_columns(in_catalogue)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class ExportConfig(ConfigModel):
 
 
 @dataclass(frozen=True)
-class WeighedChannels:
+class WeightedChannels:
     """Channels of a model with the weights that were fitted on validation data.
 
     Attributes:
@@ -98,11 +98,11 @@ def all_text_vectors(
     return vectors
 
 
-def weigh_channels(
+def fit_channel_weights(
     sequence: TrainedSequence,
     channels: FittedChannels,
     text: NDArray[np.float32],
-) -> WeighedChannels:
+) -> WeightedChannels:
     """Learn the weights of the blend on validation data.
 
     Args:
@@ -134,13 +134,13 @@ def weigh_channels(
     for channel_weights in (weights.channels, *weights.by_history_length.values()):
         channel_weights[POPULARITY] = max(channel_weights[POPULARITY], _LEAST)
     blend = Blend(mixed, weights, ColdItemScorer.from_text(text, warm, weights.cold_items))
-    return WeighedChannels(weights, blend, text, last)
+    return WeightedChannels(weights, blend, text, last)
 
 
 def build_payload(
     sequence: TrainedSequence,
     channels: FittedChannels,
-    weighed: WeighedChannels,
+    weighted: WeightedChannels,
     query: QueryExport,
     users: pl.DataFrame,
     config: ExportConfig,
@@ -151,7 +151,7 @@ def build_payload(
     Args:
         sequence: The trained sequence model.
         channels: The other channels, and the data.
-        weighed: The weights of all of them.
+        weighted: The weights of all of them.
         query: Query encoder and item vectors in its space.
         users: Histories of the users, with the columns of `user_table`.
         config: Settings of the export.
@@ -162,10 +162,10 @@ def build_payload(
     recent = [each.final.latest_counts() for each in channels.recent]
     return Payload(
         config=ModelConfig(
-            weights=weighed.weights,
+            weights=weighted.weights,
             repeats=not data.valid.masked,
             window=tower.window,
-            content_last=weighed.text_last,
+            content_last=weighted.text_last,
             decay=ease.decay,
             neighbours_decay=item_knn.decay,
             low_rank=ials.config,
@@ -179,7 +179,7 @@ def build_payload(
         items=data.catalogue.items,
         users=users,
         vectors=item_vectors(sequence.final, sequence.text, sequence.rows, data.items),
-        text=weighed.text.astype(np.float16),
+        text=weighted.text.astype(np.float16),
         warm=data.past.warm_items(),
         counts=channels.popularity.final,
         collaborative=ease.weights,

@@ -25,18 +25,18 @@ class TrainingData:
 
     @classmethod
     def split(
-        cls, catalogue: Catalogue, log: InteractionLog, *, moments: bool, repeats: bool
+        cls, catalogue: Catalogue, log: InteractionLog, *, group_by_time: bool, repeats: bool
     ) -> "TrainingData":
         """Return the data of a log whose rows know their part of the split.
 
         Args:
             catalogue: The items that the log's rows are about.
             log: Interactions; those of the test part are left out.
-            moments: As in `Requests.about`.
+            group_by_time: As in `Requests.from_log`.
             repeats: Whether items of a history may be recommended again.
         """
         past = log.until(TEST_PART)
-        valid = Requests.about(past, VALID_PART, moments=moments, repeats=repeats)
+        valid = Requests.from_log(past, VALID_PART, group_by_time=group_by_time, repeats=repeats)
         return cls(catalogue, past.until(VALID_PART), past, valid)
 
     @property

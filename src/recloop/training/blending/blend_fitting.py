@@ -45,7 +45,7 @@ def fit_blend(
     weights = _weigh(channels, warm, valid, seed)
 
     def warm_scores(requests: Requests) -> Scores:
-        lengths = requests.lengths()
+        lengths = requests.history_lengths()
         return total_scores(
             warm_contributions(lambda name: channels[name](requests), weights, warm, lengths)
         )
@@ -89,7 +89,7 @@ def _choices(
     widest = max(len(rows) for rows in valid.relevant)
     choices, chosen, lengths = [], [], []
     users: list[int] = []
-    for part in valid.parts(len(warm)):
+    for part in valid.batches(len(warm)):
         scores = [standardise(channel(part), warm) for channel in channels.values()]
         for row, rows in enumerate(part.relevant):
             relevant = rows[warm[rows]]
@@ -120,5 +120,5 @@ def _alternatives(
     requests: Requests, row: int, warm_rows: Rows, width: int, rng: np.random.Generator
 ) -> Rows:
     drawn = rng.permutation(warm_rows)[:width] if width < len(warm_rows) else warm_rows
-    taken = np.concatenate([requests.relevant[row], requests.forbidden()[row]])
+    taken = np.concatenate([requests.relevant[row], requests.excluded()[row]])
     return drawn[~np.isin(drawn, taken)]

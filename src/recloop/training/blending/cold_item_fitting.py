@@ -71,7 +71,7 @@ def fit_cold_item_calibration(
     if lists.deviation == 0:
         return ColdItemCalibration()
     scale = float(np.median(lists.spread)) / lists.deviation
-    counts = valid.counts()
+    counts = valid.relevant_counts()
     # Requests for warm items that are treated as cold do not show how often cold ones are chosen.
     has_warm = np.array([bool(shown[rows].any()) for rows in valid.relevant])
     unaffected = np.array([bool((shown | ~warm)[rows].all()) for rows in valid.relevant])
@@ -103,7 +103,7 @@ def _lists(
 ) -> _Lists:
     warm, placed, spread, found, moments = [], [], [], [], np.zeros(3)
     with_text = cold[scorer.rows]
-    for part in valid.parts(len(scorer.warm_weight)):
+    for part in valid.batches(len(scorer.warm_weight)):
         scores = warm_scores(part)
         means = scorer.neighbour_mean(scores)
         finite = means[:, with_text].astype(np.float64)
@@ -111,7 +111,7 @@ def _lists(
         new = np.full_like(scores, -np.inf)
         new[:, scorer.rows] = np.where(with_text, means, -np.inf)
         old = np.where(scorer.warm_weight, scores, -np.inf)
-        ranked = [top_k(kind, part.forbidden(), _K) for kind in (old, new)]
+        ranked = [top_k(kind, part.excluded(), _K) for kind in (old, new)]
         warm.append(ranked[0][1])
         placed.append(ranked[1][1])
         spread.append(standard_deviation(scores, scorer.warm_weight))

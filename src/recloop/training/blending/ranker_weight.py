@@ -42,7 +42,7 @@ def tune_ranker_weight(
     """
     if not valid.histories:
         return RankerWeight(0.0, 0.0, 0.0)
-    parts = [top_k(blend.score(part), part.forbidden(), depth) for part in valid.parts(len(texts))]
+    parts = [top_k(blend.score(part), part.excluded(), depth) for part in valid.batches(len(texts))]
     ranked, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
     logits = np.zeros_like(scores)
     for row, history in enumerate(valid.histories):
@@ -52,7 +52,7 @@ def tune_ranker_weight(
         logits[row, real] = ranker.logits(behaviour, None, candidates)
 
     def quality(places: Ranked) -> float:
-        return float(ndcg(hits(places, valid.relevant), valid.counts(), 10).mean())
+        return float(ndcg(hits(places, valid.relevant), valid.relevant_counts(), 10).mean())
 
     weight, after = tune_weight(ranked, scores, logits, quality)
     return RankerWeight(weight, quality(ranked), after)

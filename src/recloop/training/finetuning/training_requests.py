@@ -56,7 +56,7 @@ def top_candidates(
         depth: Number of ranks.
     """
     found, start = [], 0
-    for part in requests.parts(items):
+    for part in requests.batches(items):
         end = start + len(part.histories)
         found.append(top_k(channel(part), forbidden[start:end], depth)[0])
         start = end
