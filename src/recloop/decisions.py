@@ -132,7 +132,7 @@ class RetrainRules(ConfigModel):
     """
 
     min_new_interactions: int = 500
-    """Fewest new interactions that are worth a retrain; with fewer, drift is not measured."""
+    """Fewest new interactions for a retrain; with fewer, drift is not measured."""
     new_share: float = 0.1
     """New interactions, relative to those that the model was trained on, that are enough for a
     retrain."""

@@ -124,12 +124,12 @@ def test_the_rankers_weight_maximises_the_validation_metric(exported, recommende
     titles = recommender.catalogue.items[c.TITLE].to_list()
     history = np.array([2])
     nothing = Requests([history], [np.array([4])])
-    places = top_candidates(recommender.blend.channels["popularity"], nothing, [history], 5, 3)
-    logits = ranker.logits([titles[2]], None, [titles[row] for row in places[0]])
-    wanted = places[0][logits.argmax()]
+    lists = top_candidates(recommender.blend.channels["popularity"], nothing, [history], 5, 3)
+    logits = ranker.logits([titles[2]], None, [titles[row] for row in lists[0]])
+    wanted = lists[0][logits.argmax()]
     valid = Requests([history] * 2, [np.array([wanted])] * 2)
     tuned = tune_ranker_weight(ranker, recommender.blend, valid, titles, titles, 4)
-    assert wanted != places[0][0]  # the ranker has something to gain
+    assert wanted != lists[0][0]  # the ranker has something to gain
     assert tuned.weight > 0
     assert tuned.after > tuned.before
     empty = tune_ranker_weight(ranker, recommender.blend, Requests([], []), titles, titles, 4)

@@ -100,13 +100,13 @@ def recommend(
     )
     titles = dict(recommender.catalogue.items.select("item_id", "title").iter_rows())
     table = Table("", "item", "title", "score", "main channel")
-    for place, ranked in enumerate(
+    for rank, ranked in enumerate(
         recommender.recommend(Request(state, k=k, query=query, offline_seconds=now)), start=1
     ):
         parts = ranked.contributions
         strongest = max(parts, key=lambda name: parts[name], default="")
         title = escape(titles[ranked.item_id])
-        table.add_row(str(place), escape(ranked.item_id), title, f"{ranked.score:.2f}", strongest)
+        table.add_row(str(rank), escape(ranked.item_id), title, f"{ranked.score:.2f}", strongest)
     console.print(table)
 
 

@@ -92,9 +92,9 @@ def item_knn(problem: Problem) -> Doubles:
         values = grid(past, left, problem.shape)[:, chosen]
         ones = grid(past, np.ones(len(past), np.float32), problem.shape)[:, chosen]
         weights = _nearest(item_cosines(values, ones, point[1]), int(point[0]))
-        place = np.full(problem.shape[1], -1)
-        place[chosen] = np.arange(len(chosen))
-        return base + _weighted(values, ones, weights, rows.users, place[rows.items])
+        column = np.full(problem.shape[1], -1)
+        column[chosen] = np.arange(len(chosen))
+        return base + _weighted(values, ones, weights, rows.users, column[rows.items])
 
     return tuned(problem, score, (20, 50, 200), (10, 50))
 

@@ -78,14 +78,14 @@ class InteractionLog:
             event_weights: How much an event counts, 1 where it is not named.
         """
         users = interactions.select(c.USER).unique(maintain_order=True).with_row_index(_USER)
-        places = pl.DataFrame({c.ITEM: item_ids}).with_row_index(_ITEM)
+        item_rows = pl.DataFrame({c.ITEM: item_ids}).with_row_index(_ITEM)
         has_events = c.EVENT in interactions.columns
         event = pl.col(c.EVENT) if has_events else pl.lit(c.Event.CLICK.value)
         positive = event.is_in(list(c.POSITIVE_EVENTS)) if has_events else pl.lit(value=True)
         rows = (
             interactions.lazy()
             .filter(positive)
-            .join(places.lazy(), on=c.ITEM, maintain_order="left")
+            .join(item_rows.lazy(), on=c.ITEM, maintain_order="left")
             .join(users.lazy(), on=c.USER, maintain_order="left")
             .select(
                 pl.col(_USER, _ITEM).cast(pl.Int32),

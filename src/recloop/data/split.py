@@ -20,7 +20,7 @@ TIMES, EVENTS = "times", "events"
 
 # Share of repeats among validation rows above which seen items may be recommended again.
 _REPEATS_FROM = 0.05
-# Places counted from the end of a user's interactions.
+# Positions counted from the end of a user's interactions.
 _TEST, _VALID = 1, 2
 
 
@@ -89,11 +89,13 @@ def _temporal(ordered: pl.DataFrame, valid: float, test: float) -> Split:
 def _leave_one_out(ordered: pl.DataFrame) -> Split:
     from_end = pl.int_range(pl.len(), 0, -1).over(c.USER)
     # Users with fewer than three interactions have no held-out rows: no history would be left.
-    place = pl.when(pl.len().over(c.USER) > len((_TEST, _VALID))).then(from_end).alias("_from_end")
-    placed = ordered.with_columns(place)
+    held_out = (
+        pl.when(pl.len().over(c.USER) > len((_TEST, _VALID))).then(from_end).alias("_from_end")
+    )
+    numbered = ordered.with_columns(held_out)
 
     def part(condition: pl.Expr) -> pl.DataFrame:
-        return placed.filter(condition).drop("_from_end")
+        return numbered.filter(condition).drop("_from_end")
 
     position = pl.col("_from_end")
     return Split(

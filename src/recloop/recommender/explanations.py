@@ -92,7 +92,7 @@ def explainable_steps(rows: NDArray[np.int64]) -> slice:
 
 
 def explain(
-    item_id: str, place: int, contributions: Mapping[str, float], steps: Sequence[HistoryStep]
+    item_id: str, position: int, contributions: Mapping[str, float], steps: Sequence[HistoryStep]
 ) -> tuple[Reason, ...]:
     """Return the reasons for one item, strongest first; empty if no contribution is positive.
 
@@ -101,7 +101,7 @@ def explain(
 
     Args:
         item_id: The item.
-        place: Position of the item in the list.
+        position: Position of the item in the list.
         contributions: Contribution of each channel to the item's score.
         steps: Last events of the history, oldest first.
     """
@@ -116,34 +116,36 @@ def explain(
     ]
     personal = {n: v for n, v in added.items() if n not in _OTHERS and not _popular(n)}
     if steps:
-        found.append((sum(personal.values()), _because(item_id, place, personal, steps)))
+        found.append((sum(personal.values()), _history_reason(item_id, position, personal, steps)))
     total = sum(strength for strength, _ in found)
     kept = [each for each in found if each[0] > 0 and each[0] >= _LEAST_SHARE * total]
     return tuple(reason for _, reason in sorted(kept, key=lambda each: -each[0]))
 
 
-def _because(
-    item_id: str, place: int, personal: Mapping[str, float], steps: Sequence[HistoryStep]
+def _history_reason(
+    item_id: str, position: int, personal: Mapping[str, float], steps: Sequence[HistoryStep]
 ) -> Reason:
-    fading = recency_weights(len(steps), _DECAY)
+    recency = recency_weights(len(steps), _DECAY)
     collaborative = sum(value for name, value in personal.items() if name in _ITEM_ITEM)
     other = sum(personal.values()) - collaborative
-    together = np.array([step.co_occurrence[place] for step in steps], np.float32)
-    alike = np.array([step.text_similarity[place] for step in steps], np.float32)
-    strength = collaborative * _shares(fading, together) + other * _shares(fading, alike)
+    co_occurrence = np.array([step.co_occurrence[position] for step in steps], np.float32)
+    similarity = np.array([step.text_similarity[position] for step in steps], np.float32)
+    strength = collaborative * _shares(recency, co_occurrence) + other * _shares(
+        recency, similarity
+    )
     step = steps[int(strength.argmax())]
     if step.item_id == item_id:
         return Reason(AGAIN, f"You {step.description} before", step.item_id)
     return Reason(HISTORY, f"Because you {step.description}", step.item_id)
 
 
-def _shares(fading: Floats, likeness: Floats) -> Floats:
+def _shares(recency: Floats, similarity: Floats) -> Floats:
     """Return shares of the steps `(steps,)` that sum to 1.
 
     They follow recency alone if no similarity is positive.
     """
-    shares = fading * np.maximum(likeness, 0)
-    shares = shares if shares.any() else fading
+    shares = recency * np.maximum(similarity, 0)
+    shares = shares if shares.any() else recency
     return np.asarray(shares / shares.sum(), np.float32)
 
 

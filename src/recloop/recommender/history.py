@@ -123,7 +123,7 @@ class PackagedHistories:
         hidden: Sequence[Rows] | None = None,
     ) -> None:
         self.last_sequence = last_sequence
-        self._place = {user: place for place, user in enumerate(users)}
+        self._row_of = {user: row for row, user in enumerate(users)}
         self._pasts = histories
         self._seen = seen
         self._hidden = hidden or [np.empty(0, np.int64)] * len(users)
@@ -136,7 +136,7 @@ class PackagedHistories:
             erasure: Sequence number of the user's last erasure. If it is later than the packaged
                 events, the history is empty.
         """
-        place = self._place.get(user_id)
-        if place is None or erasure > self.last_sequence:
+        row = self._row_of.get(user_id)
+        if row is None or erasure > self.last_sequence:
             return UserHistory.empty()
-        return UserHistory(self._pasts[place], self._seen[place], self._hidden[place])
+        return UserHistory(self._pasts[row], self._seen[row], self._hidden[row])

@@ -150,6 +150,6 @@ def _descending(values: Logits) -> Logits:
     The scores are those of one list, best first, shape `(items,)`.
     """
     strict = values.copy()
-    for place in range(1, len(strict)):
-        strict[place] = min(strict[place], np.nextafter(strict[place - 1], np.float32(-np.inf)))
+    for rank in range(1, len(strict)):
+        strict[rank] = min(strict[rank], np.nextafter(strict[rank - 1], np.float32(-np.inf)))
     return strict

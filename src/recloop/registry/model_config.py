@@ -21,7 +21,7 @@ class PackagedRankerConfig(BaseModel):
 
     Attributes:
         weight: Weight of the ranker's scores.
-        depth: Number of first places that are ranked.
+        depth: Number of first items that are re-ranked.
         history_length: Newest items of the history that the ranker reads.
         max_tokens: Length at which its inputs are cut.
     """

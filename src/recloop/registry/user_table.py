@@ -24,11 +24,11 @@ def user_table(interactions: pl.DataFrame, catalogue: Catalogue) -> pl.DataFrame
         One row for each user, with the columns user_id and lists of row numbers of the catalogue
         (history, seen, hidden), of times in seconds since 1970, and of `EVENT_CODES`.
     """
-    places = pl.DataFrame(
+    item_rows = pl.DataFrame(
         {c.ITEM: catalogue.ids, c.ROW: range(len(catalogue))}, schema_overrides={c.ROW: pl.Int32()}
     )
     ordered = interactions.sort(c.TIME, maintain_order=True).join(
-        places, on=c.ITEM, how="left", maintain_order="left"
+        item_rows, on=c.ITEM, how="left", maintain_order="left"
     )
     inside = ordered.filter(pl.col(c.ROW).is_not_null())
     liked = inside.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))

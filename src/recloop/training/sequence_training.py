@@ -219,30 +219,30 @@ class ItemSubset:
 
     Attributes:
         rows: Their rows in the whole catalogue, ascending, `(items of the subset,)`.
-        places: Position in the subset of each item of the catalogue, -1 outside, `(items,)`.
+        positions: Position in the subset of each item of the catalogue, -1 outside, `(items,)`.
     """
 
     rows: Rows
-    places: Rows
+    positions: Rows
 
     @classmethod
     def most_popular(cls, log: InteractionLog, count: int) -> "ItemSubset":
         """Return the items with the most interactions, at most `count`."""
         rows = np.sort(np.argsort(-log.counts(), kind="stable")[:count])
-        places = np.full(log.catalogue, -1, np.int64)
-        places[rows] = np.arange(len(rows))
-        return cls(rows, places)
+        positions = np.full(log.catalogue, -1, np.int64)
+        positions[rows] = np.arange(len(rows))
+        return cls(rows, positions)
 
     def sequences(self, log: InteractionLog) -> list[UserSequence]:
         """Return users' steps with these items, for users with at least two."""
         found = log.sequences()
-        if len(self.rows) == len(self.places):
+        if len(self.rows) == len(self.positions):
             return found
         return [sequence for sequence in map(self._inside, found) if len(sequence) > 1]
 
     def requests(self, requests: Requests) -> Requests:
         """Return the requests with a relevant item among these."""
-        if len(self.rows) == len(self.places):
+        if len(self.rows) == len(self.positions):
             return requests
         relevant = [self._kept(rows) for rows in requests.relevant]
         chosen = np.flatnonzero([len(rows) > 0 for rows in relevant])
@@ -252,16 +252,16 @@ class ItemSubset:
             [self._kept(history) for history in kept.histories],
             [relevant[row] for row in chosen],
             masked=requests.masked,
-            signals=[signals[self.places[history] >= 0] for history, signals in steps],
+            signals=[signals[self.positions[history] >= 0] for history, signals in steps],
         )
 
     def _inside(self, sequence: UserSequence) -> UserSequence:
-        kept = sequence.select(self.places[sequence.rows] >= 0)
-        return kept.with_rows(self.places[kept.rows])
+        kept = sequence.select(self.positions[sequence.rows] >= 0)
+        return kept.with_rows(self.positions[kept.rows])
 
     def _kept(self, rows: Rows) -> Rows:
-        places = self.places[rows]
-        return places[places >= 0]
+        positions = self.positions[rows]
+        return positions[positions >= 0]
 
 
 @dataclass(frozen=True)

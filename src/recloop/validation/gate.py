@@ -73,7 +73,7 @@ def _failure(suite: str, rule: Any) -> RuleFailure:  # noqa: ANN401 - GX's resul
     config = rule.expectation_config
     found = rule.result or {}
     column = config.kwargs.get("column")
-    rows = [_row(place) for place in found.get("unexpected_index_list") or []]
+    rows = [_row(row) for row in found.get("unexpected_index_list") or []]
     if not rows:
         rows = [{"observed": found.get("observed_value", _exception(rule))}]
     return RuleFailure(
@@ -86,9 +86,9 @@ def _failure(suite: str, rule: Any) -> RuleFailure:  # noqa: ANN401 - GX's resul
     )
 
 
-def _row(place: dict[str, Any] | int) -> dict[str, Any]:
+def _row(row: dict[str, Any] | int) -> dict[str, Any]:
     """Return the key columns of a row, or its number if the table has no key."""
-    return dict(place) if isinstance(place, dict) else {"row": place}
+    return dict(row) if isinstance(row, dict) else {"row": row}
 
 
 def _exception(rule: Any) -> str:  # noqa: ANN401 - GX's result is untyped

@@ -62,7 +62,7 @@ def _recent(history: Histories) -> dict[str, NDArray[np.floating]]:
     for last in _LASTS:
         count = filled[:, :last].sum(1)
         found[f"last{last}_left"] = history.left[:, :last].sum(1) / (count + 1.0)
-        found[f"last{last}_surprise"] = history.surprise[:, :last].sum(1) / (count + 2.0)
+        found[f"last{last}_item_residual"] = history.item_residual[:, :last].sum(1) / (count + 2.0)
         found[f"last{last}_label"] = _mean(history.labels[:, :last], filled[:, :last])
     return found
 
@@ -79,7 +79,7 @@ def _neighbours(similar: Floats, history: Histories) -> dict[str, NDArray[np.flo
         "signed": (similar * history.left).sum(1),
         "weighted": (near * history.left).sum(1) / (near.sum(1) + 1.0),
         "sharp": (sharp * history.left).sum(1) / (sharp.sum(1) + 0.1),
-        "surprise": (sharp * history.surprise).sum(1) / (sharp.sum(1) + 0.1),
+        "item_residual": (sharp * history.item_residual).sum(1) / (sharp.sum(1) + 0.1),
         "liked": to_liked,
         "disliked": to_disliked,
         "preference": to_liked - to_disliked,

@@ -117,13 +117,13 @@ def _cosines(past: Log, left: Floats, shape: tuple[int, int], config: StateConfi
     past, left = past.take(rows), left[rows]
     counts = np.bincount(past.items, minlength=shape[1])
     chosen = np.argsort(-counts, kind="stable")[: config.max_cosine_items]
-    place = np.full(shape[1] + 1, len(chosen))  # the last place is nobody's: row −1 leads there
-    place[chosen] = np.arange(len(chosen))
+    column = np.full(shape[1] + 1, len(chosen))  # item −1 has the last column, which is empty
+    column[chosen] = np.arange(len(chosen))
     values, ones = (grid(past, v, shape)[:, chosen] for v in (left, np.ones_like(left)))
     table = np.pad(item_cosines(values, ones, config.shrink), (0, 1))
 
     def similarity(items: Ints, histories: Ints) -> Floats:
-        found: Floats = table[place[items][:, None], place[histories]]
+        found: Floats = table[column[items][:, None], column[histories]]
         return found
 
     return similarity

@@ -11,19 +11,19 @@ from recloop.ctr.models.additive import sigmoid
 
 @dataclass(frozen=True)
 class Histories:
-    """Histories, newest first, `(rows, length)` each; items are −1 and values 0 for empty places.
+    """Histories, newest first, `(rows, length)` each; empty positions have item −1 and values 0.
 
     Attributes:
         items: Item numbers.
         left: Label minus the probability by intercept, user and item.
-        surprise: Label minus the probability by intercept and item.
+        item_residual: Label minus the probability by intercept and item.
         labels: Labels.
         size: Logarithm of one plus the number of all earlier rows, `(rows,)`.
     """
 
     items: Ints
     left: Floats
-    surprise: Floats
+    item_residual: Floats
     labels: Floats
     size: Doubles
 
@@ -42,7 +42,7 @@ class Timeline:
         self._log = log = log.take(np.lexsort((np.nan_to_num(log.order), log.users)))
         self._left = residuals(state.bias, log)
         expected = sigmoid(state.bias.intercept + state.bias.item[log.items])
-        self._surprise = (log.labels - expected).astype(np.float32)
+        self._item_residual = (log.labels - expected).astype(np.float32)
         self._ends = np.searchsorted(log.users, np.arange(state.shape[0] + 1))
         self._by_order = visible is not None
 
@@ -55,7 +55,7 @@ class Timeline:
         return Histories(
             np.where(filled, self._log.items[at], -1),
             np.where(filled, self._left[at], 0),
-            np.where(filled, self._surprise[at], 0),
+            np.where(filled, self._item_residual[at], 0),
             np.where(filled, self._log.labels[at], 0),
             np.log1p(end - first),
         )

@@ -46,19 +46,22 @@ class InvertedIndex:
             values: Value of each pair.
             rows: Row of each pair, shape `(pairs,)`.
         """
-        place: dict[str | bool, int] = {}
-        numbers = (place.setdefault(value, len(place)) for value in values)
+        positions: dict[str | bool, int] = {}
+        numbers = (positions.setdefault(value, len(positions)) for value in values)
         codes = np.fromiter(numbers, np.int64, len(values))
-        starts = np.cumsum([0, *np.bincount(codes, minlength=len(place))])
-        return cls(place, starts, rows[np.argsort(codes, kind="stable")])
+        starts = np.cumsum([0, *np.bincount(codes, minlength=len(positions))])
+        return cls(positions, starts, rows[np.argsort(codes, kind="stable")])
 
     def rows_with_any(self, values: Iterable[str | bool]) -> Rows:
         """Return the rows that have at least one of the values, shape `(matches,)`.
 
         A row that has several of them occurs repeatedly.
         """
-        places = [self.positions[value] for value in values if value in self.positions]
-        found = [self.rows[self.starts[place] : self.starts[place + 1]] for place in places]
+        found_positions = [self.positions[value] for value in values if value in self.positions]
+        found = [
+            self.rows[self.starts[position] : self.starts[position + 1]]
+            for position in found_positions
+        ]
         return np.concatenate(found) if found else _NOWHERE
 
 

@@ -84,12 +84,12 @@ def cosines(vectors: Floats) -> Floats:
 
 def category_shares(categories: Sequence[Sequence[str]], names: Sequence[str]) -> Floats:
     """Return the share of each category in each item, 1/n of n, shape `(items, names)`."""
-    place = {name: number for number, name in enumerate(names)}
+    column = {name: number for number, name in enumerate(names)}
     found = np.zeros((len(categories), len(names)))
     for row, own in enumerate(categories):
         for name in own:
-            if name in place:
-                found[row, place[name]] += 1 / len(own)
+            if name in column:
+                found[row, column[name]] += 1 / len(own)
     return found
 
 

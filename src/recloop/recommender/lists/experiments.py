@@ -57,11 +57,11 @@ class Experiment(ConfigModel):
         if not self.arms:
             return CHAMPION
         digest = blake2b(who.encode(), key=self.key.encode(), digest_size=8).digest()
-        place = int.from_bytes(digest, "big") / 2**64
+        point = int.from_bytes(digest, "big") / 2**64
         for name, arm in self.arms.items():
-            if place < arm.share:
+            if point < arm.share:
                 return name
-            place -= arm.share
+            point -= arm.share
         return CHAMPION
 
     def policy(self, name: str) -> Policy:

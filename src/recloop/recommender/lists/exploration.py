@@ -17,13 +17,13 @@ from scipy.special import ndtr, softmax
 from recloop.config import ConfigModel
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+Positions = NDArray[np.int64]
 # Draws one of n candidates, given their utilities and their positions in the pool, both `(n,)`, and
 # returns its index and its probability.
-Sampler = Callable[[Floats, Places, np.random.Generator], tuple[int, float]]
+Sampler = Callable[[Floats, Positions, np.random.Generator], tuple[int, float]]
 
 # Returns the probability of drawing one of n candidates, given utilities, positions and its index.
-ItemProbability = Callable[[Floats, Places, int], float]
+ItemProbability = Callable[[Floats, Positions, int], float]
 
 _STEPS = np.linspace(-8, 8, 101)
 _NEAR = np.linspace(-4, 4, 17)
@@ -49,11 +49,11 @@ class Greedy(ConfigModel):
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:  # noqa: ARG002
         """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
-        return lambda useful, _places, _rng: (int(useful.argmax()), 1.0)
+        return lambda useful, _positions, _rng: (int(useful.argmax()), 1.0)
 
     def probability(self, ids: Sequence[str], counts: ItemCounts) -> ItemProbability:  # noqa: ARG002
         """Return an `ItemProbability` of these items, for utilities of shape `(candidates,)`."""
-        return lambda useful, _places, chosen: float(chosen == useful.argmax())
+        return lambda useful, _positions, chosen: float(chosen == useful.argmax())
 
 
 class ExploringPolicy(ConfigModel):
@@ -70,23 +70,25 @@ class EpsilonGreedy(ExploringPolicy):
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:
         """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
-        odds = self.probability(ids, counts)
+        probability = self.probability(ids, counts)
 
-        def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
+        def draw(
+            useful: Floats, positions: Positions, rng: np.random.Generator
+        ) -> tuple[int, float]:
             any_of = rng.random() < self.epsilon
             chosen = int(rng.integers(len(useful)) if any_of else useful.argmax())
-            return chosen, odds(useful, places, chosen)
+            return chosen, probability(useful, positions, chosen)
 
         return draw
 
     def probability(self, ids: Sequence[str], counts: ItemCounts) -> ItemProbability:  # noqa: ARG002
         """Return an `ItemProbability` of these items, for utilities of shape `(candidates,)`."""
 
-        def odds(useful: Floats, _: Places, chosen: int) -> float:
+        def probability(useful: Floats, _: Positions, chosen: int) -> float:
             best = chosen == useful.argmax()
             return float(self.epsilon / len(useful) + (1 - self.epsilon) * best)
 
-        return odds
+        return probability
 
 
 class Softmax(ExploringPolicy):
@@ -102,11 +104,13 @@ class Softmax(ExploringPolicy):
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:
         """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
-        odds = self.probability(ids, counts)
+        probability = self.probability(ids, counts)
 
-        def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
+        def draw(
+            useful: Floats, positions: Positions, rng: np.random.Generator
+        ) -> tuple[int, float]:
             chosen = int((useful / self.temperature + rng.gumbel(size=len(useful))).argmax())
-            return chosen, odds(useful, places, chosen)
+            return chosen, probability(useful, positions, chosen)
 
         return draw
 
@@ -140,8 +144,10 @@ class Thompson(ExploringPolicy):
         """Return a `Sampler` of these items, which takes utilities of shape `(candidates,)`."""
         shifts, spreads = self._posterior(ids, counts)
 
-        def draw(useful: Floats, places: Places, rng: np.random.Generator) -> tuple[int, float]:
-            means, deviations = useful + shifts[places], spreads[places]
+        def draw(
+            useful: Floats, positions: Positions, rng: np.random.Generator
+        ) -> tuple[int, float]:
+            means, deviations = useful + shifts[positions], spreads[positions]
             chosen = int(rng.normal(means, deviations).argmax())
             return chosen, probability_best(chosen, means, deviations)
 
@@ -151,10 +157,10 @@ class Thompson(ExploringPolicy):
         """Return an `ItemProbability` of these items, for utilities of shape `(candidates,)`."""
         shifts, spreads = self._posterior(ids, counts)
 
-        def odds(useful: Floats, places: Places, chosen: int) -> float:
-            return probability_best(chosen, useful + shifts[places], spreads[places])
+        def probability(useful: Floats, positions: Positions, chosen: int) -> float:
+            return probability_best(chosen, useful + shifts[positions], spreads[positions])
 
-        return odds
+        return probability
 
     def _posterior(self, ids: Sequence[str], counts: ItemCounts) -> tuple[Floats, Floats]:
         common = (counts.all_taken + 1) / (max(counts.all_shown, counts.all_taken) + self.prior + 2)

@@ -9,8 +9,8 @@ from recloop.recommender.lists.exploration import (
     ExploringPolicy,
     Floats,
     ItemCounts,
-    Places,
     Policy,
+    Positions,
     Sampler,
 )
 from recloop.recommender.lists.list_builder import POOL
@@ -28,19 +28,19 @@ class FixedListPolicy(ExploringPolicy):
 
     def sampler(self, ids: Sequence[str], counts: ItemCounts) -> Sampler:
         """Return a `Sampler` that draws the items of one list, from utilities `(candidates,)`."""
-        odds, place = (
+        probability, row_of = (
             self.policy.probability(ids, counts),
             {item: row for row, item in enumerate(ids)},
         )
         left, lost = iter(self.items), False
 
-        def draw(useful: Floats, places: Places, _: np.random.Generator) -> tuple[int, float]:
+        def draw(useful: Floats, positions: Positions, _: np.random.Generator) -> tuple[int, float]:
             nonlocal lost
-            (found,) = np.nonzero(places == place.get(next(left, ""), -1))
+            (found,) = np.nonzero(positions == row_of.get(next(left, ""), -1))
             lost = lost or not len(found)
             if lost:
                 return 0, 0.0
-            return int(found[0]), odds(useful, places, int(found[0]))
+            return int(found[0]), probability(useful, positions, int(found[0]))
 
         return draw
 

@@ -105,14 +105,14 @@ class ListBuilder:
         inside = np.array([own[pool] for own in members], np.bool_).reshape(len(members), len(pool))
         limits = QuotaTracker(quotas, inside, k)
         draw = options.policy.sampler([self.catalogue.ids[row] for row in rows], options.counts)
-        places, propensities = draw_list(
+        positions, propensities = draw_list(
             self._utility(options, rows, scores[pool].astype(np.float64), history),
             limits,
             draw,
             k,
             np.random.default_rng(options.seed),
         )
-        return BuiltList(pool[places], propensities)
+        return BuiltList(pool[positions], propensities)
 
     def _utility(
         self, options: ListOptions, rows: Rows, scores: Floats, history: Rows
@@ -157,12 +157,12 @@ def draw_list(
         return taken, propensities
     free = np.ones(len(useful.given(taken)), np.bool_)
     while len(taken) < k:
-        places = np.flatnonzero(limits.eligible(free, taken))
-        if not len(places):
+        positions = np.flatnonzero(limits.eligible(free, taken))
+        if not len(positions):
             break
-        chosen, propensity = draw(useful.given(taken)[places], places, rng)
-        free[places[chosen]] = False
-        taken = np.append(taken, places[chosen])
+        chosen, propensity = draw(useful.given(taken)[positions], positions, rng)
+        free[positions[chosen]] = False
+        taken = np.append(taken, positions[chosen])
         propensities.append(propensity)
     return taken, propensities
 

@@ -81,8 +81,8 @@ class RankedLists:
             for row, event in zip(history.rows[kept].tolist(), history.events[kept], strict=True)
         ]
         return [
-            replace(item, reasons=explain(item.item_id, place, item.contributions, steps))
-            for place, item in enumerate(items)
+            replace(item, reasons=explain(item.item_id, position, item.contributions, steps))
+            for position, item in enumerate(items)
         ]
 
     def _items(self, ranked: Ranked, values: Scores, scored: ScoredItems) -> list[RankedItem]:

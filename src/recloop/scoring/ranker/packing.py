@@ -108,7 +108,9 @@ def pair_template(tokenizer: Tokenizer) -> PromptTemplate:
             "the tokenizer adds no token after a pair of texts, as those of decoders;"
             " set ranker.form to yes-no"
         )
-    between = [pair.ids[place] for place in range(start, end) if text_numbers[place] is None]
+    between = [
+        pair.ids[position] for position in range(start, end) if text_numbers[position] is None
+    ]
     return PromptTemplate(pair.ids[:start], between, pair.ids[end:])
 
 

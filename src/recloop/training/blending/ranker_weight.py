@@ -30,7 +30,7 @@ def tune_ranker_weight(
     texts: Sequence[str],
     depth: int,
 ) -> RankerWeight:
-    """Choose the weight of the exported ranker over the first places of the blend.
+    """Choose the weight of the exported ranker over the first items of the blend.
 
     Args:
         ranker: The exported ranker.
@@ -38,7 +38,7 @@ def tune_ranker_weight(
         valid: Validation requests.
         titles: Title of each item, by which histories are read.
         texts: Text of each item, by which candidates are read.
-        depth: Number of places that are re-ranked.
+        depth: Number of items that are re-ranked.
     """
     if not valid.histories:
         return RankerWeight(0.0, 0.0, 0.0)
@@ -51,8 +51,8 @@ def tune_ranker_weight(
         candidates = [texts[item] for item in ranked[row][real]]
         logits[row, real] = ranker.logits(behaviour, None, candidates)
 
-    def quality(places: Ranked) -> float:
-        return float(ndcg(hits(places, valid.relevant), valid.relevant_counts(), 10).mean())
+    def quality(lists: Ranked) -> float:
+        return float(ndcg(hits(lists, valid.relevant), valid.relevant_counts(), 10).mean())
 
     weight, after = tune_weight(ranked, scores, logits, quality)
     return RankerWeight(weight, quality(ranked), after)

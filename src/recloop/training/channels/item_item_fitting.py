@@ -92,9 +92,9 @@ def fit_item_knn(
     parts = []
     for start in range(0, len(rows), width):
         similarity = sparse.csc_matrix(unit.T @ unit[:, start : start + width])
-        for place, (first, end) in enumerate(itertools.pairwise(similarity.indptr)):
+        for column, (first, end) in enumerate(itertools.pairwise(similarity.indptr)):
             values = similarity.data[first:end]
-            values[similarity.indices[first:end] == start + place] = 0.0
+            values[similarity.indices[first:end] == start + column] = 0.0
             if len(values) > kept:
                 values[values < np.partition(values, -kept)[-kept]] = 0.0
         similarity.eliminate_zeros()

@@ -119,9 +119,9 @@ class Trainer:
         drawn = torch.multinomial(self._share, self._negatives, replacement=True)
         # Only these items' vectors are needed, each once.
         every = torch.cat([inputs.flatten(), chosen, drawn])
-        rows, places = torch.unique(every, return_inverse=True)
+        rows, positions = torch.unique(every, return_inverse=True)
         sizes = [inputs.numel(), len(chosen), len(drawn)]
-        read, right, others = torch.split(places, sizes)
+        read, right, others = torch.split(positions, sizes)
         with self._compute.autocast():
             vectors = self._model.items(text, self._model.warm, rows)
             seen = self._hidden(vectors[read].view(*inputs.shape, -1))
