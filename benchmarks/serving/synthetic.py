@@ -177,10 +177,12 @@ def _neighbours(
     """Link each warm item to some warm items of its topic."""
     order = np.argsort(np.where(is_warm, latent.topics, latent.topics.max() + 1), kind="stable")
     order = order[: is_warm.sum()]
-    place = np.repeat(np.arange(len(order)), _LINKS)
-    other = place + rng.integers(1, _ITEMS_PER_TOPIC, len(place)) * rng.choice([-1, 1], len(place))
+    position = np.repeat(np.arange(len(order)), _LINKS)
+    other = position + rng.integers(1, _ITEMS_PER_TOPIC, len(position)) * rng.choice(
+        [-1, 1], len(position)
+    )
     fine = (other >= 0) & (other < len(order))
-    rows, columns = order[place[fine]], order[other[fine]]
+    rows, columns = order[position[fine]], order[other[fine]]
     fine = latent.topics[rows] == latent.topics[columns]
     weights = rng.random(fine.sum(), np.float32)
     shape = (len(is_warm), len(is_warm))
