@@ -7,9 +7,6 @@ prints the NDCG@10 on its validation part, the seconds, and how far the language
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,11 +14,10 @@ from typing import Annotated, Any, get_args
 
 import torch
 import typer
-import yaml
 
 from benchmarks.output import command_line, log, machine, write_json
+from benchmarks.pipeline import prepare_folder, run_stage
 from recloop.config import read_block
-from recloop.settings import read_settings
 from recloop.stages.training_data import read_training_data
 from recloop.training.base_models import Tuning, resolve_base
 from recloop.training.checkpoint import tuned_change
@@ -33,7 +29,6 @@ from recloop.training.finetuning.trainable_text import TrainableTextVectors
 from recloop.training.finetuning.validation import validation_metric
 from recloop.training.modules.text_encoder import TokenizedTexts, load_encoder
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 # Learning rates other than the default: lower if all weights are tuned, higher for AdaLoRA, whose
 # weights start near zero, and for the other methods with few new weights.
 LEARNING_RATES = {"full": 2e-5, "adalora": 5e-3, "adapter": 1e-3, "prefix": 1e-2}
@@ -48,30 +43,15 @@ def main(
     """Train with every method and seed, and print the results."""
     methods = [method for method in get_args(Tuning) if tuning is None or method in tuning]
     with tempfile.TemporaryDirectory() as folder:
-        _split(Path(folder))
+        prepare_folder(Path(folder), {})
+        for stage in ("snapshot", "split"):
+            run_stage(stage, Path(folder))
         runs = [
             _run(Path(folder), base, method, number)
             for method in methods
             for number in seed or [42]
         ]
     write_json({"command": command_line(), "machine": machine(), "runs": runs}, out)
-
-
-def _split(folder: Path) -> None:
-    """Run the stages `snapshot` and `split` in a folder, on all data of the source."""
-    params = yaml.safe_load(CHECKOUT.joinpath("params.yaml").read_text(encoding="utf-8"))
-    params["snapshot"]["history"] = 1.0
-    folder.joinpath("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    # A home with the downloaded sources, without feedback.
-    sources = read_settings().home.sources
-    sources.mkdir(parents=True, exist_ok=True)
-    home = folder / "home"
-    home.mkdir()
-    home.joinpath("sources").symlink_to(sources)
-    for stage in ("snapshot", "split"):
-        command = [sys.executable, "-m", f"recloop.stages.{stage}"]
-        environment = {**os.environ, "RECLOOP_HOME": str(home)}
-        subprocess.run(command, cwd=folder, env=environment, check=True)
 
 
 def _run(folder: Path, base: str, tuning: str, seed: int) -> dict[str, Any]:
