@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two processes: more compete for memory, since each loads PyTorch. Servers are tested one by one.
+# Two processes: more compete for memory, since each loads PyTorch.
 PARALLEL := --numprocesses 2 --dist worksteal
+# The tests of a file share the servers that it starts.
+PARALLEL_FILES := --numprocesses 2 --dist loadfile
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -51,7 +53,7 @@ repro: $(READY) ## Reproduce the pipeline in this checkout with DVC
 
 test: $(READY) ## Run the whole test suite with coverage
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not system" --cov --cov-report= --cov-fail-under=0
-	@$(BIN)/python -m pytest -m system --cov --cov-append --cov-report=term
+	@$(BIN)/python -m pytest $(PARALLEL_FILES) -m system --cov --cov-append --cov-report=term
 
 test-fast: $(READY) ## Run the tests that start no server and train for no more than seconds
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not system and not slow"
