@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.test_packaging import create_store_with
+from tests.support.unpacked import create_store_with
 
 TRAINING_PACKAGES = {"torch", "transformers", "peft", "onnx", "onnxscript", "lightgbm", "gguf"}
 _IMPORT_EVERYTHING = """
@@ -68,7 +68,7 @@ def test_every_module_in_the_bento_can_be_imported_without_training_packages(sou
     code = _IMPORT_EVERYTHING.format(blocked=sorted(TRAINING_PACKAGES))
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-B", "-c", code],
         cwd=source,
         env={**kept, "PYTHONPATH": str(source)},
         capture_output=True,

@@ -5,6 +5,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+from tests.support.unpacked import create_store_with
+
 MIGRATIONS = Path("src/recloop/store/migrations")
 
 
@@ -18,21 +20,3 @@ def test_a_store_can_be_created_with_the_files_of_the_wheel(tmp_path) -> None:
     files = [path for path in MIGRATIONS.rglob("*") if path.suffix in {".py", ".mako"}]
     assert packed == {path.relative_to("src").as_posix() for path in files}
     create_store_with(tmp_path / "unpacked")
-
-
-def create_store_with(sources: Path) -> None:
-    """Create a store in a process that imports recloop from a folder."""
-    program = (
-        "from pathlib import Path; import recloop;"
-        " from recloop.store.event_store import EventStore;"
-        " print(recloop.__file__); print(EventStore.at(Path('store.db')).events().height)"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=sources,
-        env={"PYTHONPATH": str(sources)},
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout.split()
-    assert printed == [str(sources / "recloop" / "__init__.py"), "0"]
