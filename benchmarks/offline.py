@@ -14,7 +14,18 @@ import typer
 from benchmarks.output import command_line, machine, write_json
 from benchmarks.pipeline import prepare_folder, run_stage
 
-STAGES = ("snapshot", "split", "start", "train", "baselines", "export", "recommend", "evaluate")
+STAGES = (
+    "snapshot",
+    "split",
+    "pretrain",
+    "start",
+    "train",
+    "ranker",
+    "baselines",
+    "export",
+    "recommend",
+    "evaluate",
+)
 
 
 def main(

@@ -38,10 +38,10 @@ def test_recorded_items_are_not_recommended_again(client) -> None:
 
 
 def test_sessions_and_filters_are_sent(client) -> None:
-    asked = RecommendRequest(
+    request = RecommendRequest(
         history=[SessionEvent(item_id="north1")], filters=Filters(categories=["north"]), k=5
     )
-    assert [item.item_id for item in client.recommend(asked).items] == ["north2"]
+    assert [item.item_id for item in client.recommend(request).items] == ["north2"]
 
 
 def test_items_of_any_name_come_and_go(client) -> None:

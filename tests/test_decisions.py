@@ -35,7 +35,7 @@ def rivalry(**changes: object) -> ModelComparison:
 
 
 @pytest.mark.parametrize(
-    ("changes", "promoted", "said"),
+    ("changes", "promoted", "reason"),
     [
         ({}, True, "not worse"),
         ({"difference": Interval(0.0, -0.0019, 0.002)}, True, "not worse"),  # margin: 2 % of 0.10
@@ -49,10 +49,10 @@ def rivalry(**changes: object) -> ModelComparison:
         ({"requests": 0, "first": True, "problem": "v1 has model format 1"}, False, "format 1"),
     ],
 )
-def test_promotion(changes, promoted, said) -> None:
+def test_promotion(changes, promoted, reason) -> None:
     decision, reasons = should_promote(rivalry(**changes), PromotionRules())
     assert decision is promoted
-    assert said in " ".join(reasons)
+    assert reason in " ".join(reasons)
 
 
 def condition(**changes: object) -> DriftSummary:
@@ -68,7 +68,7 @@ def condition(**changes: object) -> DriftSummary:
 
 
 @pytest.mark.parametrize(
-    ("changes", "wanted", "said"),
+    ("changes", "wanted", "reason"),
     [
         ({}, False, "nothing drifted"),
         ({"new_interactions": 499, "column_psi": {"event": 9.0}}, False, "fewer than the 500"),
@@ -81,10 +81,10 @@ def condition(**changes: object) -> DriftSummary:
         ({"trained_on": 0}, True, "of the snapshot"),
     ],
 )
-def test_retraining(changes, wanted, said) -> None:
+def test_retraining(changes, wanted, reason) -> None:
     decision, reasons = should_retrain(condition(**changes), RetrainRules())
     assert decision is wanted
-    assert said in " ".join(reasons)
+    assert reason in " ".join(reasons)
 
 
 @pytest.mark.parametrize(

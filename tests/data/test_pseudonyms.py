@@ -228,18 +228,18 @@ def test_the_command_line_does_the_same(client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [(OTHER_SECRET, "under another key"), (None, "set RECLOOP_PSEUDONYM_KEY")]
+    ("key", "message"), [(OTHER_SECRET, "under another key"), (None, "set RECLOOP_PSEUDONYM_KEY")]
 )
-def test_another_key_and_none_are_refused(client, home, monkeypatch, key, said) -> None:
+def test_another_key_and_none_are_refused(client, home, monkeypatch, key, message) -> None:
     monkeypatch.delenv(KEY) if key is None else monkeypatch.setenv(KEY, key)
-    with pytest.raises(naming.UserIdSchemeError, match=said) as refused:
+    with pytest.raises(naming.UserIdSchemeError, match=message) as refused:
         stage.main()
     for secret in (SECRET, OTHER_SECRET):
         assert secret not in str(refused.value)
     for command in (["export", ANNA], ["erase", ANNA], ["recommend"], ["promote", "v1"]):
         ended = CliRunner().invoke(cli, command)
         assert ended.exit_code == 1
-        assert said.split()[-1] in ended.stderr
+        assert message.split()[-1] in ended.stderr
     with pytest.raises(UserIdsDifferError, match="v1 knows users as hmac-sha256"):
         Registry(home, Pseudonyms.of_settings(read_settings()).scheme).load("v1")
 
@@ -335,8 +335,8 @@ def test_the_real_service_stores_pseudonyms(tmp_path) -> None:
     service = servers.Replica(home, extra={KEY: SECRET}, workers=1)
     try:
         service.start()
-        told = {"events": [click("e", ANNA, "east1")]}
-        httpx.post(f"{service.address}/v1/events", json=told).raise_for_status()
+        body = {"events": [click("e", ANNA, "east1")]}
+        httpx.post(f"{service.address}/v1/events", json=body).raise_for_status()
         answer = httpx.post(f"{service.address}/v1/recommend", json={"user_id": ANNA})
         assert "east1" not in answer.raise_for_status().text
         found = httpx.get(f"{service.address}/v1/users/{ANNA}/export").json()

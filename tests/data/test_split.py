@@ -125,9 +125,9 @@ def test_only_positive_events_with_known_items_are_in_the_log() -> None:
         ("b", "y", 4, "play"),
     ]
     schema = ["user_id", "item_id", "timestamp", "event"]
-    told = conform_interactions(pl.DataFrame(rows, schema=schema, orient="row")).rows
-    known = joined(Split(told, told.clear(), told.clear()))
-    log = InteractionLog.from_frame(known, pl.Series(["x", "y", "z"]), repeats=False)
+    frame = conform_interactions(pl.DataFrame(rows, schema=schema, orient="row")).rows
+    interactions = joined(Split(frame, frame.clear(), frame.clear()))
+    log = InteractionLog.from_frame(interactions, pl.Series(["x", "y", "z"]), repeats=False)
     assert log.items.tolist() == [0, 1]
     assert log.counts().tolist() == [1, 1, 0]
     assert log.sequences() == []  # nobody liked two items of the catalogue

@@ -60,11 +60,11 @@ def test_every_latency_comes_from_the_results() -> None:
     served = json.loads(RESULTS.joinpath("serving.json").read_text(encoding="utf-8"))
     steps, peak = served["steps"], served["steps"]["peak"]
     held = next(tried for tried in peak["tried"] if tried["rate"] == peak["held"])
-    told = [steps["known"], steps["queries"], steps["mixed"], held, served["ranked"]["calm"]]
-    rows = [f"| {each['rate']:g} | {each['p50_ms']} | {each['p99_ms']} |" for each in told]
+    measured = [steps["known"], steps["queries"], steps["mixed"], held, served["ranked"]["calm"]]
+    rows = [f"| {each['rate']:g} | {each['p50_ms']} | {each['p99_ms']} |" for each in measured]
     table = MEASURED.split("| `make bench-serving` |")[1].split("\n\n")[0]
     assert [row for row in rows if row not in table] == []
-    assert sum(each["errors"] for each in [*told, *peak["tried"]]) == 0
+    assert sum(each["errors"] for each in [*measured, *peak["tried"]]) == 0
     last = peak["tried"][-1]
     assert f"{last['rate']:g}/s was too much (p99 {last['p99_ms']} ms)" in MEASURED
     assert f"{max(each['rss'] for each in served['memory_mb'])} MB" in MEASURED
@@ -78,10 +78,10 @@ def test_every_latency_comes_from_the_results() -> None:
 def test_the_readme_gives_the_99th_percentile_of_the_highest_rate() -> None:
     peak = json.loads(RESULTS.joinpath("serving.json").read_text(encoding="utf-8"))["steps"]["peak"]
     held = next(tried for tried in peak["tried"] if tried["rate"] == peak["held"])
-    told = (
+    sentence = (
         f"served {held['rate']:g} requests a second with a 99th percentile of {held['p99_ms']} ms"
     )
-    assert told in " ".join(README.split())
+    assert sentence in " ".join(README.split())
 
 
 def test_the_readme_is_one_page() -> None:

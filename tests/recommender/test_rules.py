@@ -222,8 +222,8 @@ def test_quotas_limit_and_guarantee_items_of_a_category(bases) -> None:
 
 
 def test_filters_distinguish_numbers_from_booleans_and_match_lists(payload) -> None:
-    said = ['{"n": 1}', '{"n": true}', '{"n": "1"}', '{"n": [2, 1.0]}', "no JSON"]
-    items = payload.items.with_columns(pl.Series(c.ATTRIBUTES, said))
+    attributes = ['{"n": 1}', '{"n": true}', '{"n": "1"}', '{"n": [2, 1.0]}', "no JSON"]
+    items = payload.items.with_columns(pl.Series(c.ATTRIBUTES, attributes))
     served = replace(payload, items=items).recommender()
     for value, expected in ((1, ["east1", "north2"]), (True, ["east2"]), ("1", ["north1"])):
         assert lists(served, conditions=FilterConditions(attributes={"n": (value,)})) == expected

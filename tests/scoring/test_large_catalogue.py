@@ -87,10 +87,10 @@ def recall(found: list[str], wanted: list[str]) -> float:
 def test_candidates_find_what_scoring_everything_finds(large, exact, query) -> None:
     """Mean recall over twenty places; a query is a direction or the title of an item."""
     offered = np.flatnonzero(large.catalogue.items[c.AVAILABLE].to_numpy())
-    asked = large.catalogue.items[c.TITLE][int(offered[0])] if query == "title" else query
+    text = large.catalogue.items[c.TITLE][int(offered[0])] if query == "title" else query
     shares = []
     for user in range(30):
-        request = Request(large.histories.get(f"u{user}"), k=K, time=LATER, query=asked)
+        request = Request(large.histories.get(f"u{user}"), k=K, time=LATER, query=text)
         wanted = ids(exact.recommend(request))
         found = ids(large.recommend(request))
         assert query != "title" or found[0] == wanted[0]
@@ -331,10 +331,10 @@ def test_sample_weights_count_items_several_times() -> None:
 def test_a_candidate_set_of_all_items_gives_the_scores_of_all_items(large, exact) -> None:
     """A candidate set of every item with weight 1 gives the scores of the whole catalogue."""
     history = large.histories.get("u1").positive.deduplicated()
-    asked = RequestBatch([history.rows], [history.signals_at(np.nan)])
+    batch = RequestBatch([history.rows], [history.signals_at(np.nan)])
     scope = CandidateSet(np.arange(ITEMS), np.ones(ITEMS, np.float32))
-    everything = exact.blend.score(asked)
-    part = large.blend.score(asked.with_candidates(scope))
+    everything = exact.blend.score(batch)
+    part = large.blend.score(batch.with_candidates(scope))
     known = large.blend.cold_items.warm_weight
     np.testing.assert_allclose(part[:, known], everything[:, known], atol=2e-3)
 

@@ -37,8 +37,8 @@ def test_the_newest_value_wins_and_layers_halve_in_length(changes) -> None:
     layers: tuple[Said, ...] = ()
     for words in changes:
         layers = push_layer(layers, Said(words))
-    said = {key: word for layer in layers for key, word in layer.words.items()}
-    assert said == {key: word for words in changes for key, word in words.items()}
+    merged = {key: word for layer in layers for key, word in layer.words.items()}
+    assert merged == {key: word for words in changes for key, word in words.items()}
     lengths = [len(layer) for layer in layers]
     assert all(long > 2 * short for long, short in pairwise(lengths))
 

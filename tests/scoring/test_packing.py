@@ -49,10 +49,10 @@ def test_a_pair_is_framed_as_its_tokenizer_does() -> None:
 
 
 @given(st.integers(4, 40), st.integers(1, 50), st.integers(1, 50))
-def test_a_candidate_gets_a_third_and_the_behaviour_the_rest(room, told, offered) -> None:
+def test_a_candidate_gets_a_third_and_the_behaviour_the_rest(room, history_length, offered) -> None:
     """The shares exclude the three tokens of BERT's frame and do not depend on other candidates."""
     reader = PairTokenizer(words(), room + 3)
-    sheet = reader.pack("film " * told, ["film " * offered, "film"])
-    assert (sheet.segments == 0).sum() == min(told, room - room // 3) + 2
+    sheet = reader.pack("film " * history_length, ["film " * offered, "film"])
+    assert (sheet.segments == 0).sum() == min(history_length, room - room // 3) + 2
     assert (sheet.segments == 1).sum() == min(offered, room // 3) + 1
     assert (sheet.segments == 2).sum() == 2

@@ -82,8 +82,10 @@ def test_a_title_counts_less_in_a_longer_query_and_in_a_longer_title() -> None:
 
 def test_an_exact_title_comes_first_whatever_the_other_scores_are(recommender) -> None:
     north = UserHistory.empty().updated_with([("north1", "click", np.nan)], CATALOGUE)
-    asked = Request(north, query="film EAST2")  # the encoder of this model says north to everything
-    assert recommender.recommend(asked)[0].item_id == "east2"
+    request = Request(
+        north, query="film EAST2"
+    )  # the encoder of this model maps every text to north
+    assert recommender.recommend(request)[0].item_id == "east2"
 
 
 def test_the_query_decides_although_one_item_of_the_history_has_a_high_score() -> None:

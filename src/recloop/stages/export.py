@@ -81,7 +81,8 @@ def _ranker(
         name: info[name] for name in ("history_length", "max_tokens", "form", "start_tokens")
     }
     ranker = OnnxRanker(session, tokenizer, **input_settings)
-    titles, requests = catalogue.items[c.TITLE].to_list(), valid.sample(info["judged"], seed)
+    titles = catalogue.items[c.TITLE].to_list()
+    requests = valid.sample(info["validation_requests"], seed)
     result = tune_ranker_weight(ranker, blend, requests, titles, catalogue.texts(), info["depth"])
     log.info("ranker", packaged=result.weight > 0, **asdict(result))
     if not result.weight:

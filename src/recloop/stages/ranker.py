@@ -30,7 +30,7 @@ class RankerStageConfig(ConfigModel):
     """First places of a list that are re-ranked."""
     moments: int = 3_000
     """Training requests that it learns from."""
-    judged: int = 500
+    validation_requests: int = 500
     """Validation requests on which its weight is chosen."""
     model: RankerConfig = RankerConfig(history_length=5, max_tokens=48, epochs=1)
     """The ranker."""
@@ -64,7 +64,7 @@ def main() -> None:
         {
             "enabled": True,
             "depth": config.depth,
-            "judged": config.judged,
+            "validation_requests": config.validation_requests,
             "history_length": config.model.history_length,
             "max_tokens": config.model.max_tokens,
             "form": config.model.form,
