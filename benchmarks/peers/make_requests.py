@@ -23,8 +23,8 @@ def make_requests(folder: Path, part: Part, protocol: Protocol, *, repeats: bool
         request (its number), user_id, history (oldest first) and relevant, with the folder's ids.
     """
     data = read_folder(folder)
-    log, moments = data.log(repeats=repeats), protocol == "temporal"
-    requests = Requests.from_log(log, PARTS[part], group_by_time=moments, repeats=repeats)
+    log, by_time = data.log(repeats=repeats), protocol == "temporal"
+    requests = Requests.from_log(log, PARTS[part], group_by_time=by_time, repeats=repeats)
     ids = data.items[c.ITEM]
     return pl.DataFrame(
         {

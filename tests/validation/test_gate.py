@@ -27,7 +27,7 @@ GOOD = conform_interactions(synthetic_shop.interactions()).rows.with_columns(
 ITEMS = conform_items(synthetic_shop.items()).rows
 
 
-def validate(
+def run_checks(
     docs: Path, interactions: pl.DataFrame = GOOD, items: pl.DataFrame = ITEMS
 ) -> ValidationResult:
     tables = {
@@ -45,14 +45,14 @@ def at_row(row: int, column: str, value: object) -> pl.DataFrame:
 
 
 def test_good_data_passes_and_is_documented(tmp_path) -> None:
-    verdict = validate(tmp_path)
+    verdict = run_checks(tmp_path)
     assert verdict.passed
     assert verdict.failures == []
     assert "interactions" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_one_bad_row_fails_validation_and_is_named(tmp_path) -> None:
-    verdict = validate(tmp_path, at_row(77, c.VALUE, 99.0))
+    verdict = run_checks(tmp_path, at_row(77, c.VALUE, 99.0))
     assert not verdict.passed
     (failure,) = verdict.failures
     assert (failure.rule, failure.column, failure.severity, failure.count) == (
@@ -68,7 +68,7 @@ def test_one_bad_row_fails_validation_and_is_named(tmp_path) -> None:
 
 def test_a_warning_is_reported_and_does_not_fail_validation(tmp_path) -> None:
     short = ITEMS.with_columns(pl.lit(None, dtype=pl.String).alias(c.TEXT))
-    verdict = validate(tmp_path, items=short)
+    verdict = run_checks(tmp_path, items=short)
     assert verdict.passed
     assert [failure.severity for failure in verdict.failures] == ["warning"]
 
@@ -90,7 +90,7 @@ def test_a_warning_is_reported_and_does_not_fail_validation(tmp_path) -> None:
     ],
 )
 def test_each_critical_rule_stops(tmp_path, interactions, rule) -> None:
-    verdict = validate(tmp_path, interactions)
+    verdict = run_checks(tmp_path, interactions)
     assert not verdict.passed
     assert rule in {failure.rule for failure in verdict.failures if failure.severity == "critical"}
 

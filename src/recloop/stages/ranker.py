@@ -28,7 +28,7 @@ class RankerStageConfig(ConfigModel):
     """Whether a ranker is trained. It is packaged if it helps on validation."""
     depth: int = 20
     """First places of a list that are re-ranked."""
-    moments: int = 3_000
+    training_requests: int = 3_000
     """Training requests that it learns from."""
     validation_requests: int = 500
     """Validation requests on which its weight is chosen."""
@@ -80,7 +80,7 @@ def _examples(
     model, text, rows = read_tuned(train_config)
     scorer = sequence_scorer(model, text, rows, train_config, data.items)
     requests, other_items = sample_training_requests(
-        data.train.sequences(), config.moments, config.model.seed
+        data.train.sequences(), config.training_requests, config.model.seed
     )
     candidates = top_candidates(scorer.score, requests, other_items, data.items, config.depth)
     titles = data.catalogue.items[c.TITLE].fill_null("").to_list()

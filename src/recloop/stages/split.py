@@ -28,7 +28,7 @@ def main() -> None:
     parts.test.write_parquet(files.TEST)
     files.write_json(
         files.SPLIT_INFO,
-        {"protocol": config.protocol, "moments": group_by_time, "repeats": repeats},
+        {"protocol": config.protocol, "group_by_time": group_by_time, "repeats": repeats},
     )
     catalogue = Catalogue(pl.read_parquet(files.ITEMS))
     log = InteractionLog.from_frame(joined(parts), catalogue.items[c.ITEM], repeats=repeats)

@@ -26,4 +26,6 @@ def read_training_data(event_weights: Mapping[c.Event, float] | None = None) -> 
     log = InteractionLog.from_frame(
         rows, catalogue.items[c.ITEM], repeats=repeats, event_weights=event_weights
     )
-    return TrainingData.split(catalogue, log, group_by_time=split_info["moments"], repeats=repeats)
+    return TrainingData.split(
+        catalogue, log, group_by_time=split_info["group_by_time"], repeats=repeats
+    )

@@ -81,14 +81,14 @@ class ItemStore:
 
 
 def _row(item: LiveItem) -> dict[str, Any]:
-    moments = {name: _micros(getattr(item, name)) for name in (c.PUBLISHED, c.EXPIRES)}
-    return {**vars(item), c.CATEGORIES: list(item.categories), **moments}
+    times = {name: _micros(getattr(item, name)) for name in (c.PUBLISHED, c.EXPIRES)}
+    return {**vars(item), c.CATEGORIES: list(item.categories), **times}
 
 
 def _item(row: Mapping[Any, Any]) -> LiveItem:
     values = {name: value for name, value in row.items() if name != _SEQ}
-    moments = {name: _moment(values[name]) for name in (c.PUBLISHED, c.EXPIRES)}
-    return LiveItem(**values | moments | {c.CATEGORIES: tuple(values[c.CATEGORIES])})
+    times = {name: _moment(values[name]) for name in (c.PUBLISHED, c.EXPIRES)}
+    return LiveItem(**values | times | {c.CATEGORIES: tuple(values[c.CATEGORIES])})
 
 
 def _micros(moment: datetime | None) -> int | None:

@@ -106,5 +106,5 @@ def _put(values: NDArray[Kind], size: int, rows: Rows, anew: NDArray[Kind]) -> N
 
 def _moments(items: pl.DataFrame, column: str, otherwise: np.datetime64) -> NDArray[np.datetime64]:
     """Return a time column in UTC, shape `(items,)`, with a default where there is no time."""
-    moments = items[column].dt.replace_time_zone(None).to_numpy()
-    return np.where(np.isnat(moments), otherwise, moments)
+    times = items[column].dt.replace_time_zone(None).to_numpy()
+    return np.where(np.isnat(times), otherwise, times)
