@@ -59,7 +59,11 @@ def load_input(home: Home) -> MonitorInput | None:
         return None
     folder = registry.path(versions[-1])
     payload = Payload.load(folder / PAYLOAD)
-    events = EventStore.of(home).events()
+    store = EventStore.of(home)
+    try:
+        events, served = store.events(), store.served()
+    finally:
+        store.close()
     return MonitorInput(
         version=versions[-1],
         created=registry.manifest(versions[-1]).created,
@@ -67,7 +71,7 @@ def load_input(home: Home) -> MonitorInput | None:
         reference=pl.read_parquet(folder / REFERENCE / "interactions.parquet"),
         reference_scores=pl.read_parquet(folder / REFERENCE / "scores.parquet"),
         events=events.filter(pl.col("seq") > payload.config.feedback_until),
-        served=EventStore.of(home).served(),
+        served=served,
         all_events=events,
     )
 

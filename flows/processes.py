@@ -37,6 +37,11 @@ def free_port(preferred: int, required: int | None = None) -> int:
         return required
     if not _taken(preferred):
         return preferred
+    return any_free_port()
+
+
+def any_free_port() -> int:
+    """Return a free port that the operating system chooses."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

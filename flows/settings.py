@@ -10,24 +10,24 @@ class DecisionConfig(ConfigModel):
     """Rules of each decision of the loop."""
 
     promotion: PromotionRules = PromotionRules()
-    """When a challenger becomes the champion."""
+    """Rules by which a challenger becomes the champion."""
     retrain: RetrainRules = RetrainRules()
-    """When the monitor requests a retrain."""
+    """Rules by which the monitor requests a retrain."""
     rollback: RollbackRules = RollbackRules()
-    """When the champion is replaced by the version before it."""
+    """Rules by which the version before the champion is promoted again."""
     warm_start: WarmStartRules = WarmStartRules()
-    """When training continues an earlier model."""
+    """Rules by which training continues an earlier model."""
 
 
 class SchedulesConfig(ConfigModel):
     """Cron expressions, in UTC."""
 
     retrain: str = "0 3 * * *"
-    """When the retrain flow runs."""
+    """Schedule of the retrain flow."""
     monitor: str = "0 * * * *"
-    """When the monitor flow runs."""
+    """Schedule of the monitor flow."""
     retain: str = "30 4 * * *"
-    """When old rows are deleted."""
+    """Schedule of the retention flow, which deletes old rows."""
 
 
 def read_decision_config() -> DecisionConfig:

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,26 +14,15 @@ from pathlib import Path
 import psutil
 
 from flows import guard
-from flows.processes import ProcessGroup, is_up
+from flows.processes import ProcessGroup, any_free_port, is_up
 from flows.shell import CHECKOUT
 from recloop.config import Home
-from recloop.registry.manifest import Lineage
 from recloop.registry.payload import Payload
 from recloop.registry.versions import Registry
 from tests.support import tiny_model
 
 SERVICE = "recloop.serving.service:RecloopService"
 _DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-_NO_LINEAGE = Lineage(
-    git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
-)
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def missing(*programs: str) -> list[str]:
@@ -54,7 +42,7 @@ def packaged(root: Path, versions: Sequence[str] = ("v1",), payload: Payload | N
     (payload or tiny_model.payload()).save(model)
     registry = Registry(home)
     for version in versions:
-        registry.register(version, model, reference, _NO_LINEAGE)
+        registry.register(version, model, reference, tiny_model.LINEAGE)
     registry.promote(versions[0], [])
     return home
 
@@ -71,7 +59,7 @@ class Replica:
     service: str = SERVICE
 
     def __post_init__(self) -> None:
-        self.port = free_port()
+        self.port = any_free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.children = ProcessGroup(self.home.root / f"{self.name}.json", self.home.logs)
 
@@ -125,7 +113,7 @@ class Postgres:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="recloop-postgres-"))
-        self.port = free_port()
+        self.port = any_free_port()
         self.url = f"postgresql://recloop@127.0.0.1:{self.port}/postgres"
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
@@ -178,7 +166,7 @@ def postgres() -> Iterator[Postgres]:
 def nginx(folder: Path, replicas: Sequence[Replica]) -> Iterator[str]:
     """Run nginx in front of two replicas with the configuration of deploy/; yield its address."""
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = any_free_port()
     text = (CHECKOUT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     names = ("replica-1:3000", "replica-2:3000")
     for name, replica in zip(names, replicas, strict=True):

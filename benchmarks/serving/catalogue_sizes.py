@@ -44,7 +44,6 @@ from recloop.recommender.items.eligibility import EligibilityFilter
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.request import Request
 from recloop.recommender.retrieval import CandidateRetrieval, RetrievalConfig, Search
-from recloop.registry.manifest import Lineage
 from recloop.registry.payload import Payload
 from recloop.registry.versions import Registry
 from recloop.scoring.candidate_set import Candidates, CandidateSet
@@ -53,6 +52,7 @@ from recloop.settings import read_settings
 from recloop.training.export.onnx_export import export_tower
 from recloop.training.export.query_export import export_frozen_query
 from recloop.training.modules.tower import TowerConfig, UserTower
+from tests.support import tiny_model
 
 _SIZES = [10_000, 100_000, 1_000_000]
 _RATE, _USERS, _RECALL_REQUESTS, _TOP = 50, 20_000, 50, 100
@@ -147,16 +147,7 @@ def _package(
         made.save(model)
         took = time.monotonic() - started
         size_bytes = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
-        lineage = Lineage(
-            git_commit="",
-            git_ref="",
-            data_version="",
-            model_hash="",
-            validation={},
-            metrics={},
-            params={},
-        )
-        Registry(home).register("v1", model, reference, lineage)
+        Registry(home).register("v1", model, reference, tiny_model.LINEAGE)
     Registry(home).promote("v1", ["to be measured"])
     build_bento(home)
     return {"packaging_seconds": round(took, 1), "packaged_mb": round(size_bytes / 2**20)}

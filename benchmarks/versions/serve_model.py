@@ -15,7 +15,6 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,8 @@ from pathlib import Path
 import httpx
 import psutil
 import yaml
+
+from flows.processes import any_free_port
 
 _START_SECONDS, _STOP_SECONDS, _POLL_SECONDS = 120.0, 20.0, 0.2
 _LOG = "service.log"
@@ -69,7 +70,7 @@ def serving(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         copied = Path(name) / "home"
         shutil.copytree(home, copied, ignore=shutil.ignore_patterns("events.db*", "logs"))
-        url = f"http://127.0.0.1:{_free_port()}"
+        url = f"http://127.0.0.1:{any_free_port()}"
         variables = environment(checkout, copied) | {
             "RECLOOP_WORKERS": str(workers),
             "RECLOOP_DEADLINE_MS": f"{deadline_ms:g}",
@@ -138,12 +139,6 @@ def _stop(started: psutil.Popen) -> None:
     for process in psutil.wait_procs(tree, timeout=_STOP_SECONDS)[1]:
         process.kill()
     started.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _run(command: Sequence[str], url: str) -> int:

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     """Milliseconds within which a response is sent; 0 switches the deadline off."""
 
     poll_seconds: Positive = 0.5
-    """Seconds between two looks of the service for a new champion and for changed items."""
+    """Seconds between two checks of the service for a new champion and for changed items."""
 
     policy: Path | None = None
     """YAML file with the rules that hold for every list, and the experiment."""

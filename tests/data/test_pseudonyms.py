@@ -26,7 +26,6 @@ from recloop.config import ConfigError, Home
 from recloop.data.catalogue import Catalogue
 from recloop.data.erased_users import user_digest
 from recloop.data.pseudonyms import KEY, KEY_FILE, NO_PSEUDONYMS, PLAIN_IDS, Pseudonyms
-from recloop.registry.manifest import Lineage
 from recloop.registry.user_table import user_table
 from recloop.registry.versions import Registry, UserIdsDifferError
 from recloop.schemas.privacy import Export, Receipt
@@ -37,15 +36,12 @@ from recloop.stages import files
 from recloop.stages import snapshot as stage
 from recloop.store import user_id_scheme as naming
 from recloop.store.event_store import EventStore, ServedList, StoredEvent
-from tests.support import faults
+from tests.support import faults, tiny_model
 
 SECRET, OTHER_SECRET = "k" * 32, "another key, and a long one as well"
 KEYED, OTHERWISE = Pseudonyms(SECRET.encode()), Pseudonyms(OTHER_SECRET.encode())
 ANNA, BEN = "anna@example.org", "ben@example.org"
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
-LINEAGE = Lineage(
-    git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
-)
 IDS_OF_ALL_KINDS = st.text(st.characters(codec="utf-8"), min_size=1)
 
 
@@ -118,7 +114,7 @@ def packaged(home: Home, payload, version: str) -> None:
     known = user_table(pl.read_parquet(files.INTERACTIONS), Catalogue(payload.items))
     config = payload.config.model_copy(update={"feedback_until": facts["feedback_until"]})
     replace(payload, config=config, users=known).save(files.empty_folder(model))
-    lineage = LINEAGE.model_copy(update={"naming": facts["naming"]})
+    lineage = tiny_model.LINEAGE.model_copy(update={"naming": facts["naming"]})
     Registry(home).register(version, model, reference, lineage)
     Registry(home).promote(version, [])
 
@@ -329,7 +325,7 @@ def test_a_system_with_another_key_says_so_before_it_starts_anything(
 def test_the_real_service_stores_pseudonyms(tmp_path) -> None:
     home = servers.packaged(tmp_path)
     registry = Registry(home)
-    lineage = LINEAGE.model_copy(update={"naming": KEYED.scheme})
+    lineage = tiny_model.LINEAGE.model_copy(update={"naming": KEYED.scheme})
     registry.register("v2", tmp_path / "model", tmp_path / "reference", lineage)
     registry.promote("v2", [])
     service = servers.Replica(home, extra={KEY: SECRET}, workers=1)

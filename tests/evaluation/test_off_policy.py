@@ -25,13 +25,13 @@ from recloop.recommender.lists.fixed_list_policy import fixed_list_policy
 from recloop.recommender.lists.list_builder import ListOptions
 from recloop.recommender.request import Request
 from recloop.recommender.site_rules import SiteRules
-from recloop.registry.manifest import Lineage
 from recloop.registry.versions import Registry
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
 from recloop.serving.execution.deadline import DeadlineConfig
 from recloop.settings import read_settings
 from recloop.store.event_store import EventStore
+from tests.support import tiny_model
 
 HALF = np.full((3, 2), 0.5)
 # The target draws these positions twice as often, never and half as often as the logging policy.
@@ -190,9 +190,6 @@ experiment:
     bolder: {share: 0.0, policy: {kind: softmax, temperature: 0.2}}
     counted: {share: 0.0, policy: {kind: thompson}}
 """
-LINEAGE = Lineage(
-    git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
-)
 CLICK_RATES = {"east1": 0.1, "east2": 0.2, "north1": 0.3, "north2": 0.4, "both": 0.5}
 
 
@@ -206,7 +203,7 @@ def service(home, payload, tmp_path, monkeypatch):
     reference.mkdir()
     payload.save(model)
     registry = Registry(home)
-    registry.register("v1", model, reference, LINEAGE)
+    registry.register("v1", model, reference, tiny_model.LINEAGE)
     registry.promote("v1", [])
     policy, no_deadline = SiteRules.from_file(read_settings().policy), DeadlineConfig(seconds=None)
     engine = Engine(registry, home.champion, EventStore.of(home), 60, policy, no_deadline)

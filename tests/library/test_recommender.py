@@ -8,7 +8,6 @@ import pytest
 import recloop.library.recommender
 from recloop import Recommender
 from recloop.config import Home
-from recloop.registry.manifest import Lineage
 from recloop.registry.versions import Registry, UnknownVersionError
 from tests.support import tiny_model
 
@@ -37,16 +36,7 @@ def test_options_of_a_list(model_folder: Path) -> None:
 
 
 def test_a_version_in_the_home(home: Home, model_folder: Path, tmp_path: Path) -> None:
-    lineage = Lineage(
-        git_commit="",
-        git_ref="",
-        data_version="",
-        model_hash="",
-        validation={},
-        metrics={},
-        params={},
-    )
-    Registry(home).register("v1", model_folder, tmp_path, lineage)
+    Registry(home).register("v1", model_folder, tmp_path, tiny_model.LINEAGE)
     assert len(Recommender.load("v1").recommend(user="somebody")) == 5
 
 

@@ -23,7 +23,7 @@ from recloop.recommender.live_catalogue import LiveCatalogue
 from recloop.recommender.recommender import Recommender, UnknownItemError
 from recloop.recommender.request import Request
 from recloop.recommender.retrieval import RetrievalConfig
-from recloop.registry.manifest import PAYLOAD, CorruptModelError, Lineage, seal, verify
+from recloop.registry.manifest import PAYLOAD, CorruptModelError, seal, verify
 from recloop.registry.mmap_tensors import mmap_tensors
 from recloop.registry.payload import INDEXES, Payload
 from recloop.schemas.rules import Boost, Quota
@@ -376,19 +376,10 @@ def test_a_small_catalogue_has_no_indexes(packaged, tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["vectors.usearch", "lookup.safetensors"])
 def test_a_damaged_index_is_refused(packaged, tmp_path, name) -> None:
-    lineage = Lineage(
-        git_commit="",
-        git_ref="",
-        data_version="",
-        model_hash="",
-        validation={},
-        metrics={},
-        params={},
-    )
     model = tmp_path / PAYLOAD
     model.mkdir()
     packaged.save(model)
-    seal(tmp_path, "v1", lineage)
+    seal(tmp_path, "v1", tiny_model.LINEAGE)
     verify(tmp_path)
     path = model / INDEXES / name
     whole = bytearray(path.read_bytes())

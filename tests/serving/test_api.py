@@ -11,17 +11,13 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
 from recloop.registry.champion import write_champion
-from recloop.registry.manifest import PAYLOAD, Lineage
+from recloop.registry.manifest import PAYLOAD
 from recloop.registry.versions import Registry
 from recloop.serving.app import MAX_BODY_BYTES, create_app
 from recloop.serving.engine import Engine
 from recloop.serving.middleware.control_characters import PAGES
 from recloop.store.event_store import EventStore
-from tests.support import faults
-
-LINEAGE = Lineage(
-    git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
-)
+from tests.support import faults, tiny_model
 
 
 @pytest.fixture
@@ -32,7 +28,7 @@ def registry(home, payload, tmp_path) -> Registry:
     payload.save(model)
     registry = Registry(home)
     for version in ("v1", "v2"):
-        registry.register(version, model, reference, LINEAGE)
+        registry.register(version, model, reference, tiny_model.LINEAGE)
     return registry
 
 

@@ -13,17 +13,14 @@ from typer.testing import CliRunner
 from flows.retain import delete_expired, describe
 from recloop.cli.main import app as cli
 from recloop.columns import Event
-from recloop.registry.manifest import Lineage
 from recloop.registry.versions import Registry
 from recloop.schemas.privacy import Export, Receipt
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
 from recloop.store.event_store import EventStore, ServedList, StoredEvent
 from recloop.store.retention import ExpiredRows, Retention
+from tests.support import tiny_model
 
-LINEAGE = Lineage(
-    git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
-)
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 
 
@@ -39,7 +36,7 @@ def register(home, payload, tmp_path):
         model.mkdir()
         config = payload.config.model_copy(update={"feedback_until": until})
         replace(payload, config=config).save(model)
-        registry.register(version, model, reference, LINEAGE)
+        registry.register(version, model, reference, tiny_model.LINEAGE)
         registry.promote(version, [])
         return registry
 

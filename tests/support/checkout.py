@@ -16,7 +16,7 @@ import yaml
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from flows import guard
-from flows.processes import Patience
+from flows.processes import Patience, any_free_port
 from flows.shell import stop_process_tree
 from recloop.training.base_models import resolve_base
 from tests.support import synthetic_shop
@@ -27,6 +27,7 @@ _GIT = {
     for role in ("AUTHOR", "COMMITTER")
     for what in ("NAME", "EMAIL")
 }
+_SERVERS = ("PREFECT", "SERVICE", "REPORTS")
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,17 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
+        """Environment of a command, with free ports for the servers that it starts.
+
+        The default ports would be chosen by another system that starts at the same time as well.
+        """
+        ports = {f"RECLOOP_{server}_PORT": str(any_free_port()) for server in _SERVERS}
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         paths = os.pathsep.join([str(self.folder), str(self.folder / "src")])
         return {
             **os.environ,
             **_GIT,
+            **ports,
             "PATH": tools,
             "PYTHONPATH": paths,
             "RECLOOP_HOME": str(self.home),

@@ -18,6 +18,7 @@ from recloop import columns as c
 from recloop.data.frame_schemas import ITEMS
 from recloop.data.split import EVENTS, HISTORY, TIMES
 from recloop.data.user_sequences import EVENT_CODES, SIGNAL_WIDTH
+from recloop.registry.manifest import Lineage
 from recloop.registry.model_config import ModelConfig, PackagedRankerConfig
 from recloop.registry.payload import Payload
 from recloop.scoring.blend import EASE, POPULARITY, SASREC, TEXT, BlendWeights
@@ -27,6 +28,10 @@ from recloop.scoring.query.matcher import QueryModelConfig, QueryWeights
 IDS = ["east1", "east2", "north1", "north2", "both"]
 VECTORS = np.array([[1, 0], [0.9, 0], [0, 1], [0, 0.9], [0.6, 0.6]], np.float32)
 COUNTS = np.array([5, 4, 3, 2, 1], np.float32)
+# The model comes from no run of the pipeline.
+LINEAGE = Lineage(
+    git_commit="", git_ref="", data_version="", model_hash="", validation={}, metrics={}, params={}
+)
 
 
 def items() -> pl.DataFrame:

@@ -130,12 +130,12 @@ def test_fit_learns_an_obvious_pattern_and_comes_back_from_disk(
     settings = config(bases, form, tuning=tuning, learning_rate=rate)
     ranker = Ranker(settings, CPU)
     before = ranker.evaluate(examples())
-    looks = ranker.fit(examples())
+    validations = ranker.fit(examples())
     after = ranker.evaluate(examples())
     assert after["log_loss"] < before["log_loss"] / 2
     assert after["auc"] > 0.95
     # The loss of one batch is noisy at these rates: a later one is lower, not always the last.
-    assert min(look["loss"] for look in looks) < looks[0]["loss"]
+    assert min(entry["loss"] for entry in validations) < validations[0]["loss"]
     likely = ranker.predict(["horror 1", "horror 2"], None, ["horror", "comedy"])
     assert likely[1] > 0.5 > likely[0]
 
@@ -240,9 +240,9 @@ def test_time_and_patience_end_training(bases) -> None:
 
 def test_an_early_stop_brings_the_best_back(bases) -> None:
     ranker = Ranker(config(bases, "classification", validate_every=5, patience=100), CPU)
-    looks = ranker.fit(examples())
+    validations = ranker.fit(examples())
     _, held = examples().hold_out(0.2, np.random.default_rng(42))
-    best = min(look["log_loss"] for look in looks)
+    best = min(entry["log_loss"] for entry in validations)
     assert ranker.evaluate(held)["log_loss"] == pytest.approx(best, rel=1e-5)
 
 

@@ -8,14 +8,14 @@ from recloop.schemas.base import Schema
 
 
 class Problem(Schema):
-    """An error: a code for programs, a message for people, and its places in the request."""
+    """An error: a code for programs, a message for people, and the fields concerned."""
 
     code: Annotated[str, Field(examples=["unknown_item"])]
     """Code of the error, which stays the same in later versions."""
     message: Annotated[str, Field(examples=["there is no item 'm1'"])]
     """Description of the error."""
     details: list[str] = []
-    """For an invalid request, the wrong fields and what is wrong with each."""
+    """Wrong fields of an invalid request, each with its error."""
     request_id: str | None = None
     """X-Request-ID of the response. The service's log has more lines with the same id."""
 

@@ -29,7 +29,7 @@ class Receipt(Schema):
     models_trained_before: list[str]
     """All model versions that were registered at the time of the erasure."""
     statement: str
-    """What the erasure covers, in words."""
+    """Description of the data that the erasure covers."""
 
 
 class HeldEvent(Schema):

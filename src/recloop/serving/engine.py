@@ -57,7 +57,7 @@ class Engine:
         registry: Packaged models.
         pointer: File that names the champion.
         store: Events and served lists; closed by `stop`.
-        poll_seconds: Seconds between two looks at the pointer.
+        poll_seconds: Seconds between two reads of the pointer.
         site_rules: Rules of all lists, and the experiment. None: neither.
         deadlines: Deadline of each request. None: no deadline.
         on_load: Called with the version of each model that begins to serve.

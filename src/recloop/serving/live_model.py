@@ -13,7 +13,7 @@ from recloop.store.item_store import ItemStore
 
 # Seconds for which texts are encoded before the encoded items become available.
 _ENCODE_SECONDS = 0.2
-# Seconds between two looks at the store, for workers that receive no requests.
+# Seconds between two reads of the store, for workers that receive no requests.
 _FOLLOW_SECONDS = 0.5
 
 log = get_log("serving")

@@ -27,7 +27,7 @@ class RankerStageConfig(ConfigModel):
     enabled: bool = False
     """Whether a ranker is trained. It is packaged if it helps on validation."""
     depth: int = 20
-    """First places of a list that are re-ranked."""
+    """Number of items at the top of a list that are re-ranked."""
     training_requests: int = 3_000
     """Training requests that it learns from."""
     validation_requests: int = 500
@@ -51,10 +51,10 @@ def main() -> None:
         return
     train_config = read_settings()
     ranker = Ranker(config.model, choose(train_config.device))
-    checks = ranker.fit(
+    validations = ranker.fit(
         _examples(config, read_training_data(), train_config),
-        progress=lambda check: log.info(
-            "validation", **{name: round(value, 4) for name, value in check.items()}
+        progress=lambda entry: log.info(
+            "validation", **{name: round(value, 4) for name, value in entry.items()}
         ),
     )
     files.RANKER_MODEL.write_bytes(export_ranker(ranker.model))
@@ -69,7 +69,7 @@ def main() -> None:
             "max_tokens": config.model.max_tokens,
             "form": config.model.form,
             "start_tokens": ranker.model.start_tokens,
-            "looks": checks,
+            "validations": validations,
         },
     )
 

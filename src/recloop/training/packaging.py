@@ -58,7 +58,7 @@ class ExportConfig(ConfigModel):
     query: QueryConfig = QueryConfig()
     """Settings of the query encoder and its weight."""
     retrieval: RetrievalConfig = RetrievalConfig()
-    """When and how candidates are generated."""
+    """Candidate generation for large catalogues."""
 
 
 @dataclass(frozen=True)

@@ -78,24 +78,26 @@ class Ranker:
         started, rng = clock(), np.random.default_rng(self.config.seed)
         train, held = examples.hold_out(self.config.validation_share, rng)
         if not len(train) or not len(held):
-            raise ValueError(f"{len(np.unique(examples.requests))} requests cannot be held out of")
+            count = len(np.unique(examples.requests))
+            raise ValueError(f"{count} requests are too few to hold some out for validation")
         steps = _Steps(self.model, train, self.config, self._compute, rng)
-        looks: list[dict[str, float]] = []
+        validations: list[dict[str, float]] = []
         losses: list[float] = []
         best, restore = math.inf, copied(self.model.trainable_weights())
         while not steps.done:
             seconds = clock() - started
             losses.append(steps.take(seconds / self.config.max_seconds))
             if steps.done or steps.count % self.config.validate_every == 0:
-                looks.append(self._look(steps.count, clock() - started, losses, held))
-                progress(looks[-1])
+                validations.append(self._validate(steps.count, clock() - started, losses, held))
+                progress(validations[-1])
                 losses = []
-                if looks[-1]["log_loss"] < best:
-                    best, restore = looks[-1]["log_loss"], copied(self.model.trainable_weights())
-                elif _waited(looks) >= self.config.patience:
+                log_loss = validations[-1]["log_loss"]
+                if log_loss < best:
+                    best, restore = log_loss, copied(self.model.trainable_weights())
+                elif _waited(validations) >= self.config.patience:
                     break
         self.model.load_trainable_weights(restore)
-        return looks
+        return validations
 
     def predict(
         self, behaviour: Sequence[str], query: str | None, candidates: Sequence[str]
@@ -163,7 +165,7 @@ class Ranker:
         ranker.model.load_trainable_weights(load_file(folder / _WEIGHTS))
         return ranker
 
-    def _look(
+    def _validate(
         self, step: int, seconds: float, losses: Sequence[float], held: RankerExamples
     ) -> dict[str, float]:
         entry = {"step": float(step), "seconds": seconds, "loss": float(np.mean(losses))}
@@ -211,7 +213,7 @@ class _Steps:
         return loss.item()
 
 
-def _waited(looks: Sequence[dict[str, float]]) -> int:
+def _waited(validations: Sequence[dict[str, float]]) -> int:
     """Return the number of validations since the best one."""
-    losses = [look["log_loss"] for look in looks]
+    losses = [entry["log_loss"] for entry in validations]
     return len(losses) - 1 - int(np.argmin(losses))

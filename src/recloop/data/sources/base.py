@@ -17,7 +17,7 @@ class SourceConfig(ConfigModel):
     """Settings of the source; for a folder, also how its columns map to the contract."""
 
     kind: Literal["movielens-100k", "csv", "parquet"] = "movielens-100k"
-    """Which source."""
+    """Kind of the source."""
     folder: str | None = None
     """Folder that holds the interactions and items, for `csv` and `parquet`."""
     interactions: dict[str, str] = {}

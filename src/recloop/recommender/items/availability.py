@@ -97,10 +97,10 @@ def to_utc(moment: datetime) -> np.datetime64:
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
 
 
-def _put(values: NDArray[Kind], size: int, rows: Rows, anew: NDArray[Kind]) -> NDArray[Kind]:
+def _put(values: NDArray[Kind], size: int, rows: Rows, new: NDArray[Kind]) -> NDArray[Kind]:
     """Return a copy of shape `(size,)` with new values in these rows."""
     copied = np.concatenate([values, np.zeros(size - len(values), values.dtype)])
-    copied[rows] = anew
+    copied[rows] = new
     return copied
 
 

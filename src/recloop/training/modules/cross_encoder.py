@@ -71,9 +71,9 @@ class RankerConfig(ConfigModel):
     validation_share: float = 0.05
     """Share of the requests that is held out to stop early."""
     validate_every: int = 100
-    """Steps between two looks at the held-out requests."""
+    """Steps between two validations on the held-out requests."""
     patience: int = 3
-    """Looks in a row without a better one that end training."""
+    """Validations in a row without a better one that end training."""
     max_seconds: float = 600.0
     """Longest time of training, in seconds."""
     seed: int = 42
