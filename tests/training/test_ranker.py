@@ -121,6 +121,11 @@ def test_it_reads_both_texts_together(bases) -> None:
     assert ranker.evaluate(made)["auc"] > 0.95
 
 
+def test_one_request_is_too_few_for_validation(bases) -> None:
+    with pytest.raises(ValueError, match="1 requests are too few"):
+        Ranker(config(bases, "classification"), CPU).fit(examples().take(np.array([0])))
+
+
 @pytest.mark.parametrize("form", ["classification", "yes-no"])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_fit_learns_an_obvious_pattern_and_comes_back_from_disk(
