@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from benchmarks.robustness.servers import Replica, packaged
+from benchmarks.robustness.servers import NO_DEADLINE, Replica, packaged
 from recloop.client import Client, ServiceError
 from recloop.columns import Event
 from recloop.schemas.catalogue import ItemIn, Listing
@@ -22,7 +22,7 @@ def click(event_id: str, user: str, item: str) -> EventIn:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    replica = Replica(packaged(tmp_path_factory.mktemp("service")), workers=1)
+    replica = Replica(packaged(tmp_path_factory.mktemp("service")), workers=1, extra=NO_DEADLINE)
     replica.start()
     with Client(replica.address) as made:
         yield made

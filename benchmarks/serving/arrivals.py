@@ -18,7 +18,7 @@ import httpx
 import typer
 
 from benchmarks.output import write_json
-from benchmarks.robustness.servers import Replica
+from benchmarks.robustness.servers import NO_DEADLINE, Replica
 from benchmarks.serving.calls import Calls, served_payload
 from benchmarks.serving.load import Timing, send_at_rate, summary
 from recloop.config import Home
@@ -40,7 +40,7 @@ def main(
         copied = Home(Path(name))
         shutil.copytree(source.models / "models", copied.models / "models", symlinks=True)
         shutil.copy(source.champion, copied.champion)
-        replica = Replica(copied, workers=1, extra={"RECLOOP_DEADLINE_MS": "0"})
+        replica = Replica(copied, workers=1, extra=NO_DEADLINE)
         replica.start()
         try:
             found = arrive(replica.address, Calls(served_payload(copied)), items, rate)

@@ -328,7 +328,7 @@ def test_the_real_service_stores_pseudonyms(tmp_path) -> None:
     lineage = tiny_model.LINEAGE.model_copy(update={"naming": KEYED.scheme})
     registry.register("v2", tmp_path / "model", tmp_path / "reference", lineage)
     registry.promote("v2", [])
-    service = servers.Replica(home, extra={KEY: SECRET}, workers=1)
+    service = servers.Replica(home, extra=servers.NO_DEADLINE | {KEY: SECRET}, workers=1)
     try:
         service.start()
         body = {"events": [click("e", ANNA, "east1")]}

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from benchmarks.robustness.servers import Replica, packaged
+from benchmarks.robustness.servers import NO_DEADLINE, Replica, packaged
 from recloop.training.base_models import resolve_base
 from tests.support import tiny_model
 
@@ -37,7 +37,7 @@ def run(code: str, folder: Path) -> str:
 
 @pytest.mark.system
 def test_the_client(tmp_path: Path) -> None:
-    replica = Replica(packaged(tmp_path), workers=1)
+    replica = Replica(packaged(tmp_path), workers=1, extra=NO_DEADLINE)
     replica.start()
     try:
         code = CLIENT.replace("http://localhost:3000", replica.address).replace('["Drama"]', "[]")

@@ -6,7 +6,7 @@ import uuid
 import httpx
 import pytest
 
-from benchmarks.robustness.servers import Replica, packaged
+from benchmarks.robustness.servers import NO_DEADLINE, Replica, packaged
 from tests.support import tiny_model
 
 pytestmark = pytest.mark.system
@@ -15,7 +15,7 @@ USERS = 1_000
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    replica = Replica(packaged(tmp_path_factory.mktemp("service")))
+    replica = Replica(packaged(tmp_path_factory.mktemp("service")), extra=NO_DEADLINE)
     replica.start()
     yield replica.address
     replica.stop()

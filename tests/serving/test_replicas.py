@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from benchmarks.robustness import servers
-from benchmarks.robustness.servers import Postgres, Replica, packaged
+from benchmarks.robustness.servers import NO_DEADLINE, Postgres, Replica, packaged
 from recloop.store.event_store import EventStore
 from tests.support import tiny_model
 from tests.support.waiting import until
@@ -41,7 +41,8 @@ def cluster(tmp_path_factory):
     home = packaged(folder)
     with servers.postgres() as database:
         names = ("one", "two")
-        replicas = [Replica(home, name, database.environment, workers=1) for name in names]
+        settings = NO_DEADLINE | database.environment
+        replicas = [Replica(home, name, settings, workers=1) for name in names]
         try:
             with ThreadPoolExecutor(2) as pool:  # both create the tables at the same time
                 list(pool.map(Replica.start, replicas))

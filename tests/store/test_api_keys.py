@@ -112,6 +112,11 @@ def shared(tmp_path_factory):
     return ring_of(path), token
 
 
+def test_a_token_that_is_no_valid_unicode_is_refused(shared) -> None:
+    ring, token = shared
+    assert ring.find(token[:-1] + "\ud800", NOW) is None
+
+
 @given(data=st.data())
 def test_only_the_exact_token_is_accepted(shared, data) -> None:
     ring, token = shared

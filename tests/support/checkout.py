@@ -79,6 +79,8 @@ class Checkout:
             "PYTHONPATH": paths,
             "RECLOOP_HOME": str(self.home),
             "BENTOML_HOME": str(self.home / "bentoml"),
+            # A late list is replaced by a fallback: what is in it would depend on the machine.
+            "RECLOOP_DEADLINE_MS": "0",
         }
 
     def start(self, *command: str, output: Path) -> "subprocess.Popen[bytes]":

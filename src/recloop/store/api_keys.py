@@ -151,7 +151,8 @@ def key_id_of(token: str) -> str:
 
 
 def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    # A text that is no valid Unicode is a wrong token, not an error.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _moment(seconds: float | None) -> datetime | None:
