@@ -4,10 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Two processes: more compete for memory, since each loads PyTorch.
-PARALLEL := --numprocesses 2 --dist worksteal
-# The tests of a file share the servers that it starts.
-PARALLEL_FILES := --numprocesses 2 --dist loadfile
+# Two processes: more compete for memory, since each loads PyTorch. The tests of a file share the
+# servers that it starts, and tests/conftest.py puts the files in order.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -52,10 +51,9 @@ repro: $(READY) ## Reproduce the pipeline in this checkout with DVC
 	@PATH="$(CURDIR)/$(BIN):$$PATH" DO_NOT_TRACK=1 ORT_DISABLE_TELEMETRY=1 GX_ANALYTICS_ENABLED=false $(BIN)/dvc repro
 
 test: $(READY) ## Run the whole test suite with coverage
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not system" --cov --cov-report= --cov-fail-under=0
-	@$(BIN)/python -m pytest $(PARALLEL_FILES) -m system --cov --cov-append --cov-report=term
+	@$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term
 
-test-fast: $(READY) ## Run the tests that start no server and train for no more than seconds
+test-fast: $(READY) ## Run the tests that start no server and take no more than a few seconds
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not system and not slow"
 
 check: $(READY) ## Format, lint, types and import contracts

@@ -31,13 +31,20 @@ hypothesis.settings.load_profile("recloop")
 
 
 _SYSTEM_SECONDS = 3_600
+# One process is busy with it while the others run everything else.
+_LONGEST = "test_system.py"
 
 
+@pytest.hookimpl(trylast=True)  # after the random order
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests of real servers an hour: they end earlier where a process makes no progress."""
+    """Give tests of real servers an hour, and put the file that takes longest first.
+
+    A test of servers ends earlier where a process makes no progress.
+    """
     for item in items:
         if item.get_closest_marker("system") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_SYSTEM_SECONDS))
+    items.sort(key=lambda item: item.path.name != _LONGEST)
 
 
 @pytest.fixture(scope="session")

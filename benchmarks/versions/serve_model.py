@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ _LOG = "service.log"
 
 
 class StartError(RuntimeError):
-    """The service did not become ready; the message holds the end of its log."""
+    """The service did not start; the message holds the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +70,41 @@ def serving(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         copied = Path(name) / "home"
         shutil.copytree(home, copied, ignore=shutil.ignore_patterns("events.db*", "logs"))
-        url = f"http://127.0.0.1:{any_free_port()}"
-        variables = environment(checkout, copied) | {
-            "RECLOOP_WORKERS": str(workers),
-            "RECLOOP_DEADLINE_MS": f"{deadline_ms:g}",
-        }
-        with Path(name, _LOG).open("wb") as log:
+        settings = {"RECLOOP_WORKERS": str(workers), "RECLOOP_DEADLINE_MS": f"{deadline_ms:g}"}
+        with serving_in(checkout, copied, settings) as service:
+            yield service
+
+
+@contextmanager
+def serving_in(
+    checkout: Path, home: Path, settings: Mapping[str, str], probe: str = "/readyz"
+) -> Iterator[Service]:
+    """Start the service of a checkout in a home, and stop it at the end of the context.
+
+    Args:
+        checkout: Repository with a `.venv`.
+        home: RECLOOP_HOME, to which the service writes.
+        settings: Environment variables of the service.
+        probe: Path that answers when the service has started: `/livez` for one without a model.
+
+    Raises:
+        StartError: The service ended, or was not ready in time.
+    """
+    url = f"http://127.0.0.1:{any_free_port()}"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        path = Path(name, _LOG)
+        with path.open("wb") as log:
             started = psutil.Popen(
                 _command(checkout, url),
                 cwd=checkout,
-                env=variables,
+                env=environment(checkout, home) | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         try:
-            _wait_until_ready(url, started, Path(name, _LOG))
+            _wait_until_started(f"{url}{probe}", started, path)
             yield Service(url, started)
         finally:
             _stop(started)
@@ -117,17 +135,17 @@ def environment(checkout: Path, home: Path) -> dict[str, str]:
     }
 
 
-def _wait_until_ready(url: str, started: psutil.Popen, log: Path) -> None:
+def _wait_until_started(probe: str, started: psutil.Popen, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and started.poll() is None:
         try:
-            if httpx.get(f"{url}/readyz", timeout=2).is_success:
+            if httpx.get(probe, timeout=2).is_success:
                 return
         except httpx.HTTPError:
             pass
         time.sleep(_POLL_SECONDS)
     end = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
-    raise StartError(f"The service did not become ready. Its log ends with:\n{end}")
+    raise StartError(f"The service did not start. Its log ends with:\n{end}")
 
 
 def _stop(started: psutil.Popen) -> None:

@@ -23,6 +23,7 @@ from recloop.scoring.conditional_logit import Choices, fit_conditional_logit
 from recloop.training.finetuning.auto_settings import settings_from_data
 from recloop.training.finetuning.sequence_model import TrainConfig
 from recloop.training.modules.tower import TowerConfig
+from tests.support.checkout import small_base
 
 ITEMS = 12
 
@@ -82,7 +83,15 @@ def test_every_model_answers_and_the_document_has_the_agreed_form(tmp_path: Path
     assert document["models"]["recloop"]["recall@5"]["value"] > 0.9
 
 
+@pytest.fixture
+def small_language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a small language model with random weights instead of MiniLM, which trains slowly."""
+    base = str(small_base(tmp_path / "base"))
+    monkeypatch.setattr("recloop.benchmark.run.resolve_base", lambda _name: base)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_language_model")
 def test_the_language_model_may_be_tuned_too(tmp_path: Path) -> None:
     out, folder = tmp_path / "out.json", write(tmp_path, interactions())
     command = ["evaluate", str(folder), "--models", "recloop", "--seconds", "0.1"]
@@ -98,6 +107,7 @@ def test_the_language_model_may_be_tuned_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_language_model")
 def test_users_with_one_interaction_are_no_training_sequences(tmp_path: Path) -> None:
     table = interactions().filter(~pl.col("timestamp").is_between(1_000_060, 1_000_359))
     assert table.filter(pl.col("split") == "train").group_by("user_id").len()["len"].max() == 1

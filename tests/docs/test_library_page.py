@@ -53,6 +53,7 @@ def test_a_packaged_model(tmp_path: Path) -> None:
     assert len(run(RECOMMENDER, tmp_path).splitlines()) == 5
 
 
+@pytest.mark.slow
 def test_evaluate(tmp_path: Path) -> None:
     rows = [(user, (user + step) % 12, step) for user in range(30) for step in range(8)]
     table = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
@@ -69,6 +70,7 @@ def test_evaluate(tmp_path: Path) -> None:
     assert "'value': 1.0" in run(code, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_ranker(tmp_path: Path) -> None:
     # A tiny model with random weights in place of the language model, which takes longer to train.
     base = tmp_path / "base"

@@ -96,6 +96,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_left_of_a_system_that_is_killed(tmp_path, end) -> None:
     spawn = f"import subprocess; subprocess.Popen({SLEEPER!r}, start_new_session=True).wait()"
@@ -112,6 +113,7 @@ def test_nothing_is_left_of_a_system_that_is_killed(tmp_path, end) -> None:
     assert alive == []
 
 
+@pytest.mark.slow
 def test_patience_lasts_while_there_is_progress(tmp_path) -> None:
     output = tmp_path / "log"
     program = "import time\nwhile True: print('on', flush=True); time.sleep(0.01)"

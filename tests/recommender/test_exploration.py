@@ -36,6 +36,7 @@ POLICIES: list[Policy] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.kind)
 @pytest.mark.parametrize("shaping", ["plain", "quota", "diversity"])
 def test_the_share_of_each_list_equals_its_propensity(payload, policy, shaping) -> None:

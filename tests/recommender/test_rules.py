@@ -157,6 +157,7 @@ def _fits(item, options: Request) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     live=films(st.sampled_from(NAMES)),

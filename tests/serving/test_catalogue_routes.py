@@ -315,6 +315,7 @@ def hostile(tmp_path_factory):
     store.close()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     body=JSON,

@@ -152,6 +152,7 @@ DOINGS = st.lists(
 )
 
 
+@pytest.mark.slow
 @STORES
 @given(doings=DOINGS, user=NAMES)
 def test_no_data_of_an_erased_user_is_left(doings, user, tmp_path_factory) -> None:
@@ -166,6 +167,7 @@ def test_no_data_of_an_erased_user_is_left(doings, user, tmp_path_factory) -> No
     store.close()
 
 
+@pytest.mark.slow
 @STORES
 @given(doings=DOINGS)
 def test_packaged_and_newer_events_are_exactly_those_that_are_not_erased(

@@ -84,6 +84,7 @@ def test_the_database_uses_a_write_ahead_log(store, tmp_path) -> None:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
 
 
+@pytest.mark.slow
 @given(batches=st.lists(st.lists(st.integers(0, 20), max_size=8), max_size=6))
 def test_any_order_of_batches_stores_each_id_once(batches, tmp_path_factory) -> None:
     store = EventStore.at(tmp_path_factory.mktemp("store") / "events.db")

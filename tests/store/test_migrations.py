@@ -189,6 +189,7 @@ def _definitions(engine: sa.Engine) -> set[str]:
     return {" ".join(sql.replace('"', "").split()) for sql in _rows(engine, statement)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", ["older", "new"])
 def test_four_processes_open_one_store_at_the_same_time(databases, stored) -> None:
     if stored == "older":

@@ -111,6 +111,7 @@ def examples() -> RankerExamples:
     )
 
 
+@pytest.mark.slow
 def test_it_reads_both_texts_together(bases) -> None:
     """Users who saw two films of a kind want that kind: neither text alone tells anything."""
     made = examples()
@@ -289,6 +290,7 @@ def served_decoder(ranker: Ranker, model: bytes) -> OnnxRanker:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "tuning", "start_tokens"), [("llama", "lora", 0), ("gpt2", "full", 1)]
 )

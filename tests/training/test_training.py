@@ -110,6 +110,7 @@ def test_a_model_is_transferred_to_another_catalogue_item_by_item() -> None:
     torch.testing.assert_close(moved.vectors(there)[1:], model.vectors(text)[1:].flip(0))
 
 
+@pytest.mark.slow
 def test_the_forgetting_check_requests_the_last_item_of_each_user() -> None:
     requests = forgetting_requests(sequences(), at_most=100, seed=0)
     assert [rows.tolist() for rows in requests.relevant[:2]] == [[8], [9]]
@@ -376,6 +377,7 @@ def test_training_learns_the_ring_and_validation_measures_it(changes) -> None:
     assert scores[1].tolist() == [0.0] * 12
 
 
+@pytest.mark.slow
 def test_a_model_is_continued_on_newer_items_and_stays_as_it_was() -> None:
     text, metric = words(), validation_metric(ASKED, window=8)
     old = [sequence.select(sequence.rows != 11) for sequence in sequences()]

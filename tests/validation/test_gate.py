@@ -73,6 +73,7 @@ def test_a_warning_is_reported_and_does_not_fail_validation(tmp_path) -> None:
     assert [failure.severity for failure in verdict.failures] == ["warning"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("interactions", "rule"),
     [
