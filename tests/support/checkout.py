@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import yaml
+from coverage import Coverage
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from flows import guard
@@ -21,7 +22,8 @@ from flows.shell import stop_process_tree
 from recloop.training.base_models import resolve_base
 from tests.support import synthetic_shop
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+_SUPPORT = Path(__file__).resolve().parent
+REPOSITORY = _SUPPORT.parents[1]
 _GIT = {
     f"GIT_{role}_{what}": "test@localhost"
     for role in ("AUTHOR", "COMMITTER")
@@ -70,11 +72,15 @@ class Checkout:
         """
         ports = {f"RECLOOP_{server}_PORT": str(any_free_port()) for server in _SERVERS}
         tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        paths = os.pathsep.join([str(self.folder), str(self.folder / "src")])
+        paths = os.pathsep.join(
+            [str(self.folder), str(self.folder / "src"), str(_SUPPORT / "measured_flows")]
+        )
+        measured = {} if Coverage.current() is None else {"MEASURED_FLOWS": str(REPOSITORY)}
         return {
             **os.environ,
             **_GIT,
             **ports,
+            **measured,
             "PATH": tools,
             "PYTHONPATH": paths,
             "RECLOOP_HOME": str(self.home),
