@@ -1,11 +1,12 @@
-"""Convert a packaged model of format 1 (as 512bf31 wrote it) to format 2.
+"""Convert a packaged model of format 1 (as 512bf31 wrote it) to the format of this checkout.
 
     python -m benchmarks.versions.convert_model artifacts/model converted
 
 Takes the output of the export stage, or the folder of a version in the registry
-(`bentoml/models/recloop/v1`), and writes the converted package into a new folder. Only `model.json`
-and the manifest change; all other files are copied. The checks of `recloop` pass on the result, but
-a retrain does not continue from it: checkpoints of format 1 lack the settings of their training.
+(`bentoml/models/recloop/v1`), and writes the converted package into a new folder. The names in
+`model.json` and those of the tensors change, and so does the manifest; all other files are copied.
+The checks of `recloop` pass on the result, but a retrain does not continue from it: checkpoints of
+format 1 lack the settings of their training.
 """
 
 import argparse
@@ -15,6 +16,8 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+
+from safetensors.numpy import load_file, save_file
 
 from recloop.registry.manifest import (
     CHECKPOINT,
@@ -26,6 +29,7 @@ from recloop.registry.manifest import (
     seal,
 )
 from recloop.registry.model_config import CONFIG, read_model_config
+from recloop.registry.payload import TENSORS
 
 _CHANNELS = {
     "sequential": "sasrec",
@@ -33,6 +37,23 @@ _CHANNELS = {
     "low-rank": "ials",
     "neighbours": "item-knn",
     "content": "text",
+}
+_SETTINGS = {
+    "content_last": "text_last",
+    "decay": "ease_decay",
+    "neighbours_decay": "item_knn_decay",
+    "low_rank_decay": "ials_decay",
+}
+_TENSORS = {
+    "known": "warm",
+    "collaborative": "ease",
+    "collaborative_rows": "ease_rows",
+    "neighbours.data": "item_knn.data",
+    "neighbours.indices": "item_knn.indices",
+    "neighbours.indptr": "item_knn.indptr",
+    "neighbours_rows": "item_knn_rows",
+    "factors": "ials_factors",
+    "trends": "recent_counts",
 }
 _WEIGHTS = {"activity": "by_history_length", "newcomers": "cold_items"}
 _COLD_ITEMS = {"stretch": "scale", "shift": "offset"}
@@ -52,7 +73,7 @@ Json = dict[str, Any]
 
 
 def convert(source: Path, target: Path) -> None:
-    """Write a package of format 2 with the content of one of format 1.
+    """Write a package of the new format with the content of one of format 1.
 
     Args:
         source: Folder with `model.json`, or with a manifest and the folder `model`.
@@ -61,7 +82,7 @@ def convert(source: Path, target: Path) -> None:
     Raises:
         FileExistsError: The target exists.
         ModelFormatError: The source has another format than 1.
-        ValueError: A setting has no place in format 2.
+        ValueError: A setting has no place in the new format.
     """
     shutil.copytree(source, target)
     if not (target / MANIFEST).exists():
@@ -74,10 +95,10 @@ def convert(source: Path, target: Path) -> None:
 
 
 def convert_config(document: Json) -> Json:
-    """Return the content of `model.json` under the names of format 2."""
+    """Return the content of `model.json` under the new names."""
     if (found := document.get("format", 1)) != 1:
         raise ModelFormatError(f"the model has format {found}, only format 1 is converted")
-    converted = dict(document)
+    converted = _renamed(document, _SETTINGS)
     weights = _renamed(document["weights"], _WEIGHTS)
     weights["channels"] = _channels(weights["channels"])
     by_length = weights.get("by_history_length", {})
@@ -87,7 +108,7 @@ def convert_config(document: Json) -> Json:
     query["weights"] = _renamed(query["weights"], _QUERY_WEIGHTS)
     converted |= {
         "weights": weights,
-        "low_rank": _renamed(document["low_rank"], _IALS),
+        "ials": _renamed(converted.pop("low_rank"), _IALS),
         "query": query,
         "retrieval": _renamed(document.get("retrieval", {}), _RETRIEVAL),
         "format": FORMAT,
@@ -101,6 +122,7 @@ def _convert_config(folder: Path) -> None:
     path = folder / CONFIG
     converted = convert_config(json.loads(path.read_text(encoding="utf-8")))
     path.write_text(json.dumps(converted, indent=2), encoding="utf-8")
+    save_file(_renamed(load_file(folder / TENSORS), _TENSORS), folder / TENSORS)
     kept = read_model_config(folder).model_dump(mode="json")
     if lost := sorted(_paths(converted) - _paths(kept)):
         raise ValueError(f"format {FORMAT} has no place for {', '.join(lost)}")
@@ -129,9 +151,7 @@ def _paths(document: Json, above: str = "") -> set[str]:
 
 def main() -> int:
     """Read the command line and convert one package."""
-    parser = argparse.ArgumentParser(
-        description="Convert a packaged model of format 1 to format 2."
-    )
+    parser = argparse.ArgumentParser(description="Convert a packaged model of format 1.")
     parser.add_argument("source", type=Path, help="folder of the package")
     parser.add_argument("target", type=Path, help="folder to create")
     arguments = parser.parse_args()

@@ -46,7 +46,7 @@ class Version:
             RuntimeError: The program fails; the message ends with its last lines.
         """
         command = [str(self.checkout / ".venv" / "bin" / program), *words]
-        variables = environment(self.checkout, self.home) | self.settings
+        variables = {**environment(self.checkout, self.home), **self.settings}
         variables["PYTHONPATH"] += f":{self.checkout}"
         done = subprocess.run(
             command, cwd=self.checkout, env=variables, capture_output=True, text=True, check=False

@@ -97,7 +97,7 @@ def serving_in(
             started = psutil.Popen(
                 _command(checkout, url),
                 cwd=checkout,
-                env=environment(checkout, home) | settings,
+                env={**environment(checkout, home), **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -133,9 +133,9 @@ def test_only_positive_events_with_known_items_are_in_the_log() -> None:
     assert log.sequences() == []  # nobody liked two items of the catalogue
 
 
-@pytest.mark.parametrize(("wanted", "allowed"), [(None, True), (False, False), (True, True)])
-def test_the_data_decide_whether_repeats_are_allowed(wanted, allowed) -> None:
+@pytest.mark.parametrize(("setting", "allowed"), [(None, True), (False, False), (True, True)])
+def test_the_data_decide_whether_repeats_are_allowed(setting, allowed) -> None:
     """One of two validation rows has an item that its user has in training."""
     train, valid = table(("u", "a", 1), ("v", "b", 2)), table(("u", "a", 3), ("v", "c", 4))
-    assert allows_repeats(train, valid, wanted=wanted) is allowed
-    assert not allows_repeats(train, valid.tail(1), wanted=None)
+    assert allows_repeats(train, valid, setting=setting) is allowed
+    assert not allows_repeats(train, valid.tail(1), setting=None)

@@ -214,7 +214,7 @@ def test_items_with_common_users_are_similar() -> None:
     """EASE relates east1 to north2; texts relate it to east2."""
     together = np.eye(5, dtype=np.float32)
     together[0, 3] = 5
-    payload = replace(tiny_model.payload(), collaborative=together, neighbours=csr_matrix(together))
+    payload = replace(tiny_model.payload(), ease=together, item_knn=csr_matrix(together))
     found = recommender(payload).similar("east1", Request(UserHistory.empty(), k=5))
     assert [item.item_id for item in found][:2] == ["north2", "east2"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from safetensors.numpy import load_file, save_file
 
 from benchmarks.versions.convert_model import convert, convert_config
 from flows import monitor_tasks, retrain_tasks
@@ -15,12 +16,13 @@ from recloop.config import Home
 from recloop.decisions import Interval, PromotionRules, RollbackRules, VersionClicks
 from recloop.registry.manifest import FORMAT, MANIFEST, PAYLOAD, Lineage, ModelFormatError
 from recloop.registry.model_config import CONFIG, read_model_config
-from recloop.registry.payload import Payload
+from recloop.registry.payload import TENSORS, Payload
 from recloop.registry.versions import Registry
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
 from recloop.store.event_store import EventStore
 
+NEWER = FORMAT + 1
 LINEAGE = Lineage(
     git_commit="",
     git_ref="",
@@ -71,8 +73,8 @@ def set_format(registry: Registry, version: str, number: int | None) -> None:
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (None, r"v1 has model format 1, .* reads format 2: run a retrain"),
-        (3, r"v1 has model format 3, .* reads format 2: update recloop, or run a retrain"),
+        (None, rf"v1 has model format 1, .* reads format {FORMAT}: run a retrain"),
+        (NEWER, rf"v1 has model format {NEWER}, .* reads format {FORMAT}: update recloop, or run"),
     ],
 )
 def test_another_format_is_neither_loaded_nor_promoted(registry, number, message) -> None:
@@ -128,11 +130,11 @@ def test_a_challenger_worse_than_popularity_is_not_promoted_either(home, registr
 
 def test_the_monitor_names_a_champion_that_does_not_load(home, registry) -> None:
     assert monitor_tasks.champion_problem.fn(home) is None
-    set_format(registry, "v1", 3)
+    set_format(registry, "v1", NEWER)
     problem = monitor_tasks.champion_problem.fn(home)
     assert problem is not None
-    assert "model format 3" in problem
-    set_format(registry, "v2", 3)
+    assert f"model format {NEWER}" in problem
+    set_format(registry, "v2", NEWER)
     assert monitor_tasks.load_input.fn(home) is None
 
 
@@ -167,6 +169,19 @@ def test_a_service_answers_503_until_a_model_that_loads_is_promoted(home, regist
         engine.stop()
 
 
+_OLD_TENSORS = {
+    "warm": "known",
+    "ease": "collaborative",
+    "ease_rows": "collaborative_rows",
+    "item_knn.data": "neighbours.data",
+    "item_knn.indices": "neighbours.indices",
+    "item_knn.indptr": "neighbours.indptr",
+    "item_knn_rows": "neighbours_rows",
+    "ials_factors": "factors",
+    "recent_counts": "trends",
+}
+
+
 def test_a_package_of_format_1_is_converted(payload: Payload, tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     old.mkdir()
@@ -192,13 +207,18 @@ def test_a_package_of_format_1_is_converted(payload: Payload, tmp_path: Path) ->
         "feedback_until": 7,
     }
     old.joinpath(CONFIG).write_text(json.dumps(document))
+    new_names = load_file(old / TENSORS)
+    save_file({_OLD_TENSORS.get(name, name): new_names[name] for name in new_names}, old / TENSORS)
     convert(old, new)
-    config = read_model_config(new)
+    config, converted = read_model_config(new), load_file(new / TENSORS)
+    assert {name: array.tolist() for name, array in converted.items()} == {
+        name: array.tolist() for name, array in new_names.items()
+    }
     channels = {"sasrec": 1.0, "text": 0.5, "recent-popularity-0": 0.25, "repeat-1.0": 0.1}
     assert config.weights.channels == channels
     assert config.weights.by_history_length == {20: {"sasrec": 2.0, "ials": 0.5}}
     assert (config.weights.cold_items.scale, config.weights.cold_items.offset) == (1.5, -0.5)
-    assert config.low_rank.iterations == 9
+    assert config.ials.iterations == 9
     assert config.query.weights.history_weight_limit == 0.75
     assert config.ranker is not None
     assert config.ranker.history_length == 5

@@ -358,7 +358,7 @@ def test_titles_come_back_from_arrays(tmp_path) -> None:
 
 
 def test_tensors_are_left_on_disk(packaged, folder) -> None:
-    for name in ("vectors", "text", "factors", "counts"):
+    for name in ("vectors", "text", "ials_factors", "counts"):
         array = getattr(packaged, name)
         assert not array.flags.owndata
         assert not array.flags.writeable

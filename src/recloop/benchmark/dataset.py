@@ -69,11 +69,11 @@ class DataSet:
         )
         return Catalogue(items.cast(ITEMS))
 
-    def allows_repeats(self, *, wanted: bool | None) -> bool:
+    def allows_repeats(self, *, setting: bool | None) -> bool:
         """Return whether seen items may be recommended: as given, or derived from the data."""
         rows = self._positive().rename({USER: c.USER, ITEM: c.ITEM})
         train, valid = (rows.filter(pl.col(PART) == part) for part in (0, 1))
-        return allows_repeats(train, valid, wanted=wanted)
+        return allows_repeats(train, valid, setting=setting)
 
     def log(self, *, repeats: bool) -> InteractionLog:
         """Return the positive interactions as arrays; users and items are their row numbers."""

@@ -88,7 +88,7 @@ def prepare(data: DataSet, config: BenchmarkConfig) -> Benchmark:
     Raises:
         FolderError: Validation or test has no requests.
     """
-    repeats = data.allows_repeats(wanted=config.repeats)
+    repeats = data.allows_repeats(setting=config.repeats)
     group_by_time = config.protocol == "temporal"
     log, catalogue = data.log(repeats=repeats), data.catalogue()
     training = TrainingData.split(catalogue, log, group_by_time=group_by_time, repeats=repeats)

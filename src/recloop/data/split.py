@@ -117,15 +117,15 @@ def repeat_share(train: pl.DataFrame, valid: pl.DataFrame) -> float:
     return valid.join(seen, on=keys, how="semi").height / max(valid.height, 1)
 
 
-def allows_repeats(train: pl.DataFrame, valid: pl.DataFrame, *, wanted: bool | None) -> bool:
+def allows_repeats(train: pl.DataFrame, valid: pl.DataFrame, *, setting: bool | None) -> bool:
     """Return whether seen items may be recommended.
 
     Args:
         train: Positive events of training, with the columns user_id and item_id.
         valid: Positive events of validation, with the same columns.
-        wanted: The setting; None decides by the share of repeats in the data.
+        setting: What the settings say; None decides by the share of repeats in the data.
     """
-    return repeat_share(train, valid) > _REPEATS_FROM if wanted is None else wanted
+    return repeat_share(train, valid) > _REPEATS_FROM if setting is None else setting
 
 
 def joined(split: Split) -> pl.DataFrame:

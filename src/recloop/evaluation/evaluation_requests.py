@@ -199,7 +199,7 @@ class Requests:
         ranked, _ = top_k(scores, self.excluded(), 10)
         return float(ndcg(hits(ranked, self.relevant), self.relevant_counts(), 10).mean())
 
-    def quality(self, channel: Channel, items: int) -> float:
+    def mean_ndcg(self, channel: Channel, items: int) -> float:
         """Return the mean NDCG@10 of a channel over a catalogue of this many items."""
         scores = [
             batch.ndcg_at_10(channel(batch)) * len(batch.histories) for batch in self.batches(items)

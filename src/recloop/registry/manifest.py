@@ -17,9 +17,9 @@ CHECKPOINT = "checkpoint"
 
 
 # Format of the packages that this version writes and reads. A change of the names in `model.json`
-# or of the files needs a new number. 1: packages without a number. 2: other names of the channels
-# and of the settings in `model.json`.
-FORMAT = 2
+# or of the files needs a new number. 1: packages without a number. 2 and 3: other names of the
+# channels, of the settings in `model.json` and of the tensors.
+FORMAT = 3
 
 
 class CorruptModelError(RuntimeError):

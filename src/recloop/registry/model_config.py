@@ -41,11 +41,11 @@ class ModelConfig(BaseModel):
         weights: Weights of the channels.
         repeats: Whether items that the user has seen may be recommended.
         window: Newest items of the history that SASRec reads.
-        content_last: Newest items of the history that the text channel reads.
-        decay: Factor of EASE by which each older item of the history counts less.
-        neighbours_decay: The same of item-kNN.
-        low_rank: Settings of iALS.
-        low_rank_decay: The same factor of iALS.
+        text_last: Newest items of the history that the text channel reads.
+        ease_decay: Factor of EASE by which each older item of the history counts less.
+        item_knn_decay: The same of item-kNN.
+        ials: Settings of iALS.
+        ials_decay: The same factor of iALS.
         query: Settings of the query encoder.
         ranker: Settings of the ranker; None without one.
         retrieval: Settings of candidate generation.
@@ -58,11 +58,11 @@ class ModelConfig(BaseModel):
     weights: BlendWeights
     repeats: bool
     window: int
-    content_last: int
-    decay: float
-    neighbours_decay: float
-    low_rank: ImplicitALSConfig
-    low_rank_decay: float
+    text_last: int
+    ease_decay: float
+    item_knn_decay: float
+    ials: ImplicitALSConfig
+    ials_decay: float
     query: QueryModelConfig
     ranker: PackagedRankerConfig | None = None
     retrieval: RetrievalConfig = RetrievalConfig()

@@ -44,9 +44,9 @@ TOWER, ENCODER, TOKENIZER = "tower.onnx", "encoder.onnx", "tokenizer.json"
 RANKER_MODEL, RANKER_TOKENIZER = "ranker.onnx", "ranker-tokenizer.json"
 INDEXES = "indexes"
 # Name of the tensor that says which items are warm.
-_WARM = "known"
+_WARM = "warm"
 # Names of the tensors of a sparse matrix in CSR form.
-_CSR, _CSR_PARTS = "neighbours.", ("data", "indices", "indptr")
+_CSR, _CSR_PARTS = "item_knn.", ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ class Payload:
         text: Text vectors of the items, shape `(items, text_dim)`.
         warm: Whether the training data have the item, shape `(items,)`.
         counts: Interactions of each item, shape `(items,)`.
-        collaborative: EASE weights, shape `(rows, rows)`.
-        collaborative_rows: Rows of the catalogue that `collaborative` covers, shape `(rows,)`.
-        neighbours: Item-item similarities of ItemKNN, in the order of `neighbours_rows`.
-        neighbours_rows: Rows of the catalogue that `neighbours` covers.
-        factors: Item factors of the low-rank model, shape `(items, factors)`.
-        trends: Interactions that decay until the time of packaging, shape `(half-lives, items)`.
+        ease: EASE weights, shape `(rows, rows)`.
+        ease_rows: Rows of the catalogue that `ease` covers, shape `(rows,)`.
+        item_knn: Item-item similarities of ItemKNN, in the order of `item_knn_rows`.
+        item_knn_rows: Rows of the catalogue that `item_knn` covers.
+        ials_factors: Item factors of iALS, shape `(items, factors)`.
+        recent_counts: Interactions that decay until the time of packaging, shape
+            `(half-lives, items)`.
         tower: ONNX file of the sequence model.
         encoder: ONNX file of the query encoder, if the model has one.
         tokenizer: Tokenizer of `encoder`.
@@ -84,12 +85,12 @@ class Payload:
     text: NDArray[np.float16]
     warm: NDArray[np.bool_]
     counts: NDArray[np.float32]
-    collaborative: NDArray[np.float32]
-    collaborative_rows: NDArray[np.int64]
-    neighbours: Sparse
-    neighbours_rows: NDArray[np.int64]
-    factors: NDArray[np.float32]
-    trends: NDArray[np.float32]
+    ease: NDArray[np.float32]
+    ease_rows: NDArray[np.int64]
+    item_knn: Sparse
+    item_knn_rows: NDArray[np.int64]
+    ials_factors: NDArray[np.float32]
+    recent_counts: NDArray[np.float32]
     tower: bytes
     encoder: bytes | None
     tokenizer: str | None
@@ -109,16 +110,16 @@ class Payload:
                 "vectors",
                 "text",
                 "counts",
-                "collaborative",
-                "collaborative_rows",
-                "neighbours_rows",
-                "factors",
-                "trends",
+                "ease",
+                "ease_rows",
+                "item_knn_rows",
+                "ials_factors",
+                "recent_counts",
                 "search",
             )
             if getattr(self, name) is not None
         }
-        tensors |= {_WARM: self.warm} | _packed(self.neighbours)
+        tensors |= {_WARM: self.warm} | _packed(self.item_knn)
         save_file(tensors, folder / TENSORS)
         folder.joinpath(TOWER).write_bytes(self.tower)
         if self.encoder is not None and self.tokenizer is not None:
@@ -152,7 +153,7 @@ class Payload:
             encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
             tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8") if onnx else None,
             warm=tensors.pop(_WARM),
-            neighbours=_unpacked(tensors),
+            item_knn=_unpacked(tensors),
             ranker=folder.joinpath(RANKER_MODEL).read_bytes() if config.ranker else None,
             ranker_tokenizer=words.read_text(encoding="utf-8") if config.ranker else None,
             indexes=Indexes.view(folder / INDEXES) if large else None,
@@ -223,7 +224,9 @@ class Payload:
     def _indexes(self) -> Indexes:
         titles = TitleIndex(self.items[c.TITLE].to_list())
         sample = self.sample.rows
-        return build(self.vectors, self.factors, self.text, self.search, titles, self.warm, sample)
+        return build(
+            self.vectors, self.ials_factors, self.text, self.search, titles, self.warm, sample
+        )
 
     def _hidden(self) -> pl.Series:
         """Return a list of the hidden items' rows for each user; empty lists in old models."""
@@ -255,7 +258,7 @@ def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:
 def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
     """Build the sparse matrix `(rows, rows)`, and remove its parts from `tensors`."""
     data, indices, indptr = (tensors.pop(f"{_CSR}{name}") for name in _CSR_PARTS)
-    items = len(tensors["neighbours_rows"])
+    items = len(tensors["item_knn_rows"])
     return sparse.csr_matrix((data, indices, indptr), shape=(items, items))
 
 

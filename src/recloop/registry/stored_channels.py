@@ -44,19 +44,19 @@ def blend_of(payload: Payload) -> Blend:
     config, items, indexes = payload.config, len(payload.items), payload.indexes
     sequential = SASRec(payload.tower, payload.vectors, config.window)
     text = payload.text if indexes else payload.text.astype(np.float32)
-    ease = ItemItemModel(payload.collaborative, payload.collaborative_rows, items, config.decay)
-    near = densify_if_full(payload.neighbours)
-    neighbours = ItemItemModel(near, payload.neighbours_rows, items, config.neighbours_decay)
-    low_rank = ImplicitALS(payload.factors, config.low_rank, config.low_rank_decay)
-    content = TextSimilarity(text, config.content_last)
+    ease = ItemItemModel(payload.ease, payload.ease_rows, items, config.ease_decay)
+    near = densify_if_full(payload.item_knn)
+    item_knn = ItemItemModel(near, payload.item_knn_rows, items, config.item_knn_decay)
+    ials = ImplicitALS(payload.ials_factors, config.ials, config.ials_decay)
+    content = TextSimilarity(text, config.text_last)
     by_items: dict[str, Scorer] = {
         EASE: ease,
-        ITEM_KNN: neighbours,
-        IALS: low_rank,
+        ITEM_KNN: item_knn,
+        IALS: ials,
         TEXT: content,
         POPULARITY: Popularity(payload.counts),
     }
-    counted, repeated = recent_popularity_channels(payload.trends), repeat_channels(items)
+    counted, repeated = recent_popularity_channels(payload.recent_counts), repeat_channels(items)
     channels: dict[str, Channel] = {
         SASREC: sequential.score,
         **{name: history_channel(scorer) for name, scorer in by_items.items()},
@@ -72,17 +72,17 @@ def blend_of(payload: Payload) -> Blend:
                 requests.histories, signals_or_unknown(requests)
             )
         ),
-        IALS: memoised_per_request(lambda requests: low_rank.user_vectors(requests.histories)),
+        IALS: memoised_per_request(lambda requests: ials.user_vectors(requests.histories)),
         TEXT: memoised_per_request(lambda requests: content.user_vectors(requests.histories)),
     }
-    vectors = {SASREC: payload.vectors, IALS: payload.factors, TEXT: text}
+    vectors = {SASREC: payload.vectors, IALS: payload.ials_factors, TEXT: text}
     nearest = {SASREC: indexes.vectors, IALS: indexes.factors, TEXT: indexes.text}
     item_scores = {
         EASE: memoised_per_request(
             lambda requests: [ease.sparse_scores_for(each) for each in requests.histories]
         ),
         ITEM_KNN: memoised_per_request(
-            lambda requests: [neighbours.sparse_scores_for(each) for each in requests.histories]
+            lambda requests: [item_knn.sparse_scores_for(each) for each in requests.histories]
         ),
     }
     sample = payload.sample.rows
@@ -101,7 +101,7 @@ def blend_of(payload: Payload) -> Blend:
 
 def _popularity_generators(payload: Payload, names: list[str]) -> dict[str, CandidateGenerator]:
     at_most = payload.config.retrieval.per_channel * payload.config.retrieval.widen_factor
-    counts = [payload.counts, *payload.trends]
+    counts = [payload.counts, *payload.recent_counts]
     named = zip([POPULARITY, *names], counts, strict=True)
     return {name: popularity_candidates(own, at_most) for name, own in named}
 

@@ -10,7 +10,7 @@ from recloop.scoring.scorer import History, Scores
 Ranked = NDArray[np.int64]
 
 
-def top_k(scores: Scores, forbidden: Sequence[History], k: int) -> tuple[Ranked, Scores]:
+def top_k(scores: Scores, excluded: Sequence[History], k: int) -> tuple[Ranked, Scores]:
     """Return the k best items of each request and their scores, best first.
 
     Equal scores keep the order of the catalogue. `k` is cut to the number of items.
@@ -21,7 +21,7 @@ def top_k(scores: Scores, forbidden: Sequence[History], k: int) -> tuple[Ranked,
 
     Args:
         scores: Shape `(requests, items)`, float32; higher is better.
-        forbidden: Positions, for each request, that must not be in its list.
+        excluded: Positions, for each request, that must not be in its list.
         k: Length of the lists.
 
     Returns:
@@ -29,7 +29,7 @@ def top_k(scores: Scores, forbidden: Sequence[History], k: int) -> tuple[Ranked,
         than k items are allowed, the rest is -1 and `-inf`.
     """
     allowed = scores.astype(np.float32, copy=True)
-    for row, rows in enumerate(forbidden):
+    for row, rows in enumerate(excluded):
         allowed[row, rows] = -np.inf
     k = min(k, scores.shape[1])
     best = np.argpartition(-allowed, k - 1, axis=1)[:, :k]

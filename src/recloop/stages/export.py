@@ -46,7 +46,7 @@ def main() -> None:
         sequence, channels, all_text_vectors(sequence, data, every_item=True)
     )
     log.info("weighed", **weighted.weights.model_dump())
-    quality = channels.valid.quality(weighted.tuned.score, data.items)
+    quality = channels.valid.mean_ndcg(weighted.tuned.score, data.items)
     log.info("validation", ndcg10=round(quality, 4))
     language = sequence.language
     query = (

@@ -20,7 +20,7 @@ def main() -> None:
     interactions = pl.read_parquet(files.INTERACTIONS)
     positive_events = interactions.filter(pl.col(c.EVENT).is_in(list(c.POSITIVE_EVENTS)))
     parts = split_interactions(positive_events, config.protocol, config.valid, config.test)
-    repeats = allows_repeats(parts.train, parts.valid, wanted=config.repeats)
+    repeats = allows_repeats(parts.train, parts.valid, setting=config.repeats)
     group_by_time = config.protocol == "temporal"
     files.empty_folder(files.SPLIT)
     parts.train.write_parquet(files.TRAIN)

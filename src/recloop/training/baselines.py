@@ -92,7 +92,7 @@ def _recent_popularity(channels: FittedChannels) -> Baseline:
         return _by_history(Popularity(channels.popularity.final), {})
     best = max(
         channels.recent,
-        key=lambda fitted: channels.valid.quality(_at_request(fitted.tuned), channels.data.items),
+        key=lambda fitted: channels.valid.mean_ndcg(_at_request(fitted.tuned), channels.data.items),
     )
     return Baseline(_at_request(best.final), best.setting)
 

@@ -132,12 +132,12 @@ class FittedChannels:
         """Return the best number of last items to compare with texts `(items, width)`."""
         return max(
             self.grids.text_last,
-            key=lambda last: self.quality(TextSimilarity(text, last)),
+            key=lambda last: self.mean_ndcg(TextSimilarity(text, last)),
         )
 
-    def quality(self, scorer: Scorer) -> float:
+    def mean_ndcg(self, scorer: Scorer) -> float:
         """Return the mean NDCG@10 on a sample of the validation requests."""
-        return self.valid.quality(history_channel(scorer), self.data.items)
+        return self.valid.mean_ndcg(history_channel(scorer), self.data.items)
 
     def _tuned(
         self,
@@ -153,7 +153,7 @@ class FittedChannels:
             self._train_matrix,
             settings,
             self.grids.decays,
-            self.quality,
+            self.mean_ndcg,
             stop_early=stop_early,
         )
         final = fit(self._past_matrix, best.setting, best.decay)

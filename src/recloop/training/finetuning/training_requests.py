@@ -44,20 +44,20 @@ def sample_training_requests(
 
 
 def top_candidates(
-    channel: Channel, requests: Requests, forbidden: Sequence[Rows], items: int, depth: int
+    channel: Channel, requests: Requests, excluded: Sequence[Rows], items: int, depth: int
 ) -> Ranked:
-    """Return the best items of a channel, `(requests, depth)`, without forbidden ones.
+    """Return the best items of a channel, `(requests, depth)`, without excluded ones.
 
     Args:
         channel: The channel.
         requests: The requests.
-        forbidden: Rows of each request that are left out.
+        excluded: Rows of each request that are left out.
         items: Number of items.
         depth: Number of ranks.
     """
     found, start = [], 0
     for part in requests.batches(items):
         end = start + len(part.histories)
-        found.append(top_k(channel(part), forbidden[start:end], depth)[0])
+        found.append(top_k(channel(part), excluded[start:end], depth)[0])
         start = end
     return np.concatenate(found)
