@@ -1,4 +1,4 @@
-"""What the command line and the stages load when they are imported.
+"""Tests of what the command line and the stages load when they are imported.
 
 Start-up is most of the time of a small run: PyTorch takes 2 s of CPU to import, transformers and
 peft 4 s more, Great Expectations 5 s. They are imported in the functions that need them.
@@ -22,7 +22,6 @@ SCORING = {"polars", "scipy", "onnxruntime"}
 # Modules of one row may load the same packages and are imported by one process.
 ALLOWED: dict[tuple[str, ...], set[str]] = {
     ("recloop.cli.main",): FRAMES,
-    ("recloop.stages.base",): set(),
     tuple(f"recloop.stages.{s}" for s in ("validate", "split", "evaluate", "reference")): FRAMES,
     ("recloop.stages.snapshot",): {*FRAMES, "sqlalchemy"},
     tuple(f"recloop.stages.{s}" for s in ("start", "recommend", "compare")): SCORING,

@@ -36,7 +36,7 @@ def url(server, request, tmp_path) -> str:
 
 @dataclass(frozen=True)
 class Databases:
-    """Where events and keys of one store are: two SQLite files, or one PostgreSQL database."""
+    """Places of the events and keys of one store: two SQLite files, or one PostgreSQL database."""
 
     events: str
     keys: str

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from recloop.stages import files
 from recloop.stages import pretrain as stage
-from recloop.stages.base import current_base
+from recloop.stages.checkpoint import current_base
 from recloop.training.base_models import TextConfig
 from recloop.training.device import Compute
 from recloop.training.finetuning.pretraining import PretrainConfig, pretrain

@@ -1,14 +1,24 @@
-"""Reading of the checkpoint that the stage `train` writes."""
+"""Reading of the models that the stages `pretrain` and `train` write."""
 
 from torch import Tensor
 
 from recloop.data.catalogue import Rows
 from recloop.stages import files
-from recloop.stages.base import current_base
 from recloop.training import checkpoint
+from recloop.training.base_models import TextConfig, resolve_base
 from recloop.training.finetuning.fit import TrainingHistory
 from recloop.training.finetuning.sequence_model import SequenceModel, TrainConfig
 from recloop.training.sequence_training import Language, TrainedSequence
+
+
+def current_base(config: TextConfig) -> str:
+    """Return the base language model: a local folder or a Hugging Face id.
+
+    It is the model of continued pretraining if there is one, and else that of the settings.
+    """
+    if files.BASE.joinpath("config.json").exists():
+        return str(files.BASE)
+    return resolve_base(config.base)
 
 
 def read_settings() -> TrainConfig:

@@ -12,7 +12,7 @@ from recloop import columns as c
 from recloop.config import read_block
 from recloop.logs import get_log
 from recloop.stages import files
-from recloop.stages.base import current_base
+from recloop.stages.checkpoint import current_base
 from recloop.stages.files import CHECKPOINT
 from recloop.stages.training_data import read_training_data
 from recloop.training import checkpoint
