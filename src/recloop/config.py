@@ -6,10 +6,10 @@ that come from the environment are in `settings`. Importing this module reads no
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 Block = TypeVar("Block", bound=BaseModel)
 
@@ -50,8 +50,20 @@ def read_block(name: str, kind: type[Block], path: Path = PARAMS_FILE) -> Block:
         raise ConfigError(f"{path}: {problems}") from error
 
 
-class ConfigModel(BaseModel, extra="forbid"):
-    """Base class of every block of settings; a name that is not a field is an error."""
+class ConfigModel(BaseModel, extra="forbid", allow_inf_nan=False):
+    """Base class of every block of settings; a name that is not a field is an error.
+
+    So is a number that is infinite or NaN, and `yes`, `no`, `true` or `false` in place of a number.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_truth_value_for_a_number(cls, document: object) -> object:
+        for name, value in document.items() if isinstance(document, dict) else ():
+            kind = cls.model_fields[name].annotation if name in cls.model_fields else bool
+            if isinstance(value, bool) and bool not in {kind, *get_args(kind)}:
+                raise ValueError(f"{name} must not be {str(value).lower()}")
+        return document
 
 
 @dataclass(frozen=True)

@@ -228,6 +228,22 @@ def test_a_bad_folder_is_an_error_that_names_the_problem(
     assert result.exit_code == 1
 
 
+def test_categorical_ids_are_read_as_strings(tmp_path: Path) -> None:
+    ids = pl.col("user_id", "item_id").cast(pl.String)
+    wanted = read_folder(write(tmp_path, interactions().with_columns(ids)))
+    table = interactions().with_columns(ids.cast(pl.Categorical))
+    table.write_parquet(tmp_path / "interactions.parquet")
+    assert read_folder(tmp_path).interactions.equals(wanted.interactions)
+
+
+def test_results_that_cannot_be_written_are_printed(tmp_path: Path) -> None:
+    command = ["evaluate", str(write(tmp_path, interactions())), "--models", "popularity"]
+    result = CliRunner().invoke(app, [*command, "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert set(json.loads(result.stdout)["models"]) == {"popularity"}
+    assert "cannot be written" in result.stderr
+
+
 def test_no_folder_and_no_parquet(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match="does not exist"):
         read_folder(tmp_path / "nowhere")

@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from recloop import columns as c
 from recloop.data.catalogue import Catalogue
@@ -10,6 +11,7 @@ from recloop.data.interaction_log import TEST_PART, InteractionLog
 from recloop.data.split import (
     HISTORY,
     Split,
+    SplitConfig,
     SplitError,
     allows_repeats,
     joined,
@@ -139,3 +141,9 @@ def test_the_data_decide_whether_repeats_are_allowed(setting, allowed) -> None:
     train, valid = table(("u", "a", 1), ("v", "b", 2)), table(("u", "a", 3), ("v", "c", 4))
     assert allows_repeats(train, valid, setting=setting) is allowed
     assert not allows_repeats(train, valid.tail(1), setting=None)
+
+
+@pytest.mark.parametrize("shares", [{"valid": 1.5}, {"test": 0.0}, {"valid": 0.6, "test": 0.6}])
+def test_shares_that_leave_no_training_data_are_refused(shares) -> None:
+    with pytest.raises(ValidationError):
+        SplitConfig(**shares)

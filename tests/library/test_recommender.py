@@ -2,6 +2,7 @@
 
 import doctest
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,20 @@ def test_options_of_a_list(model_folder: Path) -> None:
     assert best.reasons
     rest = recommender.recommend(history=["north1"], exclude=[best.item_id])
     assert best.item_id not in {item.item_id for item in rest}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"history": "north1"}, {"history": [5]}, {"exclude": "north1"}, {"exclude": [5]}, {"user": 5}],
+)
+def test_ids_are_strings_in_a_sequence(model_folder: Path, arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="ids are strings"):
+        Recommender.load(str(model_folder)).recommend(**arguments)
+
+
+def test_a_list_has_a_positive_length(model_folder: Path) -> None:
+    with pytest.raises(ValueError, match="k must be positive"):
+        Recommender.load(str(model_folder)).recommend(k=0)
 
 
 def test_a_version_in_the_home(home: Home, model_folder: Path, tmp_path: Path) -> None:

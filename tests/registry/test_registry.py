@@ -1,5 +1,6 @@
 """Model versions: complete or absent, verified, and promoted atomically."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,16 @@ def test_a_promotion_replaces_a_broken_pointer(registry, home) -> None:
     registry.promote("v1", [])
     home.champion.write_text("{")
     assert registry.promote("v1", []).version == "v1"
+
+
+def test_other_folders_of_the_model_store_are_no_versions(registry) -> None:
+    shutil.copytree(registry.path("v1"), registry.path("v1").parent / "v1-copy")
+    assert registry.versions() == ["v1"]
+    assert registry.next_version() == "v2"
+    for name in ("v1-copy", "v1/../v1", "v01", "."):
+        with pytest.raises(UnknownVersionError):
+            registry.promote(name, [])
+    assert registry.champion() is None
 
 
 def test_an_unknown_version_is_an_error(registry) -> None:

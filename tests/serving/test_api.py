@@ -177,6 +177,10 @@ def test_large_bodies_and_other_paths_are_refused(client) -> None:
     large = client.post("/v1/events", content=b" " * (MAX_BODY_BYTES + 1))
     assert large.status_code == 413
     assert large.json()["error"]["code"] == "body_too_large"
+    for digits, status in ((b"9" * 5_000, 413), (b"0" * 5_000 + b"2", 200)):
+        lengths = {"content-length": digits, "content-type": "application/json"}
+        sent = client.post("/v1/recommend", content=b"{}", headers=lengths)
+        assert sent.status_code == status, digits[:3]
     assert client.get("/v1/nothing").json()["error"]["code"] == "not_found"
     assert client.get("/v1/recommend").status_code == 405
 

@@ -104,6 +104,8 @@ def test_arms_and_propensities_are_stored_as_returned(client, engine, tmp_path) 
         {"diversity": 1.1},
         {"filters": {"ranges": {"price": {"min": 2, "max": 1}}}},
         {"filters": {"ranges": {"price": {}}}},
+        {"filters": {"published_at": {"min": "0001-01-01T00:00:00+14:00"}}},
+        {"filters": {"published_at": {"max": "9999-12-31T23:59:59-14:00"}}},
         {"boosts": [{"category": "east"}]},
         {"boosts": [{"category": "east", "item_id": "east1", "add": 1}]},
         {"quotas": [{"category": "east", "at_least": 2, "at_most": 1}]},

@@ -138,6 +138,7 @@ def test_without_authentication_no_key_is_required(engine) -> None:
         ("POST", "/v1/recommend", Scope.RECOMMEND),
         ("POST", "/v1/events", Scope.INGEST),
         ("DELETE", "/v1/items/a%20b", Scope.CATALOGUE),
+        ("DELETE", "/v1/items/shoes%2F42", Scope.CATALOGUE),
         ("GET", "/v1/users/adam/export", Scope.ADMIN),
         ("GET", "/v1/forgotten", Scope.ADMIN),  # a route without a scope
         ("GET", "/v1/forgotten%0a", Scope.ADMIN),  # the router accepts a newline at the end

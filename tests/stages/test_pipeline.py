@@ -43,6 +43,7 @@ def test_prefect_yaml_has_the_same_schedules() -> None:
 
 class Small(ConfigModel):
     size: int = 3
+    share: float = 0.5
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,8 @@ class Small(ConfigModel):
     [
         ("split: {size: many}", "split.size"),
         ("split: {sise: 3}", "split.sise"),
+        ("split: {size: yes}", "split.*size must not be true"),
+        ("split: {share: .nan}", "split.share.*finite"),
         ("snapshoot: {}", "unknown block snapshoot"),
         ("split: [", "not readable YAML"),
         (None, "does not exist"),

@@ -133,7 +133,7 @@ def _read(path: Path, required: tuple[str, ...]) -> pl.DataFrame:
         raise FolderError(f"{path} has no column {', '.join(missing)}")
     if table.is_empty():
         raise FolderError(f"{path} is empty")
-    return table
+    return table.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _check(interactions: pl.DataFrame, items: pl.DataFrame) -> None:
@@ -143,7 +143,7 @@ def _check(interactions: pl.DataFrame, items: pl.DataFrame) -> None:
     ):
         for name in names:
             dtype = table[name].dtype
-            if not (dtype.is_integer() or dtype in {pl.String, pl.Categorical}):
+            if not (dtype.is_integer() or dtype == pl.String):
                 raise FolderError(f"{file}: {name} is {dtype}, not whole numbers or strings")
             if missing := table[name].null_count():
                 raise FolderError(f"{file}: {missing} rows without {name}")

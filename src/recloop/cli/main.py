@@ -167,6 +167,9 @@ def evaluate(
         fail(str(error))
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     path = out or Path("reports", f"{document['data']}-{protocol}.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", "utf-8")
     sys.stdout.write(text + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", "utf-8")
+    except OSError as error:
+        fail(f"the results are printed above, but they cannot be written: {error}")

@@ -6,8 +6,10 @@ in, frames out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import polars as pl
+from pydantic import Field
 
 from recloop import columns as c
 from recloop.config import ConfigModel
@@ -24,7 +26,7 @@ class SnapshotConfig(ConfigModel):
 
     source: SourceConfig = SourceConfig()
     """Source of the data."""
-    history_share: float = 1.0
+    history_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of the interactions, by time, that counts as history. `make run` replays the rest as
     live traffic."""
     value_min: float = 0.0

@@ -5,9 +5,10 @@
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import polars as pl
+from pydantic import Field, model_validator
 
 from recloop import columns as c
 from recloop.config import ConfigModel
@@ -24,19 +25,28 @@ _REPEATS_FROM = 0.05
 _TEST, _VALID = 1, 2
 
 
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
 class SplitConfig(ConfigModel):
     """Settings of the split into training, validation and test."""
 
     protocol: Protocol = "temporal"
     """`temporal`: the last interactions by time are held out; `leave-one-out`: the last two of
     every user."""
-    valid: float = 0.1
+    valid: Share = 0.1
     """Share of the interactions, by time, for validation (`temporal` only)."""
-    test: float = 0.1
+    test: Share = 0.1
     """Share of the interactions, by time, for the test (`temporal` only)."""
     repeats: bool | None = None
     """Whether an item that a user has interacted with may be recommended again. Null: if more than
     one validation row in twenty is of an item that its user already has in training."""
+
+    @model_validator(mode="after")
+    def _leaves_training_data(self) -> Self:
+        if self.valid + self.test >= 1:
+            raise ValueError("the sum of valid and test must be less than 1")
+        return self
 
 
 class SplitError(ValueError):

@@ -81,7 +81,14 @@ class Recommender:
             k: Length of the list.
             exclude: Ids of items that must not be in the list.
             explain: Whether each item has the reasons for its score.
+
+        Raises:
+            TypeError: An id is no string, or `history` or `exclude` is one string.
+            ValueError: `k` is not positive.
         """
+        _check_ids(history=history, exclude=exclude, user=() if user is None else (user,))
+        if k < 1:
+            raise ValueError(f"k must be positive: {k}")
         packaged = self._packaged_history(user)
         session = [(item_id, Event.CLICK.value, float("nan")) for item_id in history]
         request = Request(
@@ -99,3 +106,9 @@ class Recommender:
             return UserHistory.empty()
         pseudonym = self._pseudonyms.pseudonymise(user)
         return self._model.histories.get(pseudonym, self._last_erasure(pseudonym))
+
+
+def _check_ids(**arguments: Sequence[str]) -> None:
+    for name, ids in arguments.items():
+        if isinstance(ids, str) or not all(isinstance(each, str) for each in ids):
+            raise TypeError(f"{name}: ids are strings, in a list or another sequence; got {ids!r}")

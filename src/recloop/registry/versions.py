@@ -1,6 +1,7 @@
 """Versions of packaged models, kept in BentoML's model store."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,10 @@ from recloop.registry.model_config import ModelConfig, read_model_config
 from recloop.registry.payload import Payload
 
 NAME = "recloop"
+
+
+# Other folders of the model store, such as a copy, are no versions.
+_VERSION = re.compile(r"v[1-9][0-9]*")
 
 
 class UnknownVersionError(KeyError):
@@ -90,8 +95,8 @@ class Registry:
 
     def versions(self) -> list[str]:
         """Return all complete versions, oldest first."""
-        found = self._folder("").glob(f"v*/{MANIFEST}")
-        return sorted((path.parent.name for path in found), key=lambda version: int(version[1:]))
+        found = (path.parent.name for path in self._folder("").glob(f"v*/{MANIFEST}"))
+        return sorted(filter(_VERSION.fullmatch, found), key=lambda version: int(version[1:]))
 
     def find(self, model_hash: str) -> str | None:
         """Return the usable version with a model hash, None if there is none."""
@@ -137,7 +142,7 @@ class Registry:
             UnknownVersionError: There is no such version.
         """
         folder = self._folder(version)
-        if not (folder / MANIFEST).exists():
+        if not _VERSION.fullmatch(version) or not (folder / MANIFEST).exists():
             raise UnknownVersionError(f"there is no model version {version!r}")
         return folder
 

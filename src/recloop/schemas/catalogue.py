@@ -1,13 +1,10 @@
 """Requests and responses of the catalogue: items, similar items and popular items."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
-from recloop.schemas.base import WITHOUT_NUL, Id, Schema, StrictModel, WholeNumber
-
-_FIRST, _LAST = datetime(1, 1, 2, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+from recloop.schemas.base import WITHOUT_NUL, Id, Schema, StrictModel, Time, WholeNumber
 
 Title = Annotated[
     str,
@@ -35,9 +32,9 @@ class ItemIn(StrictModel):
         Annotated[dict[Id, Value], Field(max_length=100, examples=[{"year": 1996}])] | None
     ) = None
     """Attributes that requests can filter by, and boosts can refer to."""
-    published_at: AwareDatetime | None = None
+    published_at: Time | None = None
     """Time from which the item is recommended. Null: it is recommended at once."""
-    expires_at: AwareDatetime | None = None
+    expires_at: Time | None = None
     """Time from which the item is no longer recommended. Null: it does not expire."""
     available: bool = True
     """Whether the item may be recommended at all."""
@@ -48,13 +45,6 @@ class ItemIn(StrictModel):
         if item_id != item_id.strip():
             raise ValueError("must neither begin nor end with a space")
         return item_id
-
-    @field_validator("published_at", "expires_at")
-    @classmethod
-    def _is_in_range(cls, time: datetime | None) -> datetime | None:
-        if time is not None and not _FIRST <= time <= _LAST:
-            raise ValueError("must lie within the years 1 to 9999, in UTC")
-        return time
 
 
 class ItemsRequest(StrictModel):

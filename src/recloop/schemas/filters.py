@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from recloop.schemas.base import Id, StrictModel, WholeNumber
+from recloop.schemas.base import Id, StrictModel, Time, WholeNumber
 
 AttributeValue = Annotated[str, StringConstraints(max_length=1_000)] | bool | WholeNumber | float
 
@@ -27,9 +27,9 @@ class Range(StrictModel):
 class DateRange(StrictModel):
     """Times from `min` to `max`, both included; at least one bound is given."""
 
-    min: AwareDatetime | None = None
+    min: Time | None = None
     """Earliest time. Null: no lower bound."""
-    max: AwareDatetime | None = None
+    max: Time | None = None
     """Latest time. Null: no upper bound."""
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from recloop.schemas.base import Schema
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class Boost(Schema, extra="forbid"):
+class Boost(Schema, extra="forbid", allow_inf_nan=False):
     """Change of the score of the items of a category, with an attribute value, or of one item.
 
     Exactly one of `category`, `attribute` (with `value`) and `item_id` is given, and either `add`

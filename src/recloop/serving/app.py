@@ -195,7 +195,9 @@ class BodySizeLimit:
 def _refuse(length: bytes) -> JSONResponse | None:
     if not length.isdigit():
         return _error(411, "length_required", "Content-Length is required.")
-    if int(length) > MAX_BODY_BYTES:
+    # Python reads no number of thousands of digits; leading zeros do not count.
+    digits = length.lstrip(b"0") or b"0"
+    if len(digits) > len(str(MAX_BODY_BYTES)) or int(digits) > MAX_BODY_BYTES:
         return _error(
             413, "body_too_large", f"The body must not be longer than {MAX_BODY_BYTES} bytes."
         )

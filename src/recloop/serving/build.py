@@ -4,7 +4,6 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from recloop.config import ConfigError
 from recloop.data.pseudonyms import Pseudonyms
 from recloop.recommender.site_rules import SiteRules
 from recloop.registry.versions import Registry
@@ -22,8 +21,9 @@ from recloop.store.event_store import EventStore
 from recloop.store.schema_version import StoreSchemaError
 from recloop.store.user_id_scheme import UserIdSchemeError, check_user_id_scheme
 
-# Errors of the settings and the stores, which a restart does not remove.
-STARTUP_ERRORS = (ConfigError, StoreSchemaError, UserIdSchemeError)
+# Errors of the settings, the files and the stores, which a restart does not remove. A database that
+# cannot be reached is not among them.
+STARTUP_ERRORS = (OSError, ValueError, StoreSchemaError, UserIdSchemeError)
 
 
 def build_service() -> tuple[Engine, FastAPI]:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import sqlalchemy as sa
-from pydantic import PositiveInt
+from pydantic import Field
 
 from recloop.config import ConfigModel
 from recloop.store import tables
@@ -15,13 +16,17 @@ from recloop.store.event_store import EventStore
 _BATCH = 5_000
 
 
+# At most a hundred years, so that the oldest day is a date.
+Days = Annotated[int, Field(gt=0, le=36_500)]
+
+
 class Retention(ConfigModel):
     """Days after which rows of the event store are deleted."""
 
-    events_days: PositiveInt | None = None
+    events_days: Days | None = None
     """Days since the arrival of an event; null: events are kept. A deleted event is in no later
     snapshot."""
-    served_days: PositiveInt | None = None
+    served_days: Days | None = None
     """Days since the request of a served list; null: lists are kept."""
 
 

@@ -34,8 +34,9 @@ SCOPES = {
 }
 _AUDITED = frozenset({Scope.CATALOGUE, Scope.ADMIN})
 _UNLISTED = "unlisted"
+# An id may contain a slash.
 _PATTERNS = [
-    (method, re.compile(re.escape(path).replace(r"\{\}", "[^/]+")), path)
+    (method, re.compile(re.escape(path).replace(r"\{\}", ".+")), path)
     for method, path in SCOPES
     if "{}" in path
 ]
