@@ -57,7 +57,7 @@ class Client:
     none of them counts twice.
 
     Example:
-        with Client("http://localhost:3000", key=os.environ.get("RECLOOP_KEY")) as client:
+        with Client("http://localhost:3000", key=os.environ.get("RECLOOP_API_KEY")) as client:
             response = client.recommend(RecommendRequest(user_id="42", k=5))
 
     Args:
