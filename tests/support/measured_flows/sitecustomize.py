@@ -1,16 +1,15 @@
-"""Measure the coverage of this process if it runs flows and MEASURED_FLOWS names the repository.
+"""Measure coverage in this process if it is a command of `flows` and MEASURED_FLOWS is set.
 
-Python imports this module when it starts with its folder on PYTHONPATH. Other processes, such as
-those of the stages, are not measured: tracing makes them take half as long again.
+MEASURED_FLOWS names the repository whose coverage data are added to. Python imports this module
+when it starts with its folder on PYTHONPATH. Other processes, such as those of the stages, are not
+measured: tracing makes them take half as long again.
 """
 
 import os
 import sys
 
-_PROGRAMS = ("flows.", "prefect.engine")
-
 repository = os.environ.get("MEASURED_FLOWS")
-if repository and any(word.startswith(_PROGRAMS) for word in sys.orig_argv):
+if repository and any(word.startswith("flows.") for word in sys.orig_argv):
     import coverage
 
     coverage.Coverage(
