@@ -4,6 +4,7 @@
 in a temporary folder, and prints the metrics of every model with intervals.
 """
 
+import itertools
 import json
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.output import command_line, machine, write_json
+from benchmarks.output import command_line, log, machine, write_json
 from benchmarks.pipeline import prepare_folder, run_stage
 
 STAGES = (
@@ -35,8 +36,15 @@ def main(
 ) -> None:
     """Run the pipeline for every protocol and seed, and print the results."""
     protocols, seeds = protocol or ["temporal", "leave-one-out"], seed or [42]
-    runs = [_run(p, s) for p in protocols for s in seeds]
-    write_json({"command": command_line(), "machine": machine(), "runs": runs}, out)
+    runs: list[dict[str, Any]] = []
+    document = {"command": command_line(), "machine": machine(), "runs": runs}
+    for each, number in itertools.product(protocols, seeds):
+        runs.append(_run(each, number))
+        measured = runs[-1]["models"]["recloop"]["ndcg@10"]
+        log(f"{each}, seed {number}: recloop's NDCG@10 {measured}")
+        if out:  # a run that is stopped later keeps what it has measured
+            out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_json(document, out)
 
 
 def _run(protocol: str, seed: int) -> dict[str, Any]:
