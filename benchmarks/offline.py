@@ -44,7 +44,7 @@ def main(
         log(f"{each}, seed {number}: recloop's NDCG@10 {measured}")
         if out:  # a run that is stopped later keeps what it has measured
             out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    write_json(document, out)
+    write_json(document, None)
 
 
 def _run(protocol: str, seed: int) -> dict[str, Any]:

@@ -6,12 +6,15 @@ that come from the environment are in `settings`. Importing this module reads no
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import Annotated, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 Block = TypeVar("Block", bound=BaseModel)
+
+# A part of a whole, neither nothing nor all of it.
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 PARAMS_FILE = Path("params.yaml")
 BLOCKS = frozenset(
@@ -34,7 +37,7 @@ def read_block(name: str, kind: type[Block], path: Path = PARAMS_FILE) -> Block:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist in {Path.cwd()}") from error
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not readable YAML: {error}") from error
     if unknown := sorted(set(document) - BLOCKS):
         raise ConfigError(

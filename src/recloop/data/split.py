@@ -5,13 +5,13 @@
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from recloop import columns as c
-from recloop.config import ConfigModel
+from recloop.config import ConfigModel, Share
 from recloop.data.interaction_log import PART, TEST_PART, TRAIN_PART, VALID_PART
 
 Protocol = Literal["temporal", "leave-one-out"]
@@ -23,9 +23,6 @@ TIMES, EVENTS = "times", "events"
 _REPEATS_FROM = 0.05
 # Positions counted from the end of a user's interactions.
 _TEST, _VALID = 1, 2
-
-
-Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class SplitConfig(ConfigModel):

@@ -26,11 +26,12 @@ class SiteRules(ConfigModel):
         """Read a YAML file; without a file there are no rules and no experiment.
 
         Raises:
-            ConfigError: The file is missing or is not YAML, or a setting is unknown or not allowed.
+            ConfigError: The file is missing or is not YAML in UTF-8, or a setting is unknown or not
+                allowed.
         """
         if path is None:
             return cls()
         try:
             return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        except (OSError, yaml.YAMLError, ValidationError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
             raise ConfigError(f"{path}: {error}") from error

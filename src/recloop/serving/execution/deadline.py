@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from recloop.config import ConfigModel
+from recloop.config import ConfigModel, Share
 from recloop.serving.execution.scoring_stages import Stage
 
 if TYPE_CHECKING:
     from recloop.settings import Settings
 
 _MILLISECOND = 1e-3
-
-Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class DeadlineConfig(ConfigModel):
