@@ -145,7 +145,7 @@ def _batches(
 def _losses(
     model: SequenceModel, text: Tensor, batch: _Batch, compute: Compute
 ) -> tuple[Tensor, Tensor]:
-    with compute.autocast():
+    with compute.forward(batch.histories.shape[1]):
         vectors = model.items(text, model.warm)
         states = model.tower(vectors[batch.histories], batch.signals)
     users = states[torch.arange(len(batch.last), device=states.device), batch.last].float()

@@ -246,7 +246,7 @@ def _distil(
     teacher = mixed_scores(teaching.ranked, teaching.scores, logits, weight)
     config = TextConfig(tuning="frozen")
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
-    text = encode_all(encoder, TokenizedTexts(data.texts, tokenizer, config), compute.device)
+    text = encode_all(encoder, TokenizedTexts(data.texts, tokenizer, config), compute)
     student, _ = fit(data.sequences, FrozenTextVectors(text), _TOWER, compute)
     validate = validation_metric(data.valid, _TOWER.tower.window)
     result: dict[str, Any] = {"weight": weight, "requests": len(teaching.ranked)}

@@ -94,7 +94,7 @@ def test_a_session_adds_up_exactly_on_this_processor(product) -> None:
 def test_the_frozen_encoder_in_int8_agrees_with_float32() -> None:
     config = TextConfig(base="minilm", tuning="frozen", max_tokens=32)
     encoder, tokenizer = load_encoder(resolve_base(config.base), config)
-    expected = encode_all(encoder, TokenizedTexts(TITLES, tokenizer, config), CPU.device).numpy()
+    expected = encode_all(encoder, TokenizedTexts(TITLES, tokenizer, config), CPU).numpy()
     model = export_encoder(encoder)
     assert_exact_in_16_bits(model)
     served = OnnxEncoder(open_session(model), tokenizer.backend_tokenizer, config.max_tokens)

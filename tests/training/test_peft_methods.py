@@ -117,9 +117,9 @@ def test_a_method_trains_its_parameters_loads_again_and_exports(base, way, tmp_p
 
     checkpoint.save_encoder(tmp_path / "encoder.safetensors", text.encoder)
     again, texts = fresh(config)
-    assert not torch.allclose(encode_all(again, texts, CPU.device), text.vectors, atol=1e-3)
+    assert not torch.allclose(encode_all(again, texts, CPU), text.vectors, atol=1e-3)
     checkpoint.load_encoder_weights(tmp_path / "encoder.safetensors", again)
-    assert torch.equal(encode_all(again, texts, CPU.device), text.vectors)
+    assert torch.equal(encode_all(again, texts, CPU), text.vectors)
 
     full = export_float32_encoder(again)
     torch.testing.assert_close(served(full, base), text.vectors, atol=1e-4, rtol=1e-4)
@@ -127,7 +127,7 @@ def test_a_method_trains_its_parameters_loads_again_and_exports(base, way, tmp_p
     assert_exact_in_16_bits(model)
     cosines = cosine_similarity(served(model, base), text.vectors)
     assert cosines.mean() > 0.9  # sixteen numbers wide, int8 is coarse
-    assert torch.equal(encode_all(again, texts, CPU.device), text.vectors)  # export leaves it alone
+    assert torch.equal(encode_all(again, texts, CPU), text.vectors)  # export leaves it alone
 
 
 def test_frozen_stays(base) -> None:
@@ -149,9 +149,7 @@ def test_a_state_restores_the_tuned_weights(base) -> None:
     state, vectors = text.state(), text.vectors
     text.tune(torch.randn(len(TITLES), 16), np.random.default_rng(0))
     text.restore(state)
-    assert torch.equal(
-        encode_all(text.encoder, fresh(settings(base, "frozen"))[1], CPU.device), vectors
-    )
+    assert torch.equal(encode_all(text.encoder, fresh(settings(base, "frozen"))[1], CPU), vectors)
 
 
 def test_padding_changes_no_vector(base) -> None:

@@ -25,7 +25,7 @@ CONFIG = PretrainConfig(epochs=8, batch=4, learning_rate=1e-2, mask_share=0.3, m
 def vectors(folder: str) -> torch.Tensor:
     config = TextConfig(tuning="frozen")
     encoder, tokenizer = load_encoder(folder, config)
-    return encode_all(encoder.eval(), TokenizedTexts(TITLES, tokenizer, config), CPU.device)
+    return encode_all(encoder.eval(), TokenizedTexts(TITLES, tokenizer, config), CPU)
 
 
 @pytest.mark.parametrize("kind", BASES)

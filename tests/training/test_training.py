@@ -329,6 +329,15 @@ def test_bf16_is_used_on_processors_that_have_avx512_or_bf16_conversion() -> Non
     assert choose("cpu") == Compute(torch.device("cpu"), bf16=able)
 
 
+@pytest.mark.parametrize(("length", "flash"), [(128, False), (129, True)])
+def test_attention_over_short_sequences_uses_plain_products_on_a_cpu(
+    length: int, flash: bool
+) -> None:
+    with CPU.forward(length):
+        assert torch.backends.cuda.flash_sdp_enabled() is flash
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
 def test_auto_is_the_gpu_if_there_is_one() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert choose("auto").device.type == expected
@@ -421,7 +430,7 @@ def test_the_language_model_is_tuned_and_comes_back_from_disk(tmp_path) -> None:
     checkpoint.save_sequence_model(tmp_path / "model.safetensors", model, text.vectors, rows)
     again, _ = load_encoder(resolve_base("minilm"), settings)
     checkpoint.load_encoder_weights(tmp_path / "encoder.safetensors", again)
-    vectors = encode_all(again, TokenizedTexts(TITLES, tokenizer, settings), torch.device("cpu"))
+    vectors = encode_all(again, TokenizedTexts(TITLES, tokenizer, settings), CPU)
     torch.testing.assert_close(vectors, text.vectors, atol=1e-5, rtol=1e-5)
     path = tmp_path / "model.safetensors"
     loaded, stored, kept = checkpoint.load_sequence_model(path, config().tower)

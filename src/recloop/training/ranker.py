@@ -128,7 +128,7 @@ class Ranker:
             return np.empty(0, np.float32)
         self.model.eval()
         found, size = np.empty(len(behaviours), np.float32), self.config.batch
-        with torch.inference_mode(), self._compute.autocast():
+        with torch.inference_mode(), self._compute.forward(self.config.max_tokens):
             for start in range(0, len(behaviours), size):
                 part = slice(start, start + size)
                 batch = self.model.batch(behaviours[part], candidates[part], self._compute.device)
@@ -200,7 +200,7 @@ class _Steps:
         device = self._compute.device
         self._model.train()
         batch = self._model.batch(part.behaviours, part.candidates, device)
-        with self._compute.autocast():
+        with self._compute.forward(self._config.max_tokens):
             logits = self._model(*batch)
         labels = torch.from_numpy(part.labels).to(device)
         loss = F.binary_cross_entropy_with_logits(logits, labels)

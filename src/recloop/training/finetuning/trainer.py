@@ -1,12 +1,10 @@
 """Trainer of the sequence model; the optimiser keeps its state between epochs."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from recloop.data.user_sequences import UserSequence
 from recloop.training.device import Compute
@@ -71,8 +69,7 @@ class Trainer:
         """
         device = self._compute.device
         self._model.train(device)
-        with _attention(device):
-            losses = [self._take(text, batch.to(device)) for batch in data]
+        losses = [self._take(text, batch.to(device)) for batch in data]
         return float(np.mean(losses))
 
     def _take(self, text: Tensor, batch: Batch) -> float:
@@ -108,7 +105,7 @@ class Trainer:
 
         The latter are `(batch, length, dim)`.
         """
-        with self._compute.autocast():
+        with self._compute.forward(self._config.tower.window):
             vectors = self._model.items(text, self._model.warm)
             users = self._model.tower(self._hidden(vectors[batch.inputs]), batch.signals)
         return vectors, users
@@ -122,7 +119,7 @@ class Trainer:
         rows, positions = torch.unique(every, return_inverse=True)
         sizes = [inputs.numel(), len(chosen), len(drawn)]
         read, right, others = torch.split(positions, sizes)
-        with self._compute.autocast():
+        with self._compute.forward(self._config.tower.window):
             vectors = self._model.items(text, self._model.warm, rows)
             seen = self._hidden(vectors[read].view(*inputs.shape, -1))
             users = self._model.tower(seen, batch.signals)
@@ -136,14 +133,6 @@ class Trainer:
         """Return item vectors `(batch, length, dim)`, some of them masked if so configured."""
         share = self._config.augment.mask
         return read * (torch.rand_like(read[..., :1]) >= share) if share else read
-
-
-def _attention(device: torch.device) -> AbstractContextManager[None]:
-    """Return the attention kernel: on a CPU, plain products take 0.8 of the time of a step."""
-    if device.type != "cpu":
-        return nullcontext()
-    kernel: AbstractContextManager[None] = sdpa_kernel(SDPBackend.MATH)
-    return kernel
 
 
 def _ratings(sequences: Sequence[UserSequence]) -> tuple[float, float]:

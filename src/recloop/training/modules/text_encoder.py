@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recloop.training.base_models import TextConfig
+from recloop.training.device import Compute
 from recloop.training.modules.peft_methods import apply_tuning
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class TokenizedTexts:
         written: False for empty texts, `(count,)`.
         batches: Row numbers of the texts of each batch.
         count: Number of texts.
+        max_tokens: Length at which texts are cut.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class TokenizedTexts:
         self.written = torch.tensor([bool(text) for text in texts])
         lengths = torch.tensor([len(ids) for ids in self._tokens["input_ids"]])
         self.batches = torch.split(torch.argsort(lengths, stable=True), config.batch)
-        self.count = len(texts)
+        self.count, self.max_tokens = len(texts), config.max_tokens
 
     def pad_batch(self, rows: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return token ids and attention mask of some texts, `(rows, longest)` each.
@@ -127,16 +129,22 @@ class TokenizedTexts:
         return padded["input_ids"].to(device), padded["attention_mask"].to(device)
 
 
-def encode_all(encoder: TextEncoder, texts: TokenizedTexts, device: torch.device) -> Tensor:
+def encode_all(encoder: TextEncoder, texts: TokenizedTexts, compute: Compute) -> Tensor:
     """Return vectors of every text, `(count, width)` in float32, without gradient.
 
     The vector of an empty text is zero.
+
+    Args:
+        encoder: The encoder, on the device of `compute`.
+        texts: The texts.
+        compute: Device and precision.
 
     Raises:
         ValueError: There are no texts.
     """
     vectors: Tensor | None = None
-    with torch.inference_mode():
+    device = compute.device
+    with torch.inference_mode(), compute.forward(texts.max_tokens):
         for rows in texts.batches:
             batch = encoder(*texts.pad_batch(rows, device))
             if vectors is None:
