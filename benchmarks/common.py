@@ -36,7 +36,7 @@ from recloop.training.packaging import (
     build_payload,
     fit_channel_weights,
 )
-from recloop.training.sequence_training import TrainedSequence
+from recloop.training.trained_sequence import TrainedSequence
 
 _BOOTSTRAP_DRAWS = 1_000
 

@@ -30,7 +30,7 @@ from recloop.training.finetuning.ranker_examples import make_examples
 from recloop.training.finetuning.sequence_model import SequenceModel
 from recloop.training.modules.cross_encoder import RankerConfig
 from recloop.training.ranker import Ranker
-from recloop.training.sequence_training import TrainedSequence
+from recloop.training.trained_sequence import TrainedSequence
 
 DEPTH = 20
 # Training requests have at least so many items in their history.

@@ -46,7 +46,8 @@ from recloop.training.packaging import (
     build_payload,
     fit_channel_weights,
 )
-from recloop.training.sequence_training import Language, train_sequence
+from recloop.training.sequence_training import train_sequence
+from recloop.training.trained_sequence import Language
 from recloop.training.training_data import TrainingData
 
 RANKING_MODELS = (RECLOOP, *BASELINES)

@@ -8,7 +8,7 @@ from recloop.training import checkpoint
 from recloop.training.base_models import TextConfig, resolve_base
 from recloop.training.finetuning.fit import TrainingHistory
 from recloop.training.finetuning.sequence_model import SequenceModel, TrainConfig
-from recloop.training.sequence_training import Language, TrainedSequence
+from recloop.training.trained_sequence import Language, TrainedSequence
 
 
 def current_base(config: TextConfig) -> str:

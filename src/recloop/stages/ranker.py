@@ -17,7 +17,7 @@ from recloop.training.finetuning.sequence_model import TrainConfig
 from recloop.training.finetuning.training_requests import sample_training_requests, top_candidates
 from recloop.training.modules.cross_encoder import RankerConfig
 from recloop.training.ranker import Ranker
-from recloop.training.sequence_training import sequence_scorer
+from recloop.training.trained_sequence import sequence_scorer
 from recloop.training.training_data import TrainingData
 
 

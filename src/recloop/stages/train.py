@@ -19,7 +19,8 @@ from recloop.training import checkpoint
 from recloop.training.device import choose
 from recloop.training.finetuning.fit import Progress
 from recloop.training.finetuning.sequence_model import TrainConfig
-from recloop.training.sequence_training import EarlierModel, TrainedSequence, train_sequence
+from recloop.training.sequence_training import EarlierModel, train_sequence
+from recloop.training.trained_sequence import TrainedSequence
 
 log = get_log("train")
 

@@ -26,13 +26,9 @@ from recloop.training.device import choose
 from recloop.training.finetuning.auto_settings import published
 from recloop.training.finetuning.fit import Progress
 from recloop.training.finetuning.sequence_model import TrainConfig
-from recloop.training.sequence_training import (
-    ItemSubset,
-    Language,
-    sequence_scorer,
-    spread,
-    train_sequence,
-)
+from recloop.training.item_subset import ItemSubset, spread
+from recloop.training.sequence_training import train_sequence
+from recloop.training.trained_sequence import Language, sequence_scorer
 from recloop.training.training_data import TrainingData
 
 BASELINES = (POPULARITY, RECENT_POPULARITY, ITEM_KNN, EASE, IALS, SASREC, TEXT)

@@ -38,12 +38,8 @@ from recloop.training.channels.fitted_channels import ChannelGrids, FittedChanne
 from recloop.training.device import choose
 from recloop.training.export.onnx_export import export_tower
 from recloop.training.export.query_export import QueryExport
-from recloop.training.sequence_training import (
-    TrainedSequence,
-    item_vectors,
-    sequence_scorer,
-    spread,
-)
+from recloop.training.item_subset import spread
+from recloop.training.trained_sequence import TrainedSequence, item_vectors, sequence_scorer
 from recloop.training.training_data import TrainingData
 
 # Smallest weight of popularity, which ranks the items for an empty history.

@@ -7,23 +7,14 @@ what the earlier model had learned, training starts from scratch instead.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from recloop.data.catalogue import Catalogue, Rows
-from recloop.data.interaction_log import InteractionLog
-from recloop.data.user_sequences import UserSequence
+from recloop.data.catalogue import Catalogue
 from recloop.evaluation.evaluation_requests import Requests, validation_sample
-from recloop.scoring.channels.sasrec import SASRec
-from recloop.scoring.scorer import signals_or_unknown
 from recloop.training import checkpoint
-from recloop.training.base_models import TextConfig
 from recloop.training.device import Compute
-from recloop.training.export.onnx_export import export_tower
 from recloop.training.finetuning.auto_settings import settings_from_data
 from recloop.training.finetuning.fit import Progress, TrainingHistory, fit
 from recloop.training.finetuning.sequence_model import (
@@ -35,16 +26,10 @@ from recloop.training.finetuning.sequence_model import (
 from recloop.training.finetuning.trainable_text import TrainableTextVectors
 from recloop.training.finetuning.validation import validation_metric
 from recloop.training.finetuning.warm_start import forgetting_requests, transfer_to_catalogue
-from recloop.training.modules.text_encoder import (
-    TextEncoder,
-    TokenizedTexts,
-    encode_all,
-    load_encoder,
-)
+from recloop.training.item_subset import ItemSubset
+from recloop.training.modules.text_encoder import TextEncoder
+from recloop.training.trained_sequence import Language, TrainedSequence
 from recloop.training.training_data import TrainingData
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 # Largest and smallest number of requests by which forgetting is measured.
 _MOST_REQUESTS, _FEWEST_REQUESTS = 2_000, 100
@@ -61,103 +46,6 @@ class EarlierModel:
     config: TrainConfig
     restore_encoder: Callable[[TextEncoder], None]
     learned_until: float
-
-
-@dataclass(frozen=True)
-class Language:
-    """A text encoder, and the tokenizer of its base model."""
-
-    encoder: TextEncoder
-    tokenizer: "PreTrainedTokenizerBase"
-    config: TextConfig
-
-    @classmethod
-    def load(cls, base: str, config: TextConfig, seed: int) -> "Language":
-        """Return the base model, made tunable; new weights follow from the seed."""
-        torch.manual_seed(seed)
-        return cls(*load_encoder(base, config), config)
-
-    def texts(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Return tokenised texts."""
-        return TokenizedTexts(texts, self.tokenizer, self.config)
-
-    def encode(self, texts: Sequence[str], compute: Compute) -> Tensor:
-        """Return text vectors `(texts, width)`, zero for empty texts."""
-        return encode_all(self.encoder.to(compute.device), self.texts(texts), compute)
-
-
-@dataclass(frozen=True)
-class TrainedSequence:
-    """The sequence model before and after it learned from validation data, and its inputs.
-
-    Attributes:
-        rows: The catalogue's rows of the items of the model, ascending, `(items of the model,)`.
-        config: All settings, those chosen from the data as well.
-        tuned: The model trained on training data, at its best epoch on validation.
-        final: The model after further training on all data before the test.
-        text: Text vectors of the items, `(items of the model, width)`.
-        history: Losses and validation results of tuning.
-        language: The tuned text encoder; None without texts.
-        change: Size of the change of the language model by tuning; empty without texts.
-        forgetting: NDCG@10 on what an earlier model had learned, before and after; None without an
-            earlier model.
-        forgot: Whether training started from scratch because too much had been forgotten.
-    """
-
-    rows: Rows
-    config: TrainConfig
-    tuned: SequenceModel
-    final: SequenceModel
-    text: Tensor
-    history: TrainingHistory
-    language: Language | None
-    change: dict[str, float]
-    forgetting: dict[str, float] | None = None
-    forgot: bool = False
-
-    def setting(self) -> dict[str, object]:
-        """Return epochs, size and settings of the tower for reports."""
-        trained = self.tuned.parameters()
-        if self.language is not None:
-            trained += [p for p in self.language.encoder.parameters() if p.requires_grad]
-        size = sum(value.numel() for value in trained)
-        tower = self.config.tower.model_dump()
-        return {"epochs": self.history.best_epochs(), "parameters": size, **tower}
-
-
-def sequence_scorer(
-    model: SequenceModel, text: Tensor, rows: Rows, config: TrainConfig, items: int
-) -> SASRec:
-    """Return a trained model as it serves: the exported tower and vectors of all `items`.
-
-    Args:
-        model: The trained modules.
-        text: Text vectors of the model's items, `(items of the model, width)`.
-        rows: The catalogue's rows of these items, `(items of the model,)`.
-        config: Settings.
-        items: Number of items of the catalogue.
-    """
-    tower = config.tower
-    vectors = item_vectors(model, text, rows, items)
-    return SASRec(export_tower(model.tower, tower.dim, tower.window), vectors, tower.window)
-
-
-def item_vectors(model: SequenceModel, text: Tensor, rows: Rows, items: int) -> NDArray[np.float32]:
-    """Return vectors of all items for serving, `(items, dim)`, float32; zero if not in the model.
-
-    All are zero where the model has learned nothing.
-    """
-    vectors = model.vectors(text).cpu().numpy()
-    return spread(vectors * bool(model.warm.any()), rows, items)
-
-
-def spread(values: NDArray[np.float32], rows: Rows, items: int) -> NDArray[np.float32]:
-    """Return values `(rows, width)` spread over all items, `(items, width)`, zero elsewhere."""
-    if len(rows) == items:
-        return values
-    every = np.zeros((items, values.shape[1]), np.float32)
-    every[rows] = values
-    return every
 
 
 def train_sequence(
@@ -209,57 +97,6 @@ def train_sequence(
         forgetting,
         forgot,
     )
-
-
-@dataclass(frozen=True)
-class ItemSubset:
-    """Some items as a catalogue of their own.
-
-    Attributes:
-        rows: Their rows in the whole catalogue, ascending, `(items of the subset,)`.
-        positions: Position in the subset of each item of the catalogue, -1 outside, `(items,)`.
-    """
-
-    rows: Rows
-    positions: Rows
-
-    @classmethod
-    def most_popular(cls, log: InteractionLog, count: int) -> "ItemSubset":
-        """Return the items with the most interactions, at most `count`."""
-        rows = np.sort(np.argsort(-log.counts(), kind="stable")[:count])
-        positions = np.full(log.catalogue, -1, np.int64)
-        positions[rows] = np.arange(len(rows))
-        return cls(rows, positions)
-
-    def sequences(self, log: InteractionLog) -> list[UserSequence]:
-        """Return users' steps with these items, for users with at least two."""
-        found = log.sequences()
-        if len(self.rows) == len(self.positions):
-            return found
-        return [sequence for sequence in map(self._inside, found) if len(sequence) > 1]
-
-    def requests(self, requests: Requests) -> Requests:
-        """Return the requests with a relevant item among these."""
-        if len(self.rows) == len(self.positions):
-            return requests
-        relevant = [self._kept(rows) for rows in requests.relevant]
-        chosen = np.flatnonzero([len(rows) > 0 for rows in relevant])
-        kept = requests.take(chosen)
-        steps = zip(kept.histories, signals_or_unknown(kept), strict=True)
-        return Requests(
-            [self._kept(history) for history in kept.histories],
-            [relevant[row] for row in chosen],
-            masked=requests.masked,
-            signals=[signals[self.positions[history] >= 0] for history, signals in steps],
-        )
-
-    def _inside(self, sequence: UserSequence) -> UserSequence:
-        kept = sequence.select(self.positions[sequence.rows] >= 0)
-        return kept.with_rows(self.positions[kept.rows])
-
-    def _kept(self, rows: Rows) -> Rows:
-        positions = self.positions[rows]
-        return positions[positions >= 0]
 
 
 @dataclass(frozen=True)
