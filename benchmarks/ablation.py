@@ -29,7 +29,8 @@ from recloop.scoring.scorer import Channel
 from recloop.training.base_models import TextConfig, Tuning, resolve_base
 from recloop.training.channels.fitted_channels import ChannelGrids, FittedChannels
 from recloop.training.device import choose
-from recloop.training.trained_sequence import sequence_scorer, train_sequence
+from recloop.training.sequence_training import train_sequence
+from recloop.training.trained_sequence import sequence_scorer
 
 # Training requests of the ranker, and those of the distillation.
 _RANKER_REQUESTS, _DISTILLATION_REQUESTS = 3_000, 1_000
