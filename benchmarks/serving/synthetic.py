@@ -34,6 +34,7 @@ from recloop.scoring.blend import (
     POPULARITY,
     SASREC,
     TEXT,
+    WORDS,
     BlendWeights,
     recent_popularity,
 )
@@ -53,6 +54,7 @@ WEIGHTS = {
     ITEM_KNN: 0.3,
     IALS: 0.5,
     TEXT: 0.4,
+    WORDS: 0.3,
     POPULARITY: 0.1,
     recent_popularity(0): 0.1,
 }
@@ -135,6 +137,7 @@ def synthetic_payload(size: ModelSize, models: OnnxModels, retrieval: RetrievalC
         ease_rows=head,
         item_knn=_neighbours(latent, is_warm, rng),
         item_knn_rows=np.arange(size.items),
+        words=_neighbours(latent, is_warm, rng),
         ials_factors=factors,
         recent_counts=np.stack([counts * rng.random(size.items, np.float32)]),
         tower=models.tower,

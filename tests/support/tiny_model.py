@@ -94,6 +94,7 @@ def payload() -> Payload:
         ease_rows=np.arange(5),
         item_knn=sparse.csr_matrix(identity),
         item_knn_rows=np.arange(5),
+        words=sparse.csr_matrix(identity),
         ials_factors=VECTORS,
         recent_counts=COUNTS[None],
         tower=identity_tower(2),

@@ -16,10 +16,11 @@ REFERENCE = "reference"
 CHECKPOINT = "checkpoint"
 
 
-# Format of the packages that this version writes and reads. A change of the names in `model.json`
-# or of the files needs a new number. 1: packages without a number. 2 and 3: other names of the
-# channels, of the settings in `model.json` and of the tensors.
-FORMAT = 3
+# Format of the packages that this version writes, and the oldest that it reads. A change of the
+# names in `model.json` or of the files needs a new number. 1: packages without a number. 2 and 3:
+# other names of the channels, of the settings in `model.json` and of the tensors. 4: the words
+# channel and the transform of the blend.
+FORMAT, OLDEST_FORMAT = 4, 3
 
 
 class CorruptModelError(RuntimeError):
@@ -96,7 +97,7 @@ def verify(folder: Path) -> Manifest:
 
     Raises:
         CorruptModelError: There is no manifest, or a file is missing, added or changed.
-        ModelFormatError: The package has another format than `FORMAT`.
+        ModelFormatError: The package has a format that this version does not read.
     """
     try:
         document = json.loads(folder.joinpath(MANIFEST).read_bytes())
@@ -125,10 +126,10 @@ def check_format(name: str, document: object) -> None:
         document: Content of the JSON file. Packages of format 1 have no number.
 
     Raises:
-        ModelFormatError: The number is not `FORMAT`.
+        ModelFormatError: This version does not read the format.
     """
     found = document.get("format", 1) if isinstance(document, dict) else None
-    if found == FORMAT or not isinstance(found, int):
+    if not isinstance(found, int) or OLDEST_FORMAT <= found <= FORMAT:
         return  # what is not a number is refused when the document is validated
     newer = found > FORMAT
     remedy = "update recloop, or run" if newer else "run"

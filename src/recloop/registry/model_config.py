@@ -44,6 +44,7 @@ class ModelConfig(BaseModel):
         text_last: Newest items of the history that the text channel reads.
         ease_decay: Factor of EASE by which each older item of the history counts less.
         item_knn_decay: The same of item-kNN.
+        words_decay: The same of the words channel.
         ials: Settings of iALS.
         ials_decay: The same factor of iALS.
         query: Settings of the query encoder.
@@ -61,6 +62,7 @@ class ModelConfig(BaseModel):
     text_last: int
     ease_decay: float
     item_knn_decay: float
+    words_decay: float = 1.0
     ials: ImplicitALSConfig
     ials_decay: float
     query: QueryModelConfig

@@ -45,8 +45,8 @@ RANKER_MODEL, RANKER_TOKENIZER = "ranker.onnx", "ranker-tokenizer.json"
 INDEXES = "indexes"
 # Name of the tensor that says which items are warm.
 _WARM = "warm"
-# Names of the tensors of a sparse matrix in CSR form.
-_CSR, _CSR_PARTS = "item_knn.", ("data", "indices", "indptr")
+# Names of the tensors of sparse matrices in CSR form.
+_ITEM_KNN, _WORDS, _CSR_PARTS = "item_knn.", "words.", ("data", "indices", "indptr")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Payload:
         ease_rows: Rows of the catalogue that `ease` covers, shape `(rows,)`.
         item_knn: Item-item similarities of ItemKNN, in the order of `item_knn_rows`.
         item_knn_rows: Rows of the catalogue that `item_knn` covers.
+        words: Similarities of the items' words, `(items, items)`; empty in models of format 3.
         ials_factors: Item factors of iALS, shape `(items, factors)`.
         recent_counts: Interactions that decay until the time of packaging, shape
             `(half-lives, items)`.
@@ -89,6 +90,7 @@ class Payload:
     ease_rows: NDArray[np.int64]
     item_knn: Sparse
     item_knn_rows: NDArray[np.int64]
+    words: Sparse
     ials_factors: NDArray[np.float32]
     recent_counts: NDArray[np.float32]
     tower: bytes
@@ -119,7 +121,8 @@ class Payload:
             )
             if getattr(self, name) is not None
         }
-        tensors |= {_WARM: self.warm} | _packed(self.item_knn)
+        tensors |= {_WARM: self.warm}
+        tensors |= _packed(self.item_knn, _ITEM_KNN) | _packed(self.words, _WORDS)
         save_file(tensors, folder / TENSORS)
         folder.joinpath(TOWER).write_bytes(self.tower)
         if self.encoder is not None and self.tokenizer is not None:
@@ -153,7 +156,8 @@ class Payload:
             encoder=folder.joinpath(ENCODER).read_bytes() if onnx else None,
             tokenizer=folder.joinpath(TOKENIZER).read_text(encoding="utf-8") if onnx else None,
             warm=tensors.pop(_WARM),
-            item_knn=_unpacked(tensors),
+            item_knn=_unpacked(tensors, _ITEM_KNN, len(tensors["item_knn_rows"])),
+            words=_unpacked(tensors, _WORDS, len(items)),
             ranker=folder.joinpath(RANKER_MODEL).read_bytes() if config.ranker else None,
             ranker_tokenizer=words.read_text(encoding="utf-8") if config.ranker else None,
             indexes=Indexes.view(folder / INDEXES) if large else None,
@@ -251,15 +255,19 @@ class Payload:
         return Reranker(ranker, config.weight, config.depth, titles, item_texts(self.items))
 
 
-def _packed(matrix: Sparse) -> dict[str, NDArray[Any]]:
-    return {f"{_CSR}{name}": getattr(matrix, name) for name in _CSR_PARTS}
+def _packed(matrix: Sparse, prefix: str) -> dict[str, NDArray[Any]]:
+    return {f"{prefix}{name}": getattr(matrix, name) for name in _CSR_PARTS}
 
 
-def _unpacked(tensors: dict[str, NDArray[Any]]) -> Sparse:
-    """Build the sparse matrix `(rows, rows)`, and remove its parts from `tensors`."""
-    data, indices, indptr = (tensors.pop(f"{_CSR}{name}") for name in _CSR_PARTS)
-    items = len(tensors["item_knn_rows"])
-    return sparse.csr_matrix((data, indices, indptr), shape=(items, items))
+def _unpacked(tensors: dict[str, NDArray[Any]], prefix: str, rows: int) -> Sparse:
+    """Build a sparse matrix `(rows, rows)`, and remove its parts from `tensors`.
+
+    It is empty if there are no such tensors.
+    """
+    if f"{prefix}data" not in tensors:
+        return sparse.csr_matrix((rows, rows), dtype=np.float32)
+    data, indices, indptr = (tensors.pop(f"{prefix}{name}") for name in _CSR_PARTS)
+    return sparse.csr_matrix((data, indices, indptr), shape=(rows, rows))
 
 
 def _lists(column: pl.Series) -> Sequence[NDArray[Any]]:

@@ -13,6 +13,7 @@ from recloop.scoring.blend import (
     POPULARITY,
     SASREC,
     TEXT,
+    WORDS,
     Blend,
     recent_popularity_channels,
     repeat_channels,
@@ -47,6 +48,7 @@ def blend_of(payload: Payload) -> Blend:
     ease = ItemItemModel(payload.ease, payload.ease_rows, items, config.ease_decay)
     near = densify_if_full(payload.item_knn)
     item_knn = ItemItemModel(near, payload.item_knn_rows, items, config.item_knn_decay)
+    words = ItemItemModel(payload.words, np.arange(items), items, config.words_decay)
     ials = ImplicitALS(payload.ials_factors, config.ials, config.ials_decay)
     content = TextSimilarity(text, config.text_last)
     by_items: dict[str, Scorer] = {
@@ -54,6 +56,7 @@ def blend_of(payload: Payload) -> Blend:
         ITEM_KNN: item_knn,
         IALS: ials,
         TEXT: content,
+        WORDS: words,
         POPULARITY: Popularity(payload.counts),
     }
     counted, repeated = recent_popularity_channels(payload.recent_counts), repeat_channels(items)
@@ -83,6 +86,9 @@ def blend_of(payload: Payload) -> Blend:
         ),
         ITEM_KNN: memoised_per_request(
             lambda requests: [item_knn.sparse_scores_for(each) for each in requests.histories]
+        ),
+        WORDS: memoised_per_request(
+            lambda requests: [words.sparse_scores_for(each) for each in requests.histories]
         ),
     }
     sample = payload.sample.rows

@@ -1,6 +1,7 @@
 """The blend: the weighted sum of standardised channels, and what follows from it for cold items."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ EASE = "ease"
 IALS = "ials"
 ITEM_KNN = "item-knn"
 TEXT = "text"
+WORDS = "words"
 POPULARITY = "popularity"
 RECENT_POPULARITY = "recent-popularity"
 REPEAT = "repeat"
@@ -37,9 +39,13 @@ COLD_ITEM = "cold-item"
 
 _REPEATS = {f"{REPEAT}-{decay}": decay for decay in (1.0, 0.99, 0.9)}
 # Channels that score few items and give the others 0.
-_SPARSE_CHANNELS = {EASE, ITEM_KNN, *_REPEATS}
+_SPARSE_CHANNELS = {EASE, ITEM_KNN, WORDS, *_REPEATS}
 # One related cold item is added for this many candidates of a channel.
 _CANDIDATES_PER_COLD_ITEM = 8
+
+# Transform of standardised scores: none, or the square root of their size with their sign. The
+# latter keeps a channel from ruling the sum by a few scores that are far above all others.
+Transform = Literal["linear", "sqrt"]
 
 
 class BlendWeights(BaseModel):
@@ -48,11 +54,13 @@ class BlendWeights(BaseModel):
     Attributes:
         channels: Weight of each channel.
         by_history_length: Weights for histories of at least this length, in place of `channels`.
+        transform: Transform of the standardised scores before they are weighted.
         cold_items: Scale and offset of the scores of cold items.
     """
 
     channels: dict[str, float]
     by_history_length: dict[int, dict[str, float]] = {}
+    transform: Transform = "linear"
     cold_items: ColdItemCalibration = ColdItemCalibration()
 
     def active_weights(self, lengths: NDArray[np.int64]) -> dict[str, Scores]:
@@ -208,7 +216,7 @@ def warm_contributions(
     warm_weight: NDArray[np.bool_] | Scores,
     lengths: NDArray[np.int64],
 ) -> dict[str, Scores]:
-    """Return the weighted, standardised scores of each active channel; cold items get 0.
+    """Return the weighted, transformed scores of each active channel; cold items get 0.
 
     Args:
         score_channel: Returns the scores `(requests, items)` of a channel.
@@ -221,8 +229,21 @@ def warm_contributions(
         return {}
     # All channels are standardised in one call: for one request, the calls cost more than the sums.
     scaled = standardise(np.concatenate([score_channel(name) for name in active]), warm_weight)
+    scaled = transformed(scaled, weights.transform)
     split = np.split(scaled, len(active))
     return {name: active[name] * scores for name, scores in zip(active, split, strict=True)}
+
+
+def transformed(scores: Scores, transform: Transform) -> Scores:
+    """Return the transformed scores, of the same shape.
+
+    >>> transformed(np.array([4.0, -9.0], np.float32), "sqrt").tolist()
+    [2.0, -3.0]
+    """
+    if transform == "linear":
+        return scores
+    compressed: Scores = np.copysign(np.sqrt(np.abs(scores)), scores)
+    return compressed
 
 
 def channel_contributions(

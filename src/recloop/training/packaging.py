@@ -23,6 +23,7 @@ from recloop.scoring.blend import (
     POPULARITY,
     SASREC,
     TEXT,
+    WORDS,
     Blend,
     BlendWeights,
     recent_popularity_channels,
@@ -113,6 +114,7 @@ def fit_channel_weights(
     recent = np.array([each.tuned.latest_counts() for each in channels.recent], np.float32)
     by_items: dict[str, Scorer] = {
         TEXT: TextSimilarity(text, last),
+        WORDS: channels.words.tuned,
         EASE: channels.ease.tuned,
         ITEM_KNN: channels.item_knn.tuned,
         IALS: channels.ials.tuned,
@@ -164,6 +166,7 @@ def build_payload(
             text_last=weighted.text_last,
             ease_decay=ease.decay,
             item_knn_decay=item_knn.decay,
+            words_decay=channels.words.final.decay,
             ials=ials.config,
             ials_decay=ials.decay,
             query=query.config,
@@ -182,6 +185,7 @@ def build_payload(
         ease_rows=ease.rows,
         item_knn=item_knn.weights,
         item_knn_rows=item_knn.rows,
+        words=channels.words.final.weights,
         ials_factors=ials.factors,
         recent_counts=np.array(recent, np.float32).reshape(len(recent), data.items),
         tower=export_tower(sequence.final.tower, tower.dim, tower.window),

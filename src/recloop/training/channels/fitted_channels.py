@@ -17,10 +17,12 @@ from recloop.scoring.channels.implicit_als import ImplicitALS, ImplicitALSConfig
 from recloop.scoring.channels.item_item import Dense, ItemItemModel, Sparse
 from recloop.scoring.channels.recent_popularity import RecentPopularity
 from recloop.scoring.channels.text import TextSimilarity
+from recloop.scoring.lexical_vectors import lexical_vectors
 from recloop.scoring.scorer import Scorer, history_channel
 from recloop.training.channels.grid_search import Fit, Setting, tune
 from recloop.training.channels.grid_search import Model as Decayed
 from recloop.training.channels.item_item_fitting import fit_ease, fit_item_knn, interaction_matrix
+from recloop.training.channels.word_similarity_fitting import word_neighbours
 from recloop.training.training_data import TrainingData
 
 _IALS = tuple(
@@ -30,6 +32,8 @@ _IALS = tuple(
 # Items and interactions from which fits take minutes, and what is tried there.
 _MANY_ITEMS, _FEW_L2, _FEW_NEIGHBOURS = 8_000, [100.0, 400.0], [50, 200]
 _MANY_ROWS, _ONE_IALS = 2_000_000, [ImplicitALSConfig()]
+# Items with a text that the words channel covers.
+_WORD_ITEMS = 100_000
 # Half-lives of recent popularity, as shares of the span of the interactions.
 _HALF_LIVES = (1 / 200, 1 / 30, 1 / 5)
 
@@ -52,6 +56,11 @@ class ChannelGrids(ConfigModel):
     decays: list[float] = [1.0, 0.95, 0.9, 0.8]
     """Decay of the weight of older history; 1 is the model as published, and the only default if
     interactions have no order."""
+    words: list[int] = [50, 200]
+    """Neighbours of the words channel."""
+    word_decays: list[float] = [1.0, 0.9, 0.7, 0.4]
+    """Decay of the weight of older history in the words channel; only 1 if interactions have no
+    order."""
     text_last: list[int] = [1, 3, 10, 30]
     """Newest items of the history to which the text channel compares."""
 
@@ -63,7 +72,7 @@ class ChannelGrids(ConfigModel):
         if len(log) > _MANY_ROWS:
             chosen["ials"] = _ONE_IALS
         if not log.ordered:
-            chosen["decays"] = [1.0]
+            chosen |= {"decays": [1.0], "word_decays": [1.0]}
         left_out = {
             name: grid for name, grid in chosen.items() if name not in self.model_fields_set
         }
@@ -110,6 +119,33 @@ class FittedChannels:
     def ials(self) -> Fitted[ImplicitALS]:
         """Implicit matrix factorisation."""
         return self._tuned("config", self.grids.ials, fit_ials)
+
+    @cached_property
+    def words(self) -> Fitted[ItemItemModel[Sparse]]:
+        """Similarity of words to the texts of the history, `(items, items)`.
+
+        It learns from no interactions, which only choose its settings.
+        """
+        vectors = lexical_vectors(self.data.catalogue.texts())
+        if not vectors.nnz:
+            return self._without_words()
+        best = tune(
+            lambda _, neighbours, decay: self._words(
+                word_neighbours(vectors, neighbours, _WORD_ITEMS), decay
+            ),
+            self._train_matrix,
+            self.grids.words,
+            self.grids.word_decays,
+            self.mean_ndcg,
+        )
+        return Fitted(best.model, best.model, {"neighbours": best.setting, "decay": best.decay})
+
+    def _without_words(self) -> Fitted[ItemItemModel[Sparse]]:
+        none = self._words(sparse.csr_matrix((self.data.items,) * 2, dtype=np.float32), 1.0)
+        return Fitted(none, none, {})
+
+    def _words(self, similarity: Sparse, decay: float) -> ItemItemModel[Sparse]:
+        return ItemItemModel(similarity, np.arange(self.data.items), self.data.items, decay)
 
     @cached_property
     def half_lives(self) -> Sequence[float]:

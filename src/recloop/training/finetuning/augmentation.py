@@ -1,5 +1,7 @@
 """Augmentation of training sequences, against overfitting."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from recloop.config import ConfigModel
@@ -36,3 +38,15 @@ def augmented(window: UserSequence, config: Augment, rng: np.random.Generator) -
         rng.shuffle(order[start : start + size])
         window = window.with_order(order)
     return window
+
+
+def shuffled(sequences: Sequence[UserSequence], rng: np.random.Generator) -> list[UserSequence]:
+    """Return each sequence with its steps in a random order, for data without an order.
+
+    A causal model that is trained on all orders predicts an item of a set from any part of the
+    rest.
+
+    Reference:
+        Uria et al. 2014, "A Deep and Tractable Density Estimator" (order-agnostic training).
+    """
+    return [sequence.select(rng.permutation(len(sequence))) for sequence in sequences]

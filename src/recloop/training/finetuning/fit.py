@@ -18,6 +18,7 @@ from torch import Tensor
 
 from recloop.data.user_sequences import UserSequence
 from recloop.training.device import Compute
+from recloop.training.finetuning.augmentation import shuffled
 from recloop.training.finetuning.batches import batches, cut_windows
 from recloop.training.finetuning.sequence_model import (
     SequenceModel,
@@ -106,7 +107,8 @@ def fit(
     for epoch in range(1, config.epochs + 1):
         tunes_text = epoch in config.text_passes
         leaf = text.vectors.detach().requires_grad_(tunes_text)
-        loss = trainer.epoch(leaf, batches(windows, config.batch, rng, drawn, config.augment))
+        shown = windows if config.tower.order else _reordered(sequences, config, rng)
+        loss = trainer.epoch(leaf, batches(shown, config.batch, rng, drawn, config.augment))
         if leaf.grad is not None:
             text.tune(leaf.grad, rng)
         enter({"epoch": float(epoch), "loss": loss})
@@ -135,6 +137,13 @@ def _build(
         tower.load_state_dict(start.tower.state_dict())
         warm |= start.warm.cpu()
     return SequenceModel(items, tower, warm).to(device)
+
+
+def _reordered(
+    sequences: Sequence[UserSequence], config: TrainConfig, rng: np.random.Generator
+) -> list[UserSequence]:
+    """Return the windows of an epoch over sets, whose items come in another order each time."""
+    return cut_windows(shuffled(sequences, rng), config.tower.window)
 
 
 def _remember(model: SequenceModel, text: TextVectorSource) -> Callable[[], None]:

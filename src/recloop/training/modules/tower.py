@@ -40,6 +40,9 @@ class TowerConfig(ConfigModel):
     """Probability that an item is read without its text."""
     use_text: bool = True
     """Whether item vectors contain the text embedding."""
+    order: bool = True
+    """Whether the model reads the order of the history. Without it, a history is a set: each epoch
+    trains on another order, and the place of an item says nothing."""
     events: bool = True
     """Whether the model reads which event each step was."""
     gaps: bool = True
@@ -199,7 +202,8 @@ class UserTower(nn.Module):
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
-        self.positions = nn.Parameter(torch.randn(config.window, config.dim) * 0.02)
+        positions = torch.randn(config.window, config.dim) * 0.02
+        self.positions = nn.Parameter(positions) if config.order else None
         self.signal_embedding = StepSignals(config)
         self.drop = PooledDropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -213,7 +217,10 @@ class UserTower(nn.Module):
             signals: Signals of the steps, `(batch, length, SIGNAL_WIDTH)`.
             last_only: Return the last position only, which is all that serving needs.
         """
-        x = self.drop(history + self.positions[: history.shape[1]] + self.signal_embedding(signals))
+        steps = history + self.signal_embedding(signals)
+        if self.positions is not None:
+            steps = steps + self.positions[: history.shape[1]]
+        x = self.drop(steps)
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, last_only=last_only and number == len(self.blocks))
         users: Tensor = self.norm(x)
