@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from safetensors.numpy import load_file, save_file
@@ -18,6 +19,7 @@ from recloop.registry.manifest import FORMAT, MANIFEST, PAYLOAD, Lineage, ModelF
 from recloop.registry.model_config import CONFIG, read_model_config
 from recloop.registry.payload import TENSORS, Payload
 from recloop.registry.versions import Registry
+from recloop.scoring.scorer import RequestBatch
 from recloop.serving.app import create_app
 from recloop.serving.engine import Engine
 from recloop.store.event_store import EventStore
@@ -85,6 +87,22 @@ def test_another_format_is_neither_loaded_nor_promoted(registry, number, message
     assert registry.versions() == ["v1", "v2"]
     assert registry.find("m") is None  # a retrain that makes the same model registers it anew
     assert registry.find("n") == "v2"
+
+
+def test_a_model_of_format_3_is_read_without_a_words_channel(
+    payload: Payload, tmp_path: Path
+) -> None:
+    payload.save(tmp_path)
+    document = json.loads(tmp_path.joinpath(CONFIG).read_bytes())
+    del document["words_decay"], document["weights"]["transform"]
+    tmp_path.joinpath(CONFIG).write_text(json.dumps({**document, "format": 3}))
+    tensors = load_file(tmp_path / TENSORS)
+    kept = {name: own for name, own in tensors.items() if not name.startswith("words.")}
+    save_file(kept, tmp_path / TENSORS)
+    old = Payload.load(tmp_path)
+    assert old.words.nnz == 0
+    requests = RequestBatch([np.array([0, 2])])
+    assert old.blend().score(requests) == pytest.approx(payload.blend().score(requests))
 
 
 def test_a_model_folder_without_a_number_is_refused(registry) -> None:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from recloop.data.user_sequences import UserSequence, step_signals
+from recloop.data.user_sequences import SIGNAL_WIDTH, UserSequence, step_signals
 from recloop.scoring.channels.sasrec import SASRec
 from recloop.scoring.scorer import RequestBatch
 from recloop.training.device import Compute
 from recloop.training.export.onnx_export import export_tower
+from recloop.training.finetuning.augmentation import shuffled
 from recloop.training.finetuning.fit import fit
 from recloop.training.finetuning.sequence_model import FrozenTextVectors
 from recloop.training.finetuning.validation import validation_metric
@@ -118,3 +119,30 @@ def test_events_of_weight_zero_are_not_learned() -> None:
         tower, vectors = export_tower(model.tower, 16, 8), model.vectors(text.vectors).numpy()
         scores = SASRec(tower, vectors, 8).score(RequestBatch([np.array([5])]))[0]
         assert scores[6] > scores[4] + 1
+
+
+def test_without_an_order_the_history_is_a_set_in_training() -> None:
+    plain = ring_config(1).tower
+    settings = ring_config(1)
+    unordered = settings.model_copy(
+        update={"tower": plain.model_copy(update={"order": False, "dropout": 0.0})}
+    )
+    model, _ = fit(ring_sequences(), ring_texts(), unordered, CPU)
+    assert model.tower.positions is None
+    model.tower.eval()
+    vectors = model.vectors(ring_texts().vectors)
+    signals = torch.zeros(1, 4, SIGNAL_WIDTH, dtype=torch.long)
+    one, other = (
+        model.tower(vectors[rows][None], signals, last_only=True)
+        for rows in (torch.tensor([3, 1, 2, 5]), torch.tensor([1, 2, 3, 5]))
+    )
+    torch.testing.assert_close(one, other)
+
+
+def test_sequences_are_shuffled_anew_and_keep_their_steps() -> None:
+    rng = np.random.default_rng(0)
+    sequences = ring_sequences()
+    first, second = (shuffled(sequences, rng) for _ in range(2))
+    for before, one in zip(sequences, first, strict=True):
+        assert sorted(one.rows.tolist()) == sorted(before.rows.tolist())
+    assert any((a.rows != b.rows).any() for a, b in zip(first, second, strict=True))

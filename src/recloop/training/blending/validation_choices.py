@@ -65,8 +65,10 @@ class ValidationChoices:
                 drawn = rng.permutation(warm_rows)[:_RANDOM]
                 near = np.union1d(highest[row], drawn[:_FEW_RANDOM])
                 for table, others in ((random, drawn), (best, near)):
-                    candidates = np.concatenate([relevant, others[~np.isin(others, taken)]])
-                    table.add(np.stack([score[row, candidates] for score in scores], 1), relevant)
+                    # In the order of the catalogue, by which ties are broken in service too.
+                    candidates = np.union1d(relevant, others[~np.isin(others, taken)])
+                    own_scores = np.stack([score[row, candidates] for score in scores], 1)
+                    table.add(own_scores, np.isin(candidates, relevant))
                 lengths.append(len(part.histories[row]))
                 users.append(len(users) if part.users is None else int(part.users[row]))
         return cls(
@@ -108,21 +110,26 @@ class _Table:
 
     def __init__(self) -> None:
         self._scores: list[NDArray[np.float32]] = []
-        self._relevant: list[int] = []
+        self._relevant: list[NDArray[np.bool_]] = []
 
-    def add(self, scores: NDArray[np.float32], relevant: Rows) -> None:
-        """Add the scores `(alternatives, channels)` of a request, the relevant ones first."""
+    def add(self, scores: NDArray[np.float32], relevant: NDArray[np.bool_]) -> None:
+        """Add the alternatives of a request.
+
+        Args:
+            scores: Standardised scores, `(alternatives, channels)`.
+            relevant: Whether an alternative was chosen, `(alternatives,)`.
+        """
         self._scores.append(scores)
-        self._relevant.append(len(relevant))
+        self._relevant.append(relevant)
 
     def choices(self, channels: int) -> Choices:
         """Return the choices of all requests, padded to the longest one."""
         width = max(map(len, self._scores), default=0)
         scores = np.full((len(self._scores), width, channels), -np.inf, np.float32)
-        for row, own in enumerate(self._scores):
+        chosen = np.zeros(scores.shape[:2], np.float32)
+        for row, (own, relevant) in enumerate(zip(self._scores, self._relevant, strict=True)):
             scores[row, : len(own)] = own
-        counts = np.array(self._relevant, np.float32)[:, None]
-        chosen = ((np.arange(width) < counts) / np.maximum(counts, 1)).astype(np.float32)
+            chosen[row, : len(own)] = relevant / relevant.sum()
         return Choices.from_padded(scores, chosen)
 
 
