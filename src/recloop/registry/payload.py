@@ -32,7 +32,7 @@ from recloop.registry.stored_indexes import Indexes, build
 from recloop.registry.user_table import HIDDEN, SEEN
 from recloop.scoring.blend import Blend
 from recloop.scoring.candidate_set import ReferenceSample
-from recloop.scoring.channels.item_item import Sparse
+from recloop.scoring.channels.item_item import Sparse, no_links
 from recloop.scoring.onnx_session import open_session
 from recloop.scoring.query.matcher import QueryMatcher
 from recloop.scoring.query.open_encoder import open_encoder
@@ -265,7 +265,7 @@ def _unpacked(tensors: dict[str, NDArray[Any]], prefix: str, rows: int) -> Spars
     It is empty if there are no such tensors.
     """
     if f"{prefix}data" not in tensors:
-        return sparse.csr_matrix((rows, rows), dtype=np.float32)
+        return no_links(rows)
     data, indices, indptr = (tensors.pop(f"{prefix}{name}") for name in _CSR_PARTS)
     return sparse.csr_matrix((data, indices, indptr), shape=(rows, rows))
 

@@ -264,7 +264,8 @@ def channel_contributions(
     if len(cold_items.rows):
         scores = total_scores(contributions)
         contributions[COLD_ITEM] = np.zeros_like(scores)
-        contributions[COLD_ITEM][:, cold_items.rows] = cold_items.score_among(scores)
+        words = score_channel(WORDS) if weights.cold_items.words else None
+        contributions[COLD_ITEM][:, cold_items.rows] = cold_items.score_among(scores, words)
     return contributions
 
 

@@ -18,17 +18,22 @@ from recloop.scoring.candidates.generators import top_positions
 from recloop.scoring.scorer import Scores, standard_deviation
 from recloop.scoring.text_neighbours import TextNeighbourIndex, TextNeighbours
 
+# A standard deviation below this is rounding.
+_MIN_DEVIATION = 1e-6
+
 
 class ColdItemCalibration(BaseModel):
-    """Scale and offset that place the scores of cold items among those of warm items.
+    """How the scores of cold items are placed among those of warm items.
 
     Attributes:
         scale: Factor on the mean of the neighbours, which varies less than single items do.
         offset: Added afterwards, in standard deviations of the request's warm scores.
+        words: Weight of the item's own words, beside the mean of the neighbours.
     """
 
     scale: float = 1.0
     offset: float = 0.0
+    words: float = 0.0
 
 
 class ColdItemScorer:
@@ -117,11 +122,12 @@ class ColdItemScorer:
         related = np.flatnonzero(support)
         return self.rows[related[top_positions(support[related], at_most)]]
 
-    def score_among(self, scores: Scores) -> Scores:
+    def score_among(self, scores: Scores, words: Scores | None = None) -> Scores:
         """Score the cold items on the scale of the warm items' scores.
 
         Args:
             scores: Scores standardised over warm items, `(requests, items)`.
+            words: Scores of the words channel, `(requests, items)`, if there is one.
 
         Returns:
             Calibrated scores, `(requests, cold items)`, float32. An item without text gets the
@@ -129,8 +135,10 @@ class ColdItemScorer:
         """
         calibration, lowest = self.calibration, scores.min(1, keepdims=True, initial=0.0)
         deviation = standard_deviation(scores, self.warm_weight)
-        mean = self.neighbour_mean(scores)
-        calibrated = calibration.scale * mean + calibration.offset * deviation
+        basis = self.neighbour_mean(scores)
+        if words is not None and calibration.words:
+            basis = basis + calibration.words * deviation * self.relative_to_warm(words)
+        calibrated = calibration.scale * basis + calibration.offset * deviation
         placed: Scores = np.where(self._has_text, calibrated, lowest).astype(np.float32)
         return placed
 
@@ -142,6 +150,24 @@ class ColdItemScorer:
         """
         mean: Scores = (self._neighbour_weights @ scores.T).T
         return mean
+
+    def relative_to_warm(self, scores: Scores) -> Scores:
+        """Return the scores of cold items, standardised by those of the warm items.
+
+        Args:
+            scores: Scores of a channel that scores cold items too, `(requests, items)`.
+
+        Returns:
+            Scores `(requests, cold items)`; zeros where the channel scores all warm items alike.
+        """
+        weights = self.warm_weight.astype(np.float32)
+        mean = scores @ weights / max(float(weights.sum()), 1.0)
+        centred = scores[:, self.rows] - mean[:, None]
+        deviation = standard_deviation(scores, self.warm_weight)
+        relative: Scores = np.divide(
+            centred, deviation, out=np.zeros_like(centred), where=deviation > _MIN_DEVIATION
+        )
+        return relative
 
     def _cold_among(self, rows: Rows) -> Rows:
         """Return the numbers, in `self.rows`, of the cold items among `rows`, `(cold rows,)`."""

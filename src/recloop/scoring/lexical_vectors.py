@@ -69,7 +69,7 @@ def lexical_vectors(texts: Sequence[str | None]) -> sparse.csr_matrix:
     weights = np.log1p(counts.data) * rarity.astype(np.float32)
     weighted = sparse.csr_matrix((weights, counts.indices, counts.indptr), counts.shape)
     norms = np.sqrt(np.asarray(weighted.multiply(weighted).sum(1)).ravel())
-    unit: sparse.csr_matrix = sparse.diags(1 / np.maximum(norms, 1e-9)) @ weighted
+    unit = sparse.csr_matrix(sparse.diags(1 / np.maximum(norms, 1e-9)) @ weighted)
     return unit.astype(np.float32)
 
 

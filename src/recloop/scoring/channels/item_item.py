@@ -110,6 +110,12 @@ class ItemItemModel(Generic[Weights]):
         return weights[covered], matrix_rows[covered]
 
 
+def no_links(items: int) -> Sparse:
+    """Return an item-item matrix `(items, items)` without an entry."""
+    none = np.empty(0, np.int64)
+    return sparse.csr_matrix((np.empty(0, np.float32), (none, none)), shape=(items, items))
+
+
 def densify_if_full(weights: Sparse) -> Dense | Sparse:
     """Return the matrix in dense form where more than 1 in 16 entries is stored.
 

@@ -11,14 +11,24 @@ from numpy.typing import NDArray
 
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.logs import get_log
-from recloop.scoring.blend import BlendWeights, total_scores, warm_contributions
+from recloop.scoring.blend import (
+    EASE,
+    IALS,
+    ITEM_KNN,
+    SASREC,
+    WORDS,
+    BlendWeights,
+    total_scores,
+    warm_contributions,
+)
 from recloop.scoring.scorer import Channel, Scores
 from recloop.training.blending.blend_selection import candidate_blends, select_blend
 from recloop.training.blending.cold_item_fitting import fit_cold_item_calibration
 from recloop.training.blending.validation_choices import ValidationChoices
 
-# Weight of each channel if there are no choices to learn from.
-_EVEN = 1.0
+# Weights of the channels if there are no choices to learn from: about those of other data.
+_PERSONAL, _OTHER = 1.0, 0.1
+_PERSONAL_CHANNELS = {SASREC, EASE, ITEM_KNN, IALS}
 
 
 def fit_blend(
@@ -47,7 +57,8 @@ def fit_blend(
             warm_contributions(lambda name: channels[name](requests), weights, warm, lengths)
         )
 
-    calibration = fit_cold_item_calibration(warm_scores, text, warm, valid, seed, new)
+    words = channels.get(WORDS)
+    calibration = fit_cold_item_calibration(warm_scores, words, text, warm, valid, seed, new)
     return weights.model_copy(update={"cold_items": calibration})
 
 
@@ -61,7 +72,8 @@ def _weigh(
     choices = ValidationChoices.draw(channels, warm, valid, seed)
     candidates = candidate_blends(list(channels), choices, seed) if len(choices) else []
     if not candidates:  # no channel helps, but requests need a list all the same
-        return BlendWeights(channels=dict.fromkeys(channels, _EVEN))
+        usual = {name: _PERSONAL if name in _PERSONAL_CHANNELS else _OTHER for name in channels}
+        return BlendWeights(channels=usual)
     chosen = select_blend(candidates, choices.users)
     get_log("blend").info("selected", blend=chosen.name, ndcg=float(chosen.quality.mean()))
     return chosen.weights

@@ -1,8 +1,10 @@
 """Calibration of cold items: how high they rank among warm items, at a bounded cost.
 
-Validation data often have few cold items, so some warm items are treated as cold. The shift is the
-largest at which requests for warm items lose a hundredth of their quality, or a larger one if users
-chose cold items that often in the validation data.
+Validation data often have few cold items, or none, so some warm items are treated as cold. They are
+chosen as often as before, which shows what cold items are worth and what promoting them costs. The
+offset is the one with the largest NDCG@10 over all requests, among those that cost requests for
+warm items at most a bounded share of theirs; it is larger if users chose truly cold items that
+often in the validation data.
 """
 
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recloop.evaluation.evaluation_requests import Requests, hits
-from recloop.evaluation.metrics import Hits, ndcg
+from recloop.evaluation.metrics import Hits, Values, ndcg
 from recloop.scoring.cold_items import ColdItemCalibration, ColdItemScorer
 from recloop.scoring.scorer import Scores, standard_deviation
 from recloop.scoring.top_k import top_k
@@ -20,41 +22,67 @@ from recloop.scoring.top_k import top_k
 # Smallest share of the items that is treated as cold.
 _SHARE = 0.1
 # Largest relative loss of NDCG@10 on warm items that is accepted for promoting cold items.
-_COST = 0.01
+_COST = 0.03
 # Offsets that are tried, in standard deviations of the warm items' scores.
 _SHIFTS, _NEVER = np.arange(-6.0, 6.0, 0.1), -1e6
+# Weights of the words that are tried; the first one is kept if nothing shows which is best.
+_WORDS = (0.1, 0.0, 0.05, 0.2, 0.4)
 _K = 10
+
+ScoreRequests = Callable[[Requests], Scores]
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best items of one kind for each request, `(requests, k)`.
+
+    Attributes:
+        scores: Their scores, `-inf` for an empty rank.
+        found: Whether each is relevant.
+    """
+
+    scores: Scores
+    found: Hits
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """Best warm and best cold items of each request: scores, and whether each is relevant."""
+    """Best warm and best cold items of each request, for one weight of the words.
 
-    warm: Scores
-    cold: Scores
+    Attributes:
+        warm: The warm items.
+        cold: The cold items, with scores that are not calibrated yet.
+        spread: Standard deviation of the warm items' scores, `(requests, 1)`.
+        scale: Factor that gives the cold items' scores the variance of warm ones.
+    """
+
+    warm: _Best
+    cold: _Best
     spread: Scores
-    found: Hits
-    deviation: float
+    scale: float
 
-    def ndcg(self, terms: ColdItemCalibration, relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    def ndcg(self, offset: float, relevant: NDArray[np.int64]) -> Values:
         """Return NDCG of each request after both lists are merged, `(requests,)`."""
-        new = terms.scale * self.cold + terms.offset * self.spread
-        order = np.argsort(-np.concatenate([self.warm, new], 1), axis=1, kind="stable")
-        return ndcg(np.take_along_axis(self.found, order[:, :_K], 1), relevant, _K)
+        new = self.scale * self.cold.scores + offset * self.spread
+        order = np.argsort(-np.concatenate([self.warm.scores, new], 1), axis=1, kind="stable")
+        found = np.concatenate([self.warm.found, self.cold.found], 1)
+        return ndcg(np.take_along_axis(found, order[:, :_K], 1), relevant, _K)
 
 
 def fit_cold_item_calibration(
-    warm_scores: Callable[[Requests], Scores],
+    warm_scores: ScoreRequests,
+    words: ScoreRequests | None,
     text: NDArray[np.float32],
     warm: NDArray[np.bool_],
     valid: Requests,
     seed: int,
     count: int,
 ) -> ColdItemCalibration:
-    """Fit scale and shift of the scores of cold items; without texts there is nothing to fit.
+    """Fit the calibration of cold items; without texts there is nothing to fit.
 
     Args:
         warm_scores: Returns the blended scores of warm items, `(requests, items)`.
+        words: Returns the scores of the words channel, `(requests, items)`, if there is one.
         text: Text vectors, `(items, width)`.
         warm: Whether the channels have seen an item, `(items,)`.
         valid: Validation requests.
@@ -67,24 +95,24 @@ def fit_cold_item_calibration(
     new &= text.any(1)
     if not new.any():
         return ColdItemCalibration()
-    lists = _lists(warm_scores, scorer, new, valid)
-    if lists.deviation == 0:
+    by_weight = _lists(warm_scores, words, scorer, new, valid)
+    if not by_weight:
         return ColdItemCalibration()
-    scale = float(np.median(lists.spread)) / lists.deviation
-    counts = valid.relevant_counts()
-    # Requests for warm items that are treated as cold do not show how often cold ones are chosen.
+    for_new = np.array([int(new[rows].sum()) for rows in valid.relevant])
+    weight = max(by_weight, key=lambda each: ndcg(by_weight[each].cold.found, for_new, _K).sum())
+    lists, counts = by_weight[weight], valid.relevant_counts()
+    values = np.stack([lists.ndcg(float(shift), counts) for shift in _SHIFTS])
     has_warm = np.array([bool(shown[rows].any()) for rows in valid.relevant])
+    # Requests for warm items that are treated as cold do not show how often cold ones are chosen.
     unaffected = np.array([bool((shown | ~warm)[rows].all()) for rows in valid.relevant])
-
-    def quality(shift: float) -> NDArray[np.float64]:
-        return lists.ndcg(ColdItemCalibration(scale=scale, offset=shift), counts)
-
-    values = np.stack([quality(float(shift)) for shift in _SHIFTS])
-    warm_only = quality(_NEVER)[has_warm].sum()
-    cost = values[:, has_warm].sum(1) < (1 - _COST) * warm_only
-    bounded = _SHIFTS[max(int(np.argmax(cost)) - 1, 0)] if cost.any() else 0.0
-    best = _SHIFTS[int(values[:, unaffected].sum(1).argmax())]
-    return ColdItemCalibration(scale=scale, offset=float(max(bounded, best)))
+    warm_only = lists.ndcg(_NEVER, counts)[has_warm].sum()
+    affordable = values[:, has_warm].sum(1) >= (1 - _COST) * warm_only
+    worth = np.where(affordable, values.sum(1), -np.inf)
+    judged, chosen = (
+        _SHIFTS[int(worth.argmax())],
+        _SHIFTS[int(values[:, unaffected].sum(1).argmax())],
+    )
+    return ColdItemCalibration(scale=lists.scale, offset=float(max(judged, chosen)), words=weight)
 
 
 def _new(warm: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:
@@ -96,31 +124,62 @@ def _new(warm: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.bool_]:
 
 
 def _lists(
-    warm_scores: Callable[[Requests], Scores],
+    warm_scores: ScoreRequests,
+    words: ScoreRequests | None,
     scorer: ColdItemScorer,
     cold: NDArray[np.bool_],
     valid: Requests,
-) -> _Lists:
-    warm, placed, spread, found, moments = [], [], [], [], np.zeros(3)
+) -> dict[float, _Lists]:
+    """Return the lists by weight of the words; none if all scores of cold items are alike."""
+    weights = _WORDS if words is not None else (0.0,)
     with_text = cold[scorer.rows]
+    warm, spread = _Collected(), []
+    by_weight = {weight: _Collected() for weight in weights}
     for part in valid.batches(len(scorer.warm_weight)):
         scores = warm_scores(part)
+        deviation = standard_deviation(scores, scorer.warm_weight)
         means = scorer.neighbour_mean(scores)
-        finite = means[:, with_text].astype(np.float64)
-        moments += [finite.size, finite.sum(), np.square(finite).sum()]
-        new = np.full_like(scores, -np.inf)
-        new[:, scorer.rows] = np.where(with_text, means, -np.inf)
-        old = np.where(scorer.warm_weight, scores, -np.inf)
-        ranked = [top_k(kind, part.excluded(), _K) for kind in (old, new)]
-        warm.append(ranked[0][1])
-        placed.append(ranked[1][1])
-        spread.append(standard_deviation(scores, scorer.warm_weight))
-        found.append(hits(np.concatenate([rows for rows, _ in ranked], 1), part.relevant))
-    count, total, squares = moments
-    return _Lists(
-        np.concatenate(warm),
-        np.concatenate(placed),
-        np.concatenate(spread),
-        np.concatenate(found),
-        float(np.sqrt(max(squares / count - (total / count) ** 2, 0.0))),
-    )
+        own = 0.0 if words is None else deviation * scorer.relative_to_warm(words(part))
+        warm.add(np.where(scorer.warm_weight, scores, -np.inf), part)
+        for weight, collected in by_weight.items():
+            basis = means + weight * own
+            collected.count(basis[:, with_text])
+            new = np.full_like(scores, -np.inf)
+            new[:, scorer.rows] = np.where(with_text, basis, -np.inf)
+            collected.add(new, part)
+        spread.append(deviation)
+    deviations, typical = np.concatenate(spread), float(np.median(np.concatenate(spread)))
+    return {
+        weight: _Lists(warm.best(), collected.best(), deviations, typical / collected.deviation())
+        for weight, collected in by_weight.items()
+        if collected.deviation() > 0
+    }
+
+
+class _Collected:
+    """Best items and the variance of scores, collected batch by batch."""
+
+    def __init__(self) -> None:
+        self._scores: list[Scores] = []
+        self._found: list[Hits] = []
+        self._moments = np.zeros(3)
+
+    def add(self, scores: Scores, part: Requests) -> None:
+        """Add the best items of a batch by scores `(requests, items)`."""
+        ranked, values = top_k(scores, part.excluded(), _K)
+        self._scores.append(values)
+        self._found.append(hits(ranked, part.relevant))
+
+    def count(self, scores: Scores) -> None:
+        """Count scores of any shape towards the standard deviation."""
+        values = scores.astype(np.float64)
+        self._moments += [values.size, values.sum(), np.square(values).sum()]
+
+    def best(self) -> _Best:
+        """Return the best items of all requests."""
+        return _Best(np.concatenate(self._scores), np.concatenate(self._found))
+
+    def deviation(self) -> float:
+        """Return the standard deviation of all counted scores."""
+        count, total, squares = self._moments
+        return float(np.sqrt(max(squares / count - (total / count) ** 2, 0.0)))

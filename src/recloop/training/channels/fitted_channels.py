@@ -14,7 +14,7 @@ from recloop.config import ConfigModel
 from recloop.data.interaction_log import InteractionLog
 from recloop.evaluation.evaluation_requests import Requests, validation_sample
 from recloop.scoring.channels.implicit_als import ImplicitALS, ImplicitALSConfig, fit_ials
-from recloop.scoring.channels.item_item import Dense, ItemItemModel, Sparse
+from recloop.scoring.channels.item_item import Dense, ItemItemModel, Sparse, no_links
 from recloop.scoring.channels.recent_popularity import RecentPopularity
 from recloop.scoring.channels.text import TextSimilarity
 from recloop.scoring.lexical_vectors import lexical_vectors
@@ -141,7 +141,7 @@ class FittedChannels:
         return Fitted(best.model, best.model, {"neighbours": best.setting, "decay": best.decay})
 
     def _without_words(self) -> Fitted[ItemItemModel[Sparse]]:
-        none = self._words(sparse.csr_matrix((self.data.items,) * 2, dtype=np.float32), 1.0)
+        none = self._words(no_links(self.data.items), 1.0)
         return Fitted(none, none, {})
 
     def _words(self, similarity: Sparse, decay: float) -> ItemItemModel[Sparse]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recloop.scoring.channels.item_item import Sparse
+from recloop.scoring.channels.item_item import Sparse, no_links
 
 # Similarities that are in memory at once: 64 MB.
 _CELLS = 1 << 24
@@ -25,7 +25,7 @@ def word_neighbours(vectors: sparse.csr_matrix, neighbours: int, max_items: int)
     items = vectors.shape[0]
     rows = np.flatnonzero(np.diff(vectors.indptr))[:max_items]
     if not len(rows):
-        return sparse.csr_matrix((items, items), dtype=np.float32)
+        return no_links(items)
     written = vectors[rows]
     columns, width = written.T.tocsr(), max(1, _CELLS // len(rows))
     parts = []

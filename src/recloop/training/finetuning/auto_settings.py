@@ -23,8 +23,6 @@ _MANY_TEXTS = 30_000
 # Seconds of a training step for one position: per alternative and dimension, plus a fixed time with
 # the full and with the sampled softmax.
 _PER_CELL, _PER_POSITION, _PER_SAMPLED = 7e-11, 7e-6, 2.5e-5
-# Items of the longest history that is read as a set; a longer one is drawn from at random.
-_LARGEST_SET = 200
 _FEWEST_EPOCHS, _MOST_EPOCHS = 4, 72
 # Time of training and of continuing with newer data, relative to the time of training.
 _BOTH = 1.25
@@ -50,7 +48,7 @@ def settings_from_data(config: TrainConfig, log: InteractionLog, texts: int) -> 
         config.tower,
         dim=64 if interactions < _WIDE else 128,
         layers=1 if interactions < _DEEP else 2,
-        window=int(np.clip(np.percentile(lengths, 90), 10, 50 if log.ordered else _LARGEST_SET)),
+        window=int(np.clip(np.percentile(lengths, 90), 10, 50)),
         order=log.ordered,
         dropout=0.4 if density < _SPARSE else 0.3 if density < _DENSE else 0.2,
         id_dropout=0.0 if not use_text else 0.3 if density < _SPARSE else 0.1,
