@@ -52,12 +52,11 @@ class ItemGraphWalk:
     def score(self, histories: Sequence[History], candidates: Candidates = ALL_ITEMS) -> Scores:
         """Return scores `(requests, candidates)`; an empty history scores all items 0."""
         steps = last_items_matrix(histories, len(self._factors), self._last, self._decay)
-        first = steps @ self._transitions
+        product = steps @ self._transitions
+        first = product if isinstance(product, np.ndarray) else sparse.csr_matrix(product)
         scores: Scores = first if isinstance(first, np.ndarray) else first.toarray()
         if self._two_steps:
-            second = scores @ self._transitions
-            if not isinstance(first, np.ndarray):
-                second = linked_scores(sparse.csr_matrix(first), self._transitions)
+            second = linked_scores(first, self._transitions)
             scores = (1 - self._two_steps) * scores + self._two_steps * second
         damped: Scores = (scores * self._factors).astype(np.float32, copy=False)
         return damped[:, candidates.rows]

@@ -31,11 +31,11 @@ def last_items_matrix(
     return sparse.csr_matrix((values, columns, starts), shape=(len(histories), items))
 
 
-def linked_scores(steps: sparse.csr_matrix, links: Dense | Sparse) -> Dense:
+def linked_scores(steps: Dense | Sparse, links: Dense | Sparse) -> Dense:
     """Return the dense product `(requests, items)` of steps `(requests, items)` with links.
 
     Args:
-        steps: Weights of the items of each history.
+        steps: Weights of the items of each history, dense or sparse.
         links: Item-item matrix, `(items, items)`, dense or sparse.
     """
     product = steps @ links

@@ -85,10 +85,9 @@ class LearnedRanking:
         values = self._predict(table.features) if len(table.features) else np.empty(0)
         lowest = values.min(initial=0) - 1
         scores = np.tile((lowest - 1 + self._others).astype(np.float32), (len(table.rows), 1))
-        ends = np.cumsum([len(rows) for rows in table.rows])
-        for number, (rows, own) in enumerate(
-            zip(table.rows, np.split(values, ends[:-1]), strict=True)
-        ):
+        ends = np.cumsum([len(rows) for rows in table.rows], dtype=np.int64)
+        parts = np.split(values, ends)[:-1]
+        for number, (rows, own) in enumerate(zip(table.rows, parts, strict=True)):
             scores[number, rows] = own
         return scores
 

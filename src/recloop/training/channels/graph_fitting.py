@@ -1,7 +1,7 @@
 """Fitting of the item graph: transition weights, and the settings that validation prefers."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ def fit_graph(channels: FittedChannels) -> Fitted[ItemGraphWalk]:
     users.
     """
     train, past = channels.data.train, channels.data.past
-    build = cache(lambda shape: _graph(train, shape))
+    # The best graph so far and the one that is tried, since a dense graph may take gigabytes.
+    build = lru_cache(maxsize=2)(lambda shape: _graph(train, shape))
 
     def quality(setting: Mapping[str, Any]) -> float:
         return channels.mean_ndcg(_walk(build(_shape(setting)), setting))
