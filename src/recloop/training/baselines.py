@@ -17,11 +17,14 @@ from recloop.scoring.blend import (
     TEXT,
 )
 from recloop.scoring.channels.popularity import Popularity
-from recloop.scoring.channels.recent_popularity import RecentPopularity
+from recloop.scoring.channels.recent_popularity import at_request_times
 from recloop.scoring.channels.text import TextSimilarity
-from recloop.scoring.scorer import Channel, Scorer, Scores, ScoringRequests, history_channel
+from recloop.scoring.scorer import Channel, Scorer, history_channel
 from recloop.training.base_models import TextConfig, resolve_base
-from recloop.training.channels.fitted_channels import FittedChannels
+from recloop.training.channels.fitted_channels import Fitted, FittedChannels
+from recloop.training.channels.graph_fitting import fit_graph
+from recloop.training.channels.lambdamart_fitting import LambdaMARTConfig, fit_lambdamart
+from recloop.training.channels.star_fitting import fit_star
 from recloop.training.device import choose
 from recloop.training.finetuning.auto_settings import published
 from recloop.training.finetuning.fit import Progress
@@ -31,7 +34,12 @@ from recloop.training.sequence_training import train_sequence
 from recloop.training.trained_sequence import Language, sequence_scorer
 from recloop.training.training_data import TrainingData
 
-BASELINES = (POPULARITY, RECENT_POPULARITY, ITEM_KNN, EASE, IALS, SASREC, TEXT)
+# Baselines that are no channels of the blend.
+STAR, GRAPH, SLIM, LAMBDAMART = "star", "graph", "slim", "lambdamart"
+BASELINES = (
+    *(POPULARITY, RECENT_POPULARITY, ITEM_KNN, EASE, IALS, SASREC, TEXT),
+    *(STAR, GRAPH, SLIM, LAMBDAMART),
+)
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,14 @@ def fit_baseline(
     simple: dict[str, Callable[[], Baseline]] = {
         POPULARITY: lambda: _by_history(Popularity(channels.popularity.final), {}),
         RECENT_POPULARITY: lambda: _recent_popularity(channels),
-        ITEM_KNN: lambda: _by_history(channels.item_knn.final, channels.item_knn.setting),
-        EASE: lambda: _by_history(channels.ease.final, channels.ease.setting),
-        IALS: lambda: _by_history(channels.ials.final, channels.ials.setting),
+        ITEM_KNN: lambda: _fitted(channels.item_knn),
+        EASE: lambda: _fitted(channels.ease),
+        IALS: lambda: _fitted(channels.ials),
         TEXT: lambda: _text(channels, config),
+        STAR: lambda: _fitted(fit_star(channels, frozen_text_vectors(channels.data, config))),
+        GRAPH: lambda: _fitted(fit_graph(channels)),
+        SLIM: lambda: _fitted(channels.slim),
+        LAMBDAMART: lambda: _lambdamart(channels, config),
     }
     return simple[name]()
 
@@ -82,24 +94,27 @@ def _by_history(scorer: Scorer, setting: dict[str, Any]) -> Baseline:
     return Baseline(history_channel(scorer), setting)
 
 
+def _fitted(fitted: Fitted[Any]) -> Baseline:
+    return _by_history(fitted.final, fitted.setting)
+
+
+def _lambdamart(channels: FittedChannels, config: TrainConfig) -> Baseline:
+    text = frozen_text_vectors(channels.data, config)
+    fitted = fit_lambdamart(channels, text, LambdaMARTConfig(), config.seed)
+    return Baseline(fitted.final, fitted.setting)
+
+
 def _recent_popularity(channels: FittedChannels) -> Baseline:
     """Return recent popularity with a tuned half-life; without times, popularity over all time."""
     if not channels.recent:
         return _by_history(Popularity(channels.popularity.final), {})
     best = max(
         channels.recent,
-        key=lambda fitted: channels.valid.mean_ndcg(_at_request(fitted.tuned), channels.data.items),
+        key=lambda fitted: channels.valid.mean_ndcg(
+            at_request_times(fitted.tuned), channels.data.items
+        ),
     )
-    return Baseline(_at_request(best.final), best.setting)
-
-
-def _at_request(popularity: RecentPopularity) -> Channel:
-    def score(requests: ScoringRequests) -> Scores:
-        times = requests.request_times
-        unknown = np.full(len(requests.histories), np.nan)
-        return popularity.score(unknown if times is None else times)
-
-    return score
+    return Baseline(at_request_times(best.final), best.setting)
 
 
 def _text(channels: FittedChannels, config: TrainConfig) -> Baseline:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recloop.data.catalogue import Rows
-from recloop.scoring.scorer import Scores
+from recloop.scoring.scorer import Channel, Scores, ScoringRequests
 
 _BUCKETS = 100
 # Largest number of entries (buckets × items) of the table: 400 MB.
@@ -57,3 +57,17 @@ class RecentPopularity:
         buckets = np.searchsorted(self._ends, times, side="right")
         scores: Scores = np.log1p(self._counts[buckets])
         return scores
+
+
+def at_request_times(popularity: RecentPopularity) -> Channel:
+    """Return a channel that reads the counts at the time of each request.
+
+    Its scores are `(requests, candidates)`.
+    """
+
+    def score(requests: ScoringRequests) -> Scores:
+        times = requests.request_times
+        unknown = np.full(len(requests.histories), np.nan)
+        return popularity.score(unknown if times is None else times)[:, requests.candidates.rows]
+
+    return score

@@ -22,6 +22,7 @@ from recloop.scoring.scorer import Scorer, history_channel
 from recloop.training.channels.grid_search import Fit, Setting, tune
 from recloop.training.channels.grid_search import Model as Decayed
 from recloop.training.channels.item_item_fitting import fit_ease, fit_item_knn, interaction_matrix
+from recloop.training.channels.slim_fitting import SLIM_GRID, fit_slim
 from recloop.training.channels.word_similarity_fitting import word_neighbours
 from recloop.training.training_data import TrainingData
 
@@ -114,6 +115,11 @@ class FittedChannels:
         The weights are `(covered items, covered items)`.
         """
         return self._tuned("neighbours", self.grids.item_knn, fit_item_knn)
+
+    @cached_property
+    def slim(self) -> Fitted[ItemItemModel[Sparse]]:
+        """SLIM on the 10,000 most popular items, weights `(covered items, covered items)`."""
+        return self._tuned("penalties", SLIM_GRID, fit_slim)
 
     @cached_property
     def ials(self) -> Fitted[ImplicitALS]:

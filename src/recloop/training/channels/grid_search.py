@@ -1,8 +1,8 @@
-"""Grid search over the setting and the recency decay of a model."""
+"""Searches for the best setting of a model on validation data."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from scipy import sparse
 
@@ -65,4 +65,34 @@ def tune(
     if best is None:
         raise ValueError("nothing to choose from: settings or decays are empty")
     best.model.decay = best.decay
+    return best
+
+
+def coordinate_search(
+    start: Mapping[str, Any],
+    grids: Mapping[str, Sequence[Any]],
+    quality: Callable[[Mapping[str, Any]], float],
+    rounds: int = 3,
+) -> dict[str, Any]:
+    """Return the best setting that is found by changing one value at a time.
+
+    Args:
+        start: The first setting.
+        grids: Values to try, by name, in the order in which they are changed.
+        quality: Measures a setting; higher is better.
+        rounds: Largest number of passes over the names; a pass without a gain is the last.
+    """
+    best, best_quality = dict(start), quality(start)
+    tried = {tuple(best.items())}
+    for _ in range(rounds):
+        before = best
+        for name, value in [(name, value) for name, grid in grids.items() for value in grid]:
+            setting = {**best, name: value}
+            if (key := tuple(setting.items())) in tried:
+                continue
+            tried.add(key)
+            if (found := quality(setting)) > best_quality:
+                best, best_quality = setting, found
+        if best == before:
+            break
     return best

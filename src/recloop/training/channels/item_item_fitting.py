@@ -48,8 +48,8 @@ def fit_ease(
     Reference:
         Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data".
     """
-    rows = _most_popular(matrix, max_items)
-    gram = torch.from_numpy(_gram(matrix[:, rows].astype(np.float32)))
+    rows = most_popular(matrix, max_items)
+    gram = torch.from_numpy(gram_matrix(matrix[:, rows].astype(np.float32)))
     gram.diagonal().add_(l2)
     torch.linalg.cholesky(gram, out=gram)
     weights = torch.cholesky_inverse(gram)
@@ -58,7 +58,7 @@ def fit_ease(
     return ItemItemModel(weights.contiguous().numpy(), rows, matrix.shape[1], decay)
 
 
-def _gram(matrix: sparse.csr_matrix) -> Dense:
+def gram_matrix(matrix: sparse.csr_matrix) -> Dense:
     """Return dense `matrix.T @ matrix`, `(items, items)`, for a matrix `(users, items)`.
 
     It is computed in blocks, since its sparse form is larger.
@@ -84,14 +84,27 @@ def fit_item_knn(
     Reference:
         Deshpande & Karypis 2004, "Item-Based Top-N Recommendation Algorithms".
     """
-    rows = _most_popular(matrix, max_items)
+    rows = most_popular(matrix, max_items)
     chosen = matrix[:, rows].tocsc()
     norms = np.sqrt(np.asarray(chosen.sum(0)).ravel())
     unit = sparse.csc_matrix(chosen @ sparse.diags(1 / np.maximum(norms, 1e-9)))
-    kept, width = min(neighbours, len(rows)), max(1, _CELLS // len(rows))
+    links = strongest_links(unit, unit, neighbours)
+    return ItemItemModel(links, rows, matrix.shape[1], decay)
+
+
+def strongest_links(left: sparse.csc_matrix, right: sparse.csc_matrix, count: int) -> Sparse:
+    """Return the `count` largest entries of each column of `left.T @ right`, without the diagonal.
+
+    Args:
+        left: Matrix `(users, items)`.
+        right: Matrix of the same shape.
+        count: Entries of each column that are kept; more if several equal the smallest of them.
+    """
+    items = left.shape[1]
+    kept, width = min(count, items), max(1, _CELLS // items)
     parts = []
-    for start in range(0, len(rows), width):
-        similarity = sparse.csc_matrix(unit.T @ unit[:, start : start + width])
+    for start in range(0, items, width):
+        similarity = sparse.csc_matrix(left.T @ right[:, start : start + width])
         for column, (first, end) in enumerate(itertools.pairwise(similarity.indptr)):
             values = similarity.data[first:end]
             values[similarity.indices[first:end] == start + column] = 0.0
@@ -99,10 +112,16 @@ def fit_item_knn(
                 values[values < np.partition(values, -kept)[-kept]] = 0.0
         similarity.eliminate_zeros()
         parts.append(similarity)
-    return ItemItemModel(sparse.hstack(parts, "csr", np.float32), rows, matrix.shape[1], decay)
+    return sparse.csr_matrix(sparse.hstack(parts, "csr", np.float32))
 
 
-def _most_popular(matrix: sparse.csr_matrix, count: int) -> NDArray[np.int64]:
+def most_popular(matrix: sparse.csr_matrix, count: int) -> NDArray[np.int64]:
+    """Return the rows of the most popular items, at most `count`, ascending; none without users.
+
+    Args:
+        matrix: Interactions, `(users, items)`.
+        count: Largest number of items.
+    """
     popularity = np.asarray(matrix.sum(0)).ravel()
     seen = int((popularity > 0).sum())
     order = np.argsort(-popularity, kind="stable")
