@@ -1,10 +1,12 @@
 """Click-through prediction on MovieLens: recloop and baselines, on several splits and seeds.
 
-`python -m benchmarks.ctr FOLDER` reads `ml-latest-small` (ratings.csv, movies.csv) or RecBole's
-`ml-100k` (.inter, .item). The label is 1 for a rating of 4 or more. Splits: `time` (80/10/10 by
-time over all users), `last` (the last five rows of each user are the test part, the five before
-them the validation part) and `random` (80/10/10, without an order). Only recloop's model depends on
-the seed; the baselines run once, with the first one.
+`python -m benchmarks.click_through FOLDER` reads `ml-latest-small` (ratings.csv, movies.csv) or
+RecBole's `ml-100k` (.inter, .item). The label is 1 for a rating above 3. Splits: `period` (the
+first half of the time between the first and the last row is the training part, the next quarter
+the validation part, the last quarter the test part), `time` (80/10/10 by time over all users),
+`last` (the last five rows of each user are the test part, the five before them the validation part)
+and `random` (80/10/10, without an order). Only recloop's model depends on the seed; the baselines
+run once, with the first one.
 """
 
 import time
@@ -21,15 +23,16 @@ from recloop.ctr.folds import kind_of
 from recloop.ctr.metrics import report
 from recloop.evaluation.report import RECLOOP
 
-_LIKED_RATING = 4
+_DISLIKED_RATING = 3
 _TEST_ROWS = 5
-# Shares of the training and the validation part.
+# Shares of the training and the validation part, of the rows and of the period.
 _TRAIN, _VALID = 0.8, 0.1
+_TRAIN_PERIOD, _VALID_PERIOD = 0.5, 0.25
 
 
 def main(
     folder: Annotated[list[Path], typer.Argument(help="Folders of data sets.")],
-    split: Annotated[list[str] | None, typer.Option(help="time, last, random")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="period, time, last, random")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Repeatable.")] = None,
     reveal: Annotated[str, typer.Option(help="training, earlier")] = "training",
     out: Annotated[Path | None, typer.Option(help="Also write the JSON there.")] = None,
@@ -38,7 +41,7 @@ def main(
     runs = [
         _run(data, one, number, reveal, baselines=number == (seed or [42])[0])
         for data in folder
-        for one in split or ["time", "last", "random"]
+        for one in split or ["period", "time", "last", "random"]
         for number in seed or [42]
     ]
     write_json({"command": command_line(), "machine": machine(), "runs": runs}, out)
@@ -89,7 +92,7 @@ def _read(folder: Path) -> tuple[pl.DataFrame, list[str]]:
             "user": user.astype(np.int32),
             "item": item.astype(np.int32),
             "order": ratings["order"].cast(pl.Int64),
-            "label": (ratings["rating"] >= _LIKED_RATING).cast(pl.Float32),
+            "label": (ratings["rating"] > _DISLIKED_RATING).cast(pl.Float32),
         }
     ).sort("order", "user", "item")
     return frame, [text_of.get(int(one), "") for one in ids]
@@ -99,6 +102,10 @@ def _split(frame: pl.DataFrame, split: str) -> pl.DataFrame:
     if split == "last":
         left = pl.len().over("user") - pl.int_range(pl.len()).over("user")
         test, valid = left <= _TEST_ROWS, left <= 2 * _TEST_ROWS
+    elif split == "period":
+        at = pl.col("order")
+        passed = (at - at.min()) / (at.max() - at.min())
+        test, valid = passed >= _TRAIN_PERIOD + _VALID_PERIOD, passed >= _TRAIN_PERIOD
     elif split == "time":
         at = pl.col("order")
         test, valid = at > at.quantile(_TRAIN + _VALID), at > at.quantile(_TRAIN)
