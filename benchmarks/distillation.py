@@ -127,7 +127,7 @@ def _batches(
     size: int,
     rng: np.random.Generator,
 ) -> Iterator[_Batch]:
-    window = model.tower.positions.shape[0]
+    window = model.tower.window
     step_signals = signals_or_unknown(requests)
     order = rng.permutation(len(requests.histories))
     for start in range(0, len(order), size):

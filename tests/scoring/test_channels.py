@@ -11,8 +11,10 @@ from scipy import sparse
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.scoring.blend import (
     COLD_ITEM,
+    EASE,
     POPULARITY,
     SASREC,
+    WORDS,
     Blend,
     BlendWeights,
     channel_contributions,
@@ -110,6 +112,57 @@ def test_a_cold_item_gets_the_mean_score_of_its_text_neighbours() -> None:
     assert parts[POPULARITY][0] == pytest.approx([1, -1, 0, 0])
     # The third is like the first: half of 1, less a tenth of the spread. The fourth says nothing.
     assert parts[COLD_ITEM][0] == pytest.approx([0, 0, 0.4, -1])
+
+
+def test_a_cold_item_is_also_scored_by_its_own_words() -> None:
+    warm = np.array([True, True, False, False])
+    calibration = ColdItemCalibration(words=0.5)
+    scorer = ColdItemScorer(
+        sparse.csr_matrix(np.array([[1, 0, 0, 0], [1, 0, 0, 0]], np.float32)),
+        np.array([2, 3]),
+        warm,
+        calibration,
+    )
+    blended, words = np.array([[1, -1, 0, 0]], np.float32), np.array([[0, 2, 1, 4]], np.float32)
+    assert scorer.relative_to_warm(words)[0] == pytest.approx([0, 3])
+    assert scorer.score_among(blended, words)[0] == pytest.approx([1, 1 + 0.5 * 3])
+    assert scorer.score_among(blended)[0] == pytest.approx([1, 1])
+    weights = BlendWeights(channels={POPULARITY: 1.0}, cold_items=calibration)
+    channels = {
+        POPULARITY: lambda _: np.array([[3, 1, 9, 9]], np.float32),
+        WORDS: lambda _: words,
+    }
+    parts = Blend(channels, weights, scorer).contributions(RequestBatch([NOTHING]))
+    assert parts[COLD_ITEM][0] == pytest.approx([0, 0, 1, 2.5])
+
+
+def test_the_words_of_cold_items_count_where_they_show_what_is_chosen() -> None:
+    """Neighbours say nothing about cold items, their own words which of them is chosen."""
+    rng = np.random.default_rng(0)
+    text, warm = rng.normal(size=(80, 8)).astype(np.float32), np.ones(80, bool)
+    wanted = rng.integers(80, size=500)
+    words = rng.normal(size=(500, 80)).astype(np.float32)
+    words[np.arange(500), wanted] += 3
+    requests = Requests([NOTHING] * 500, [np.array([row]) for row in wanted])
+    taste = rng.normal(size=(500, 80)).astype(np.float32)
+    taste[np.arange(500), wanted] += 3
+    channels = {"taste": lambda _: taste, WORDS: lambda _: words}
+    assert fit_blend(channels, text, warm, requests, seed=0, new=8).cold_items.words == 0.4
+    # The neighbours of each item say everything, and its words nothing.
+    noise = rng.normal(size=words.shape).astype(np.float32)
+    pairs = np.eye(40, dtype=np.float32)[np.arange(80) // 2]
+    same = np.repeat(taste.reshape(500, 40, 2).max(2), 2, axis=1)
+    channels = {"taste": lambda _: same, WORDS: lambda _: noise}
+    assert fit_blend(channels, pairs, warm, requests, seed=0, new=8).cold_items.words <= 0.1
+
+
+def test_without_choices_to_learn_from_personal_channels_lead() -> None:
+    """All choices in the validation data are of items that are new in them."""
+    channels = {name: lambda _: np.zeros((2, 4), np.float32) for name in (EASE, POPULARITY)}
+    requests = Requests([np.array([0])] * 2, [np.array([3])] * 2)
+    warm = np.array([True, True, True, False])
+    weights = fit_blend(channels, np.eye(4, dtype=np.float32), warm, requests, seed=0, new=1)
+    assert weights.channels[EASE] > weights.channels[POPULARITY] > 0
 
 
 def test_the_blend_weights_the_channel_that_helps() -> None:

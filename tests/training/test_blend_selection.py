@@ -1,6 +1,7 @@
 """Tests of the selection of a blend on validation data."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.scoring.blend import BlendWeights
-from recloop.scoring.scorer import Channel, standardise
+from recloop.scoring.scorer import Channel, ScoringRequests, standardise
 from recloop.training.blending.blend_selection import (
     CandidateBlend,
     candidate_blends,
@@ -29,7 +30,11 @@ def _requests(relevant: list[list[int]], *, masked: bool = True) -> Requests:
 
 def _channels(scores: Mapping[str, NDArray[np.float32]]) -> dict[str, Channel]:
     """Return channels with stored scores, for requests that are scored in one batch."""
-    return {name: lambda _, own=own: own for name, own in scores.items()}
+    return {name: partial(_stored, own) for name, own in scores.items()}
+
+
+def _stored(scores: NDArray[np.float32], _: ScoringRequests) -> NDArray[np.float32]:
+    return scores
 
 
 def test_quality_among_alternatives_is_that_of_the_full_ranking_of_a_small_catalogue() -> None:

@@ -202,6 +202,7 @@ class UserTower(nn.Module):
 
     def __init__(self, config: TowerConfig) -> None:
         super().__init__()
+        self.window = config.window
         positions = torch.randn(config.window, config.dim) * 0.02
         self.positions = nn.Parameter(positions) if config.order else None
         self.signal_embedding = StepSignals(config)
