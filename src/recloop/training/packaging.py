@@ -107,10 +107,30 @@ def fit_channel_weights(
         channels: The other channels, and the data.
         text: Text vectors of all items, `(items, width)`.
     """
-    data, valid = channels.data, channels.valid
-    config, items = sequence.config, data.items
-    scorer = sequence_scorer(sequence.tuned, sequence.text, sequence.rows, config, items)
-    last = channels.text_last(text)
+    data, valid, last = channels.data, channels.valid, channels.text_last(text)
+    mixed = _tuned_channels(sequence, channels, text, last)
+    warm = data.train.warm_items()
+    new = int((~data.past.warm_items()).sum())
+    weights = fit_blend(mixed, text, warm, valid, sequence.config.seed, new)
+    for channel_weights in (weights.channels, *weights.by_history_length.values()):
+        channel_weights[POPULARITY] = max(channel_weights[POPULARITY], _LEAST)
+    blend = Blend(mixed, weights, ColdItemScorer.from_text(text, warm, weights.cold_items))
+    return WeightedChannels(weights, blend, text, last)
+
+
+def _tuned_channels(
+    sequence: TrainedSequence, channels: FittedChannels, text: NDArray[np.float32], last: int
+) -> dict[str, Channel]:
+    """Return the channels that have not learned from validation data.
+
+    Args:
+        sequence: The trained sequence model.
+        channels: The other channels.
+        text: Text vectors of all items, `(items, width)`.
+        last: Number of last items that texts are compared with.
+    """
+    items = channels.data.items
+    scorer = sequence_scorer(sequence.tuned, sequence.text, sequence.rows, sequence.config, items)
     recent = np.array([each.tuned.latest_counts() for each in channels.recent], np.float32)
     by_items: dict[str, Scorer] = {
         TEXT: TextSimilarity(text, last),
@@ -120,19 +140,12 @@ def fit_channel_weights(
         IALS: channels.ials.tuned,
         POPULARITY: Popularity(channels.popularity.tuned),
     }
-    mixed: dict[str, Channel] = {
+    return {
         SASREC: scorer.score,
         **{name: history_channel(each) for name, each in by_items.items()},
         **recent_popularity_channels(recent),
-        **({} if valid.masked else repeat_channels(items)),
+        **({} if channels.valid.masked else repeat_channels(items)),
     }
-    warm = data.train.warm_items()
-    new = int((~data.past.warm_items()).sum())
-    weights = fit_blend(mixed, text, warm, valid, config.seed, new)
-    for channel_weights in (weights.channels, *weights.by_history_length.values()):
-        channel_weights[POPULARITY] = max(channel_weights[POPULARITY], _LEAST)
-    blend = Blend(mixed, weights, ColdItemScorer.from_text(text, warm, weights.cold_items))
-    return WeightedChannels(weights, blend, text, last)
 
 
 def build_payload(
