@@ -21,8 +21,8 @@ class BenchmarkConfig(ConfigModel):
         repeats: Whether seen items may be recommended; None derives it from the data.
         tuning: How the language model is tuned, on the sequence model's loss; None derives it from
             the data.
-        seconds: Bound on the training time of one sequence model on about two cores; tuning of the
-            language model is extra.
+        seconds: Bound on the training time of one model, with all its channels and the language
+            model. Only the smallest training that is possible may take longer.
         seed: Seed of training, sampling and bootstrap.
         test_scores: Limit of test requests times items; with more requests a random sample is used.
     """

@@ -133,9 +133,7 @@ def evaluate(
             " by default chosen from the data."
         ),
     ] = None,
-    seconds: Annotated[
-        float, typer.Option(help="Most seconds for training one sequence model.")
-    ] = 900.0,
+    seconds: Annotated[float, typer.Option(help="Most seconds for training one model.")] = 900.0,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 42,
     out: Annotated[
         Path | None, typer.Option(help="File for the JSON; by default in reports/.")

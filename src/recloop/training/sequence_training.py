@@ -5,24 +5,27 @@ continues from it for fewer epochs, with its language model unchanged. If that l
 what the earlier model had learned, training starts from scratch instead.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from recloop.data.catalogue import Catalogue
+from recloop.data.user_sequences import UserSequence
 from recloop.evaluation.evaluation_requests import Requests, validation_sample
 from recloop.training import checkpoint
 from recloop.training.device import Compute
 from recloop.training.finetuning.auto_settings import settings_from_data
-from recloop.training.finetuning.fit import Progress, TrainingHistory, fit
+from recloop.training.finetuning.fit import Progress, TrainingHistory, ValidationMetric, fit
 from recloop.training.finetuning.sequence_model import (
     FrozenTextVectors,
     SequenceModel,
     TextVectorSource,
     TrainConfig,
 )
+from recloop.training.finetuning.time_budget import measure_speed, within_budget
 from recloop.training.finetuning.trainable_text import TrainableTextVectors
 from recloop.training.finetuning.validation import validation_metric
 from recloop.training.finetuning.warm_start import forgetting_requests, transfer_to_catalogue
@@ -73,8 +76,9 @@ def train_sequence(
     if earlier is not None:  # its sizes, whatever today's data would have
         sizes = {"tower": earlier.config.tower, "text": earlier.config.text}
         config = config.model_copy(update=sizes)
+    free = {"epochs", "share", "text_passes"} - config.model_fields_set
     config = settings_from_data(config, data.train, sum(map(bool, texts)))
-    setup = _Setup(data, subset, config, compute, texts, base)
+    setup = _Setup(data, subset, config, compute, texts, base, free)
     tuned = setup.tune(earlier, progress("tune"))
     forgetting = tuned.forgetting
     forgot = forgetting is not None and forgets_too_much(forgetting, config.max_forgetting)
@@ -87,7 +91,7 @@ def train_sequence(
         change = checkpoint.tuned_change(encoder, tuned.before, tuned.text.vectors)
     return TrainedSequence(
         subset.rows,
-        config,
+        tuned.config,
         tuned.model,
         final,
         tuned.text.vectors,
@@ -101,8 +105,9 @@ def train_sequence(
 
 @dataclass(frozen=True)
 class _Tuned:
-    """Result of tuning; `before` are the text vectors that it began with."""
+    """Result of tuning, and its settings; `before` are the text vectors that it began with."""
 
+    config: TrainConfig
     model: SequenceModel
     history: TrainingHistory
     text: TextVectorSource
@@ -113,7 +118,10 @@ class _Tuned:
 
 @dataclass(frozen=True)
 class _Setup:
-    """Everything that tuning and refitting share."""
+    """Everything that tuning and refitting share.
+
+    `free` are the names of the settings that may follow from the time that training takes.
+    """
 
     data: TrainingData
     subset: ItemSubset
@@ -121,10 +129,11 @@ class _Setup:
     compute: Compute
     texts: Sequence[str]
     base: str | None
+    free: Collection[str]
 
     def tune(self, earlier: EarlierModel | None, progress: Progress) -> _Tuned:
         """Train on training data, from an earlier model if given; validation picks the epoch."""
-        config, start = self.config, None
+        config, start, started = self.config, None, time.monotonic()
         language = (
             Language.load(self.base, config.text, config.seed)
             if self.base and any(self.texts)
@@ -142,13 +151,18 @@ class _Setup:
         sample = validation_sample(self.data.valid, self.data.items, config.seed)
         requests = self.subset.requests(sample)
         metric = validation_metric(requests, config.tower.window)
+        validate = metric if requests.histories else None
+        sequences = self.subset.sequences(self.data.train)
+        if start is None:
+            left = config.seconds - (time.monotonic() - started)
+            config = self._affordable(left, text, sequences, validate)
         model, history = fit(
-            self.subset.sequences(self.data.train),
+            sequences,
             text,
             config,
             self.compute,
             start=start,
-            validate=metric if requests.histories else None,
+            validate=validate,
             progress=progress,
         )
         forgetting = None
@@ -157,7 +171,23 @@ class _Setup:
             repeats = not self.data.valid.masked
             learned = forgetting_requests(old, _MOST_REQUESTS, config.seed, repeats=repeats)
             forgetting = _forgetting(start, model, before, text.vectors, learned, config)
-        return _Tuned(model, history, text, before, language, forgetting)
+        # The next continuation counts from the epochs of training from scratch.
+        kept = config if start is None else self.config
+        return _Tuned(kept, model, history, text, before, language, forgetting)
+
+    def _affordable(
+        self,
+        seconds: float,
+        text: TextVectorSource,
+        sequences: Sequence[UserSequence],
+        validate: ValidationMetric | None,
+    ) -> TrainConfig:
+        """Return the settings with what fits into these seconds, by measured speed."""
+        text_pass = text.pass_seconds() if isinstance(text, TrainableTextVectors) else 0.0
+        started = time.monotonic()
+        speed = measure_speed(sequences, text, self.config, self.compute, validate, text_pass)
+        left = seconds - (time.monotonic() - started)
+        return within_budget(self.config, speed, left, self.free)
 
     def refit(self, tuned: _Tuned, progress: Progress) -> SequenceModel:
         """Return the model after further training on all data before the test."""
@@ -166,7 +196,7 @@ class _Setup:
         model, _ = fit(
             self.subset.sequences(self.data.past),
             FrozenTextVectors(tuned.text.vectors),
-            self.config.continuing(tuned.history.best_epochs()),
+            tuned.config.continuing(tuned.history.best_epochs()),
             self.compute,
             start=tuned.model,
             progress=progress,

@@ -1,5 +1,6 @@
 """Channels, fitted on training data to be tuned, and on all data before the test to serve."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,8 @@ _IALS = tuple(
 # Items and interactions from which fits take minutes, and what is tried there.
 _MANY_ITEMS, _FEW_L2, _FEW_NEIGHBOURS = 8_000, [100.0, 400.0], [50, 200]
 _MANY_ROWS, _ONE_IALS = 2_000_000, [ImplicitALSConfig()]
+# Share of the time for a whole model in which settings of one channel are tried.
+_CHANNEL_SHARE = 1 / 12
 # Items with a text that the words channel covers.
 _WORD_ITEMS = 100_000
 # Half-lives of recent popularity, as shares of the span of the interactions.
@@ -90,12 +93,27 @@ class Fitted(Generic[Fitting]):
 
 
 class FittedChannels:
-    """Channels beside the sequence model; each is tuned and fitted when it is first used."""
+    """Channels beside the sequence model; each is tuned and fitted when it is first used.
 
-    def __init__(self, data: TrainingData, grids: ChannelGrids, seed: int) -> None:
+    Args:
+        data: Items, interactions and validation requests.
+        grids: Settings that are tried.
+        seed: Seed of the sample of validation requests.
+        seconds: Time for a whole model, of which the tuning of a channel takes about a twelfth. No
+            further setting of a channel is tried after that.
+    """
+
+    def __init__(
+        self, data: TrainingData, grids: ChannelGrids, seed: int, seconds: float = math.inf
+    ) -> None:
         self.data = data
+        self._seconds = seconds * _CHANNEL_SHARE
         self.grids = grids.chosen_for(data.train)
         self.valid: Requests = validation_sample(data.valid, data.items, seed)
+
+    def fit(self) -> None:
+        """Tune and fit every channel of the blend now."""
+        _ = self.ease, self.item_knn, self.ials, self.words, self.recent
 
     @cached_property
     def popularity(self) -> Fitted[NDArray[np.float32]]:
@@ -143,6 +161,7 @@ class FittedChannels:
             self.grids.words,
             self.grids.word_decays,
             self.mean_ndcg,
+            seconds=self._seconds,
         )
         return Fitted(best.model, best.model, {"neighbours": best.setting, "decay": best.decay})
 
@@ -197,6 +216,7 @@ class FittedChannels:
             self.grids.decays,
             self.mean_ndcg,
             stop_early=stop_early,
+            seconds=self._seconds,
         )
         final = fit(self._past_matrix, best.setting, best.decay)
         setting = best.setting

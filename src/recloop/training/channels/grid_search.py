@@ -1,5 +1,7 @@
 """Searches for the best setting of a model on validation data."""
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -38,6 +40,7 @@ def tune(
     quality: Callable[[Model], float],
     *,
     stop_early: bool = False,
+    seconds: float = math.inf,
 ) -> Tuned[Model, Setting]:
     """Return the best of `settings` × `decays` by `quality`; decay changes no fitted weight.
 
@@ -48,11 +51,13 @@ def tune(
         decays: Recency decays to try.
         quality: Measures a model; higher is better.
         stop_early: Stop at the first setting that is no better than the one before.
+        seconds: Time after which no further setting is tried; the first one always is.
 
     Raises:
         ValueError: `settings` or `decays` are empty.
     """
     best: Tuned[Model, Setting] | None = None
+    started = time.monotonic()
     for setting in settings:
         before, model = best, fit(matrix, setting, 1.0)
         for decay in decays:
@@ -60,7 +65,7 @@ def tune(
             found = quality(model)
             if best is None or found > best.quality:
                 best = Tuned(model, setting, decay, found)
-        if stop_early and best is before:
+        if (stop_early and best is before) or time.monotonic() - started > seconds:
             break
     if best is None:
         raise ValueError("nothing to choose from: settings or decays are empty")

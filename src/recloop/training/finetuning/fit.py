@@ -84,7 +84,7 @@ def fit(
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    model = _build(sequences, text, config, compute.device, start)
+    model = build_model(sequences, text, config, compute.device, start)
     windows = cut_windows(sequences, config.tower.window)
     drawn = math.ceil(config.share * len(windows))
     total = config.epochs * -(-drawn // config.batch)
@@ -119,13 +119,22 @@ def fit(
     return model, history
 
 
-def _build(
+def build_model(
     sequences: Sequence[UserSequence],
     text: TextVectorSource,
     config: TrainConfig,
     device: torch.device,
     start: SequenceModel | None,
 ) -> SequenceModel:
+    """Return a model with random weights, or with those of `start`.
+
+    Args:
+        sequences: Sequences of the users; the items in them are warm.
+        text: Source of the text vectors, `(items, width)`.
+        config: Settings.
+        device: Device of the model.
+        start: Model whose weights are copied.
+    """
     count, width = text.vectors.shape
     warm = torch.zeros(count, dtype=torch.bool)
     if sequences:

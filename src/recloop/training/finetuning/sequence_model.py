@@ -33,8 +33,8 @@ class TrainConfig(ConfigModel):
     tower: TowerConfig = TowerConfig()
     """The sequence model."""
     seconds: float = 900.0
-    """Bound of the training time of the sequence model on about two cores, by which the number of
-    epochs is chosen. Updates of the language model take additional time."""
+    """Bound of the training time of the sequence model and of the language model. Measured speed
+    decides how many epochs and updates of the language model fit into it."""
     items: int = 50_000
     """Number of items that the sequence model covers, the most popular ones. The other channels
     score the rest."""

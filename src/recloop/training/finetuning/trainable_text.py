@@ -1,5 +1,7 @@
 """Trainable text vectors: a language model that is tuned by the recommendation loss."""
 
+import time
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,7 +32,17 @@ class TrainableTextVectors:
         self._budget = AdaLoraSchedule(encoder.backbone, passes * len(texts.batches))
         trainable = [p for p in encoder.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(trainable, learning_rate) if trainable else None
+        started = time.monotonic()
         self.vectors = encode_all(self.encoder, texts, compute)
+        self._encoding = time.monotonic() - started
+
+    def pass_seconds(self) -> float:
+        """Return about how long a call of `tune` takes, from the time of the first encoding.
+
+        A training step of a text takes about three times its encoding, and all texts are encoded
+        again afterwards. It is 0 if no weights are trained.
+        """
+        return 0.0 if self._optimizer is None else 4 * self._encoding
 
     def tune(self, gradient: Tensor, rng: np.random.Generator) -> None:
         """Take one optimiser step for each batch of items, then encode all items again.
