@@ -16,7 +16,7 @@ import numpy as np
 from recloop.data.catalogue import Rows
 from recloop.evaluation.metrics import Values
 from recloop.scoring.blend import BlendWeights, Transform
-from recloop.scoring.conditional_logit import Weights, fit_conditional_logit
+from recloop.scoring.conditional_logit import Choices, Weights, fit_conditional_logit
 from recloop.training.blending.activity_weights import fit_activity_weights
 from recloop.training.blending.validation_choices import (
     ValidationChoices,
@@ -62,38 +62,43 @@ def candidate_blends(
         _candidate(name, _ALONE, channels, np.eye(len(channels))[number], choices)
         for number, name in enumerate(channels)
     ]
-    fitted: list[tuple[CandidateBlend, Weights, ValidationChoices]] = []
-    sums = []
+    sums: list[CandidateBlend] = []
+    fits: list[_Fit] = []
     for transform in get_args(Transform):
-        transformed = choices.transformed(transform)
-        even = np.ones(len(channels))
-        sums.append(_candidate(f"sum, {transform}", _SUM, channels, even, transformed, transform))
-        for kind, table in (
-            ("random", transformed.among_random),
-            ("best", transformed.among_best),
-        ):
+        own, even = choices.transformed(transform), np.ones(len(channels))
+        sums.append(_candidate(f"sum, {transform}", _SUM, channels, even, own, transform))
+        for kind, table in (("random", own.among_random), ("best", own.among_best)):
             weights = fit_conditional_logit(table)
             if weights.any():
                 name = f"fitted, {transform}, {kind} alternatives"
-                fit = _candidate(name, _FITTED, channels, weights, transformed, transform)
-                fitted.append((fit, weights, transformed))
-    if not fitted:
+                fit = _candidate(name, _FITTED, channels, weights, own, transform)
+                fits.append(_Fit(fit, weights, own, table))
+    if not fits:
         return []
-    best, weights, transformed = max(fitted, key=lambda each: each[0].quality.mean())
-    table = transformed.among_best if "best" in best.name else transformed.among_random
-    by_length = fit_activity_weights(table, choices.lengths, choices.users, weights, seed)
-    by_activity = [
-        _candidate(
-            f"{best.name}, by activity",
-            _BY_ACTIVITY,
-            channels,
-            weights,
-            transformed,
-            best.weights.transform,
-            by_length,
-        )
+    best = max(fits, key=lambda each: each.candidate.quality.mean())
+    return [*alone, *sums, *(fit.candidate for fit in fits), *_by_activity(best, channels, seed)]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A fitted blend, and what it was fitted to: `table` is one of the tables of `choices`."""
+
+    candidate: CandidateBlend
+    weights: Weights
+    choices: ValidationChoices
+    table: Choices
+
+
+def _by_activity(fit: _Fit, channels: Sequence[str], seed: int) -> list[CandidateBlend]:
+    """Return the same fit with weights by activity; nothing if these gain no likelihood."""
+    lengths, users = fit.choices.lengths, fit.choices.users
+    by_length = fit_activity_weights(fit.table, lengths, users, fit.weights, seed)
+    if not by_length:
+        return []
+    name, transform = f"{fit.candidate.name}, by activity", fit.candidate.weights.transform
+    return [
+        _candidate(name, _BY_ACTIVITY, channels, fit.weights, fit.choices, transform, by_length)
     ]
-    return [*alone, *sums, *(fit for fit, _, _ in fitted), *(by_activity if by_length else [])]
 
 
 def select_blend(candidates: Sequence[CandidateBlend], users: Rows) -> CandidateBlend:
