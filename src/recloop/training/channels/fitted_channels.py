@@ -60,7 +60,7 @@ class ChannelGrids(ConfigModel):
     decays: list[float] = [1.0, 0.95, 0.9, 0.8]
     """Decay of the weight of older history; 1 is the model as published, and the only default if
     interactions have no order."""
-    words: list[int] = [50, 200]
+    words: list[int] = [100]
     """Neighbours of the words channel."""
     word_decays: list[float] = [1.0, 0.9, 0.7, 0.4]
     """Decay of the weight of older history in the words channel; only 1 if interactions have no

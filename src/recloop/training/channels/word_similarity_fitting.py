@@ -1,13 +1,10 @@
 """Fitting of the words channel: the items whose texts share the rarest words with each item."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from recloop.scoring.channels.item_item import Sparse, no_links
-
-# Similarities that are in memory at once: 64 MB.
-_CELLS = 1 << 24
+from recloop.training.channels.item_item_fitting import strongest_links
 
 
 def word_neighbours(vectors: sparse.csr_matrix, neighbours: int, max_items: int) -> Sparse:
@@ -15,7 +12,8 @@ def word_neighbours(vectors: sparse.csr_matrix, neighbours: int, max_items: int)
 
     Args:
         vectors: Unit lexical vectors, `(items, terms)`.
-        neighbours: Number of most similar items that each item keeps.
+        neighbours: Number of most similar items that each item keeps; more if several equal the
+            least similar of them.
         max_items: Largest number of items with a text for which neighbours are computed, the first
             of the catalogue; the others get none.
 
@@ -26,26 +24,15 @@ def word_neighbours(vectors: sparse.csr_matrix, neighbours: int, max_items: int)
     rows = np.flatnonzero(np.diff(vectors.indptr))[:max_items]
     if not len(rows):
         return no_links(items)
-    written = vectors[rows]
-    columns, width = written.T.tocsr(), max(1, _CELLS // len(rows))
-    parts = []
-    for start in range(0, len(rows), width):
-        similarity = (written[start : start + width] @ columns).toarray()
-        similarity[np.arange(len(similarity)), np.arange(start, start + len(similarity))] = 0.0
-        parts.append(_strongest(similarity, min(neighbours, len(rows))))
-    nearest = sparse.vstack(parts, "coo")
-    return sparse.csr_matrix(
-        (nearest.data, (rows[nearest.row], rows[nearest.col])), shape=(items, items)
-    )
+    by_term = _used_terms(vectors[rows]).T.tocsc()
+    nearest = strongest_links(by_term, by_term, neighbours).tocoo()
+    # A column holds the nearest items of an item, a row those that a history of it suggests.
+    placed = (nearest.data, (rows[nearest.col], rows[nearest.row]))
+    return sparse.csr_matrix(placed, shape=(items, items))
 
 
-def _strongest(similarity: NDArray[np.float32], kept: int) -> Sparse:
-    """Return the `kept` largest entries of each row that are above 0."""
-    nearest = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
-    values = np.take_along_axis(similarity, nearest, 1)
-    rows = np.repeat(np.arange(len(similarity)), kept)
-    found = sparse.csr_matrix(
-        (values.ravel(), (rows, nearest.ravel())), shape=similarity.shape, dtype=np.float32
-    )
-    found.eliminate_zeros()
-    return found
+def _used_terms(vectors: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return the vectors with only the columns that have an entry, `(items, used terms)`."""
+    used, columns = np.unique(vectors.indices, return_inverse=True)
+    shape = (vectors.shape[0], len(used))
+    return sparse.csr_matrix((vectors.data, columns, vectors.indptr), shape=shape)
