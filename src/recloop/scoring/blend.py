@@ -1,6 +1,7 @@
 """The blend: the weighted sum of standardised channels, and what follows from it for cold items."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -114,9 +115,9 @@ class Blend:
     def contributions(self, requests: ScoringRequests) -> dict[str, Scores]:
         """Return what each channel adds to the scores, each `(requests, candidates)`."""
         cold_items = self.cold_items.restricted_to(requests.candidates)
-        return channel_contributions(
-            lambda name: self.channels[name](requests), self.weights, cold_items, _lengths(requests)
-        )
+        # Cold items may need the scores of a channel that the warm items have needed already.
+        score_channel = cache(lambda name: self.channels[name](requests))
+        return channel_contributions(score_channel, self.weights, cold_items, _lengths(requests))
 
     def generate_candidates(
         self, requests: ScoringRequests, count: int, *, sparse_only: bool = False
