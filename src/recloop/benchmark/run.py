@@ -124,7 +124,6 @@ def train_and_package(
     base = resolve_base(benchmark.config.text.base)
     started = time.monotonic()
     channels.fit()
-    # Blend and export take about as long as a part of the other channels' tuning.
     used = _WITH_BLEND * (time.monotonic() - started)
     seconds = max(benchmark.config.seconds - used, _LEAST_SHARE * benchmark.config.seconds)
     sequence = train_sequence(

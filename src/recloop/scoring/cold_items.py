@@ -23,7 +23,7 @@ _MIN_DEVIATION = 1e-6
 
 
 class ColdItemCalibration(BaseModel):
-    """How the scores of cold items are placed among those of warm items.
+    """Calibration that places the scores of cold items among those of warm items.
 
     Attributes:
         scale: Factor on the mean of the neighbours, which varies less than single items do.

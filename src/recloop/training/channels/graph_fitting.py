@@ -10,7 +10,7 @@ from scipy import sparse
 
 from recloop.data.interaction_log import InteractionLog
 from recloop.scoring.channels.item_graph import ItemGraphWalk
-from recloop.scoring.channels.item_item import Dense, Sparse, densify_if_full
+from recloop.scoring.channels.item_item import Dense, Sparse, densify_if_full, no_links
 from recloop.training.channels.fitted_channels import Fitted, FittedChannels, matrix
 from recloop.training.channels.grid_search import coordinate_search
 from recloop.training.channels.item_item_fitting import strongest_links
@@ -72,8 +72,7 @@ def transition_weights(log: InteractionLog, window: int) -> Sparse:
         Ludewig & Jannach 2018, "Evaluation of Session-Based Recommendation Algorithms".
     """
     users, shape = log.user_rows(), (log.catalogue, log.catalogue)
-    nothing = np.empty(0, np.int64)
-    total = sparse.csr_matrix((np.empty(0, np.float32), (nothing, nothing)), shape=shape)
+    total = no_links(log.catalogue)
     for distance in range(1, min(window, max(len(log) - 1, 0)) + 1):
         same = np.flatnonzero(users[distance:] == users[:-distance])
         if not len(same):
