@@ -40,7 +40,7 @@ from recloop.training.packaging import (
 )
 from recloop.training.sequence_training import train_sequence
 
-_FUSION, _SELECTED = "reciprocal-rank fusion", "selected"
+_FUSION = "reciprocal-rank fusion"
 # Constant of reciprocal-rank fusion, as published.
 _RRF = 60
 
@@ -88,7 +88,6 @@ def _run(data: DataSet, config: BenchmarkConfig, requests: int) -> dict[str, Any
     calibrated = {"cold_items": weighted.weights.cold_items}
     by_name = {each.name: each.weights.model_copy(update=calibrated) for each in candidates}
     quality = _qualities(payload.blend(), by_name, test)
-    quality[_SELECTED] = quality[selected.name]
     users = bootstrap(test, seed)
     best = max(tuned, key=lambda name: quality[name].mean() if name in quality else 0.0)
     on_validation = {each.name: float(each.quality.mean()) for each in candidates}
@@ -101,7 +100,7 @@ def _run(data: DataSet, config: BenchmarkConfig, requests: int) -> dict[str, Any
         }
         for name, values in quality.items()
     }
-    log(f"seed {seed}: best channel {best}, selected {selected.name}: {rows[_SELECTED]}")
+    log(f"seed {seed}: best channel {best}, selected {selected.name}: {rows[selected.name]}")
     return {
         "best_channel": best,
         "selected": selected.name,
