@@ -22,7 +22,7 @@ from benchmarks.reranking import (
 )
 from recloop.benchmark.config import BenchmarkConfig, Protocol
 from recloop.benchmark.dataset import DataSet, read_folder
-from recloop.benchmark.run import prepare
+from recloop.benchmark.preparation import prepare
 from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.metrics import Values
 from recloop.scoring.scorer import Channel

@@ -18,7 +18,7 @@ from benchmarks.common import bootstrap, publish
 from benchmarks.output import log
 from recloop.benchmark.config import BenchmarkConfig, Protocol
 from recloop.benchmark.dataset import DataSet, read_folder
-from recloop.benchmark.run import prepare
+from recloop.benchmark.preparation import prepare
 from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import Values, ndcg
 from recloop.registry.user_table import no_users

@@ -10,7 +10,7 @@ import torch
 from benchmarks.output import command_line, machine, write_json
 from recloop.benchmark.config import BenchmarkConfig, Protocol
 from recloop.benchmark.dataset import DataSet
-from recloop.benchmark.run import Benchmark, prepare
+from recloop.benchmark.preparation import Benchmark, prepare
 from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import Values, ndcg

@@ -26,7 +26,7 @@ from benchmarks.common import (
 )
 from recloop.benchmark.config import Protocol
 from recloop.benchmark.dataset import read_folder
-from recloop.benchmark.run import Benchmark
+from recloop.benchmark.preparation import Benchmark
 from recloop.training.device import choose
 from recloop.training.finetuning.fit import fit
 from recloop.training.finetuning.sequence_model import SequenceModel

@@ -87,7 +87,7 @@ def test_every_model_answers_and_the_document_has_the_agreed_form(tmp_path: Path
 def small_language_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a small language model with random weights instead of MiniLM, which trains slowly."""
     base = str(small_base(tmp_path / "base"))
-    monkeypatch.setattr("recloop.benchmark.run.resolve_base", lambda _name: base)
+    monkeypatch.setattr("recloop.benchmark.training.resolve_base", lambda _name: base)
 
 
 @pytest.mark.slow

@@ -10,12 +10,12 @@ import yaml
 
 from recloop.benchmark.config import BenchmarkConfig
 from recloop.benchmark.dataset import read_folder
-from recloop.benchmark.run import prepare, rank_test_requests, train_and_package
+from recloop.benchmark.preparation import prepare
+from recloop.benchmark.training import rank_test_requests, reloaded, train_recloop
 from recloop.config import Home
 from recloop.data.interaction_log import PART
 from recloop.data.split import joined, split_interactions
 from recloop.evaluation.report import to_rows
-from recloop.registry.payload import Payload
 from recloop.stages import export, files, pretrain, ranker, recommend, snapshot, split, start, train
 from recloop.stages.training_data import read_training_data
 from recloop.training.base_models import TextConfig
@@ -69,8 +69,8 @@ def test_stages_and_evaluate_give_the_same_lists(
     channels = FittedChannels(benchmark.data, ChannelGrids(), config.seed)
     folder = tmp_path / "evaluated"
     folder.mkdir()
-    train_and_package(benchmark, channels, folder, lambda _: None)
-    by_evaluate = rank_test_requests(Payload.load(folder).recommender(), benchmark)
+    model = train_recloop(benchmark, channels, lambda _: None)
+    by_evaluate = rank_test_requests(reloaded(model.payload, folder), benchmark)
 
     assert benchmark.data.catalogue.ids == catalogue.ids
     # Eight of 24 items are in the history, and masked.

@@ -25,6 +25,7 @@ class BenchmarkConfig(ConfigModel):
             model. Only the smallest training that is possible may take longer.
         seed: Seed of training, sampling and bootstrap.
         test_scores: Limit of test requests times items; with more requests a random sample is used.
+        ablate: Whether recloop is also measured without its parts (see `ablation`).
     """
 
     models: tuple[str, ...]
@@ -34,6 +35,7 @@ class BenchmarkConfig(ConfigModel):
     seconds: float = 900.0
     seed: int = 42
     test_scores: float = 1e10
+    ablate: bool = False
 
 
 def peak_memory() -> int:

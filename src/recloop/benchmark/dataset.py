@@ -5,7 +5,7 @@ valid or test); optional are timestamp, pos (order within a user), label and wei
 `items.parquet` has item_id; optional are title and text.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,11 @@ class DataSet:
     def texts(self) -> list[str]:
         """Return title and text of every item, joined; an empty string if it has neither."""
         return self.catalogue().texts()
+
+    def without_texts(self) -> "DataSet":
+        """Return the data set with empty titles and texts."""
+        empty = pl.lit("").alias(c.TITLE), pl.lit("").alias(c.TEXT)
+        return replace(self, items=self.items.with_columns(empty))
 
     def _positive(self) -> pl.DataFrame:
         """Return the rows without a label, or with one above 0."""

@@ -135,6 +135,14 @@ def evaluate(
     ] = None,
     seconds: Annotated[float, typer.Option(help="Most seconds for training one model.")] = 900.0,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 42,
+    ablate: Annotated[  # noqa: FBT002 - typer makes it an option by name
+        bool,
+        typer.Option(
+            "--ablate",
+            help="Also train recloop without texts, with words only, with frozen and with tuned"
+            " texts, and rank with older states of the users. Takes the time of five models.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="File for the JSON; by default in reports/.")
     ] = None,
@@ -156,6 +164,7 @@ def evaluate(
                 "tuning": tuning,
                 "seconds": seconds,
                 "seed": seed,
+                "ablate": ablate,
             }
         )
         document = run.evaluate(

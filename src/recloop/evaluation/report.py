@@ -15,6 +15,7 @@ from recloop.data.catalogue import Catalogue
 from recloop.evaluation.bootstrap import UserBootstrap
 from recloop.evaluation.evaluation_requests import Requests, hits
 from recloop.evaluation.metrics import METRICS, Values, coverage
+from recloop.evaluation.slices import HISTORY_LENGTHS
 from recloop.scoring.scorer import Channel, Scores
 from recloop.scoring.top_k import Ranked, top_k
 
@@ -25,13 +26,6 @@ PRIMARY_METRIC = f"ndcg@{K}"
 DEPTH = 20
 # Limit of users times bootstrap draws: 400 MB.
 _BOOTSTRAP_CELLS = 50_000_000
-# Slices by the length of the history: lower bound (included), upper bound (excluded).
-_HISTORY_LENGTHS = {
-    "no history": (0, 1),
-    "1-9": (1, 10),
-    "10-49": (10, 50),
-    "50 and more": (50, 1 << 62),
-}
 
 
 class EvaluateConfig(ConfigModel):
@@ -130,7 +124,7 @@ def measure(
     Returns:
         `{metric@k: {value, low, high}, …, coverage@k: number, novelty@k: bits, slices: …}`.
     """
-    bootstrap = _bootstrap(requests, config)
+    bootstrap = request_bootstrap(requests, config)
     values = metrics_per_request(ranked, requests, config.ks)
     measured: dict[str, Any] = {
         name: asdict(bootstrap.interval(metric)) for name, metric in values.items()
@@ -188,7 +182,7 @@ def ndcg_differences(
         `{other: {value, low, high}}`, positive where the model is better than the other.
     """
     requests = Requests.from_frame(request_frame, catalogue)
-    bootstrap = _bootstrap(requests, config)
+    bootstrap = request_bootstrap(requests, config)
 
     def values(lists: pl.DataFrame) -> Values:
         return metrics_per_request(to_rows(lists, catalogue), requests, [K])[PRIMARY_METRIC]
@@ -197,7 +191,8 @@ def ndcg_differences(
     return {name: asdict(bootstrap.interval(own - values(other))) for name, other in others.items()}
 
 
-def _bootstrap(requests: Requests, config: EvaluateConfig) -> UserBootstrap:
+def request_bootstrap(requests: Requests, config: EvaluateConfig) -> UserBootstrap:
+    """Return a bootstrap over the users of requests, with fewer draws for very many users."""
     users = requests.user_numbers()
     draws = max(100, min(config.draws, _BOOTSTRAP_CELLS // (int(users.max(initial=0)) + 1)))
     return UserBootstrap(users.tolist(), draws, config.seed)
@@ -217,8 +212,7 @@ def _slices(
     lengths = requests.history_lengths()
     cold = np.array([(popularity[rows] == 0).all() for rows in requests.relevant], np.bool_)
     slices = {
-        f"history {name}": (lengths >= low) & (lengths < high)
-        for name, (low, high) in _HISTORY_LENGTHS.items()
+        name: (lengths >= low) & (lengths < high) for name, (low, high) in HISTORY_LENGTHS.items()
     }
     slices |= {"cold items": cold, "warm items": ~cold}
     return {

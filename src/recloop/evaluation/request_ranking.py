@@ -1,10 +1,13 @@
 """Ranked lists for evaluation requests, from the `Recommender` that also serves HTTP."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from recloop import columns as c
+from recloop.data.catalogue import Catalogue
 from recloop.data.split import EVENTS, HISTORY, TIMES
 from recloop.data.user_sequences import epoch_seconds
 from recloop.evaluation.report import DEPTH, to_predictions
@@ -16,7 +19,9 @@ from recloop.recommender.request import Request
 _BATCH_REQUESTS, _BATCH_SCORES = 256, 1 << 23
 
 
-def rank_requests(recommender: Recommender, request_frame: pl.DataFrame) -> pl.DataFrame:
+def rank_requests(
+    recommender: Recommender, request_frame: pl.DataFrame, known_until: pl.Series | None = None
+) -> pl.DataFrame:
     """Return the lists of a packaged model for evaluation requests.
 
     Only the history and the time of a request are used, not the histories packaged with the model.
@@ -24,28 +29,43 @@ def rank_requests(recommender: Recommender, request_frame: pl.DataFrame) -> pl.D
     Args:
         recommender: The packaged model.
         request_frame: Requests, one per row; columns as in `Requests.to_frame`.
+        known_until: For each request, the time in epoch seconds of the newest events that the
+            model knows. The items of later events are only excluded from the list, if items of the
+            history are.
 
     Returns:
         One row per request, in the same order; columns as in `report.to_predictions`.
     """
     size = min(_BATCH_REQUESTS, max(1, _BATCH_SCORES // len(recommender.catalogue)))
+    if known_until is None:
+        known_until = pl.repeat(np.inf, request_frame.height, eager=True)
     batches = [
-        _rank_batch(recommender, request_frame[start : start + size])
+        _rank_batch(recommender, request_frame[start : start + size], known_until[start:])
         for start in range(0, request_frame.height, size)
     ]
     return pl.concat(batches)
 
 
-def _rank_batch(recommender: Recommender, request_frame: pl.DataFrame) -> pl.DataFrame:
-    empty = UserHistory.empty()
+def _rank_batch(
+    recommender: Recommender, request_frame: pl.DataFrame, known_until: pl.Series
+) -> pl.DataFrame:
     batch = [
-        Request(
-            empty.updated_with(earlier, recommender.catalogue), k=DEPTH, offline_seconds=seconds
+        Request(_history(recommender.catalogue, earlier, until), k=DEPTH, offline_seconds=seconds)
+        for (earlier, seconds), until in zip(
+            _earlier_events(request_frame), known_until, strict=False
         )
-        for earlier, seconds in _earlier_events(request_frame)
     ]
     ranked, scores = recommender.rank(batch)
     return to_predictions(ranked, scores, recommender.catalogue)
+
+
+def _history(catalogue: Catalogue, events: list[HistoryEvent], until: float) -> UserHistory:
+    """Return the history of the events that are not after `until`, with all items as seen."""
+    complete = UserHistory.empty().updated_with(events, catalogue)
+    if until == np.inf:
+        return complete
+    known = [event for event in events if not event[2] > until]
+    return replace(UserHistory.empty().updated_with(known, catalogue), seen=complete.seen)
 
 
 def _earlier_events(request_frame: pl.DataFrame) -> Iterator[tuple[list[HistoryEvent], float]]:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recloop.data.catalogue import Catalogue
@@ -58,6 +60,7 @@ def train_sequence(
     *,
     base: str | None,
     earlier: EarlierModel | None = None,
+    text: NDArray[np.float32] | None = None,
     progress: Callable[[str], Progress] = lambda _: lambda _: None,
 ) -> TrainedSequence:
     """Train the sequence model, and through its loss the language model where it is tuned.
@@ -66,8 +69,10 @@ def train_sequence(
         data: Items, interactions and validation requests.
         config: Settings; what is left out is chosen from the data.
         compute: Device and precision.
-        base: Folder or Hugging Face id of the language model; without it, items are IDs only.
+        base: Folder or Hugging Face id of the language model. Without it, an item is its ID, and
+            its vector of `text` if that is given.
         earlier: A model to continue from.
+        text: Text vectors of all items, `(items, width)`, that need no language model.
         progress: Returns the callback of a phase, which is called with the entry of every epoch.
     """
     subset = ItemSubset.most_popular(data.past, config.items)
@@ -77,8 +82,10 @@ def train_sequence(
         sizes = {"tower": earlier.config.tower, "text": earlier.config.text}
         config = config.model_copy(update=sizes)
     free = {"epochs", "share", "text_passes"} - config.model_fields_set
-    config = settings_from_data(config, data.train, sum(map(bool, texts)))
-    setup = _Setup(data, subset, config, compute, texts, base, free)
+    own = np.zeros((len(subset.rows), 1), np.float32) if text is None else text[subset.rows]
+    written = sum(map(bool, texts)) if base else int(own.any(1).sum())
+    config = settings_from_data(config, data.train, written)
+    setup = _Setup(data, subset, config, compute, texts, base, own, free)
     tuned = setup.tune(earlier, progress("tune"))
     forgetting = tuned.forgetting
     forgot = forgetting is not None and forgets_too_much(forgetting, config.max_forgetting)
@@ -120,7 +127,8 @@ class _Tuned:
 class _Setup:
     """Everything that tuning and refitting share.
 
-    `free` are the names of the settings that may follow from the time that training takes.
+    `free` are the names of the settings that may follow from the time that training takes, and
+    `vectors` the text vectors `(items, width)` if no language model gives them.
     """
 
     data: TrainingData
@@ -129,6 +137,7 @@ class _Setup:
     compute: Compute
     texts: Sequence[str]
     base: str | None
+    vectors: NDArray[np.float32]
     free: Collection[str]
 
     def tune(self, earlier: EarlierModel | None, progress: Progress) -> _Tuned:
@@ -205,9 +214,7 @@ class _Setup:
 
     def _text_source(self, language: Language | None, config: TrainConfig) -> TextVectorSource:
         if language is None:
-            return FrozenTextVectors(
-                torch.zeros(len(self.subset.rows), 1, device=self.compute.device)
-            )
+            return FrozenTextVectors(torch.from_numpy(self.vectors).to(self.compute.device))
         return TrainableTextVectors(
             language.encoder,
             language.texts(self.texts),

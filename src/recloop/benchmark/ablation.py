@@ -1,0 +1,179 @@
+"""Ablation of recloop: the same system without texts, and with older states of the users.
+
+Each variant is trained, packaged and measured like recloop itself, with the same bound on its time.
+Differences are paired over the test requests, and given for slices of them.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recloop.benchmark.config import BenchmarkConfig, StatusCallback
+from recloop.benchmark.dataset import DataSet
+from recloop.benchmark.preparation import Benchmark, prepare
+from recloop.benchmark.training import (
+    TrainedModel,
+    rank_test_requests,
+    reloaded,
+    train_recloop,
+)
+from recloop.evaluation.evaluation_requests import Requests
+from recloop.evaluation.report import (
+    PRIMARY_METRIC,
+    RECLOOP,
+    EvaluateConfig,
+    K,
+    metrics_per_request,
+    request_bootstrap,
+)
+from recloop.evaluation.slices import request_slices
+from recloop.recommender.recommender import Recommender
+from recloop.scoring.lexical_vectors import lexical_vectors
+from recloop.scoring.top_k import Ranked
+from recloop.training.base_models import TextConfig, Tuning
+from recloop.training.channels.fitted_channels import ChannelGrids, FittedChannels
+from recloop.training.channels.latent_semantics import latent_semantic_vectors
+
+NO_TEXT, WORDS_ONLY, FROZEN, TUNED = "no text", "words only", "frozen text", "tuned text"
+_HOUR, _DAY = 3_600.0, 86_400.0
+HOUR_OLD, DAY_OLD = "state an hour old", "state a day old"
+LAST_TRAINING = "state at the last training"
+
+# Pairs of variants that are compared: what the first one gains over the second one.
+_COMPARED = (
+    (RECLOOP, NO_TEXT),
+    (RECLOOP, WORDS_ONLY),
+    (FROZEN, WORDS_ONLY),
+    (TUNED, FROZEN),
+    (RECLOOP, HOUR_OLD),
+    (RECLOOP, DAY_OLD),
+    (RECLOOP, LAST_TRAINING),
+)
+
+
+def measure_ablation(
+    data: DataSet,
+    config: BenchmarkConfig,
+    benchmark: Benchmark,
+    channels: FittedChannels,
+    show_status: StatusCallback,
+) -> dict[str, Any]:
+    """Return the variants with their NDCG@10, and the paired differences between them by slice.
+
+    Args:
+        data: The data set.
+        config: Settings of the benchmark.
+        benchmark: The data set as it was prepared.
+        channels: The channels beside the sequence model, which the variants with texts share.
+        show_status: Called with a line of progress.
+
+    Returns:
+        `{variants: {name: {ndcg@10: {value, low, high}, train_seconds, setting}}, differences:
+        [{of, from, slice, requests, value, low, high}, …]}`.
+    """
+    table = _Table(benchmark, EvaluateConfig(seed=config.seed))
+
+    def train(
+        name: str,
+        own: Benchmark,
+        using: FittedChannels,
+        text: NDArray[np.float32] | None = None,
+    ) -> Recommender:
+        show_status(f"training {name}")
+        started = time.monotonic()
+        model = train_recloop(own, using, lambda _: None, text)
+        with tempfile.TemporaryDirectory() as folder:
+            recommender = reloaded(model.payload, Path(folder))
+        seconds = time.monotonic() - started
+        table.add(name, rank_test_requests(recommender, benchmark), seconds, _facts(model))
+        show_status(f"{name}: {table.variants[name][PRIMARY_METRIC]}")
+        return recommender
+
+    recommender = train(RECLOOP, benchmark, channels)
+    for name, known_until in _older_states(benchmark):
+        table.add(name, rank_test_requests(recommender, benchmark, known_until=known_until))
+    bare = prepare(data.without_texts(), config)
+    grids, bound = ChannelGrids(), benchmark.config.seconds
+    train(NO_TEXT, bare, FittedChannels(bare.data, grids, config.seed, bound))
+    if any(benchmark.data.catalogue.texts()):
+        words = lexical_vectors(benchmark.data.catalogue.texts())
+        train(WORDS_ONLY, benchmark, channels, latent_semantic_vectors(words, config.seed))
+        train(FROZEN, _with_tuning(benchmark, "frozen"), channels)
+        train(TUNED, _with_tuning(benchmark, "lora"), channels)
+    return {"variants": table.variants, "differences": list(table.differences())}
+
+
+class _Table:
+    """Lists of the variants for the test requests, and what follows from them."""
+
+    def __init__(self, benchmark: Benchmark, config: EvaluateConfig) -> None:
+        self.variants: dict[str, dict[str, Any]] = {}
+        self._requests = benchmark.test_requests
+        self._training = benchmark.data.past.counts()
+        self._config = config
+        self._ranked: dict[str, Ranked] = {}
+
+    def add(
+        self,
+        name: str,
+        ranked: Ranked,
+        seconds: float | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Add the lists of a variant, `(requests, DEPTH)`, with its seconds of training."""
+        self._ranked[name] = ranked
+        values = _ndcg(ranked, self._requests)
+        interval = request_bootstrap(self._requests, self._config).interval(values)
+        trained = {} if seconds is None else {"train_seconds": round(seconds, 1)}
+        self.variants[name] = {PRIMARY_METRIC: asdict(interval), **trained, **(facts or {})}
+
+    def differences(self) -> Iterator[dict[str, Any]]:
+        """Yield the paired differences of the compared variants, for every slice."""
+        for part in request_slices(self._requests, self._training):
+            bootstrap = request_bootstrap(part.requests, self._config)
+            values = {
+                name: _ndcg(ranked[part.rows], part.requests)
+                for name, ranked in self._ranked.items()
+            }
+            for better, worse in _COMPARED:
+                if better in values and worse in values:
+                    interval = bootstrap.interval(values[better] - values[worse])
+                    yield {
+                        "of": better,
+                        "from": worse,
+                        "slice": part.name,
+                        "requests": len(part.rows),
+                        PRIMARY_METRIC: float(values[better].mean()),
+                        **asdict(interval),
+                    }
+
+
+def _ndcg(ranked: Ranked, requests: Requests) -> NDArray[np.float64]:
+    return metrics_per_request(ranked, requests, [K])[PRIMARY_METRIC]
+
+
+def _older_states(benchmark: Benchmark) -> Iterator[tuple[str, pl.Series]]:
+    """Yield the time until which the events of each request are known; nothing without times."""
+    times = benchmark.test_requests.request_times
+    if times is None or np.isnan(times).all():
+        return
+    yield HOUR_OLD, pl.Series(times - _HOUR)
+    yield DAY_OLD, pl.Series(times - _DAY)
+    yield LAST_TRAINING, pl.Series(np.full(len(times), benchmark.data.past.end()))
+
+
+def _with_tuning(benchmark: Benchmark, tuning: Tuning) -> Benchmark:
+    text = benchmark.config.text.model_dump(exclude_unset=True) | {"tuning": tuning}
+    config = benchmark.config.model_copy(update={"text": TextConfig(**text)})
+    return replace(benchmark, config=config)
+
+
+def _facts(model: TrainedModel) -> dict[str, Any]:
+    return {"setting": model.setting()}
