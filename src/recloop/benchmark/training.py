@@ -94,7 +94,7 @@ def train_recloop(
     settings = sequence.config
     language = sequence.language or Language.load(base, settings.text, settings.seed)
     query = export_tuned_query(
-        language.encoder, language.tokenizer, settings.text.max_tokens, config.query
+        language.encoder, language.tokenizer, settings.text.max_tokens, config.query, vectors
     )
     payload = build_payload(sequence, channels, weighted, query, no_users(), config, 0)
     return TrainedModel(sequence, weighted, payload)

@@ -42,16 +42,15 @@ def main() -> None:
     sequence = read_checkpoint()
     seed = sequence.config.seed
     channels = FittedChannels(data, config.channels, seed)
-    weighted = fit_channel_weights(
-        sequence, channels, all_text_vectors(sequence, data, every_item=True)
-    )
+    text = all_text_vectors(sequence, data, every_item=True)
+    weighted = fit_channel_weights(sequence, channels, text)
     log.info("weighed", **weighted.weights.model_dump())
     quality = channels.valid.mean_ndcg(weighted.tuned.score, data.items)
     log.info("validation", ndcg10=round(quality, 4))
     language = sequence.language
     query = (
         export_tuned_query(
-            language.encoder, language.tokenizer, language.config.max_tokens, config.query
+            language.encoder, language.tokenizer, language.config.max_tokens, config.query, text
         )
         if config.query.encoder == TUNED and language is not None
         else export_frozen_query(config.query, data.catalogue)

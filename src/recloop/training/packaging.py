@@ -42,6 +42,7 @@ from recloop.training.export.query_export import QueryExport
 from recloop.training.item_subset import spread
 from recloop.training.trained_sequence import TrainedSequence, item_vectors, sequence_scorer
 from recloop.training.training_data import TrainingData
+from recloop.training.whitening import whitened
 
 # Smallest weight of popularity, which ranks the items for an empty history.
 _LEAST = 0.01
@@ -65,7 +66,7 @@ class WeightedChannels:
     Attributes:
         weights: Weights of the blend.
         tuned: The blend of the channels that saw no validation data.
-        text: Text vectors of all items, `(items, width)`.
+        text: Whitened text vectors of all items, `(items, width)`.
         text_last: Number of last items that texts are compared with.
     """
 
@@ -105,8 +106,10 @@ def fit_channel_weights(
     Args:
         sequence: The trained sequence model.
         channels: The other channels, and the data.
-        text: Text vectors of all items, `(items, width)`.
+        text: Text vectors of all items, `(items, width)`. They are whitened here: users' choices
+            follow what tells the texts of a catalogue apart.
     """
+    text = whitened(text)
     data, valid, last = channels.data, channels.valid, channels.text_last(text)
     mixed = _tuned_channels(sequence, channels, text, last)
     warm = data.train.warm_items()
