@@ -29,7 +29,7 @@ def whitened(text: NDArray[np.float32]) -> NDArray[np.float32]:
         Zhang et al. 2024, "Are ID Embeddings Necessary? Whitening Pre-trained Text Embeddings for
         Effective Sequential Recommendation".
     """
-    written: NDArray[np.bool_] = text.any(axis=1, keepdims=True)
+    written = np.linalg.norm(text, axis=1, keepdims=True) > 0
     if not written.any():
         return text
     mean = text[written[:, 0]].mean(0, dtype=np.float64).astype(np.float32)
