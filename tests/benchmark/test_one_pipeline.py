@@ -11,7 +11,7 @@ import yaml
 from recloop.benchmark.config import BenchmarkConfig
 from recloop.benchmark.dataset import read_folder
 from recloop.benchmark.preparation import prepare
-from recloop.benchmark.training import rank_test_requests, reloaded, train_recloop
+from recloop.benchmark.training import rank_test_requests, train_and_package
 from recloop.config import Home
 from recloop.data.interaction_log import PART
 from recloop.data.split import joined, split_interactions
@@ -67,10 +67,8 @@ def test_stages_and_evaluate_give_the_same_lists(
     settings = benchmark.config.model_copy(update={"text": TextConfig(base=base)})
     benchmark = replace(benchmark, config=settings)
     channels = FittedChannels(benchmark.data, ChannelGrids(), config.seed)
-    folder = tmp_path / "evaluated"
-    folder.mkdir()
-    model = train_recloop(benchmark, channels, lambda _: None)
-    by_evaluate = rank_test_requests(reloaded(model.payload, folder), benchmark)
+    model = train_and_package(benchmark, channels, lambda _: None)
+    by_evaluate = rank_test_requests(model.recommender, benchmark)
 
     assert benchmark.data.catalogue.ids == catalogue.ids
     # Eight of 24 items are in the history, and masked.

@@ -4,11 +4,8 @@ Each variant is trained, packaged and measured like recloop itself, with the sam
 Differences are paired over the test requests, and given for slices of them.
 """
 
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +15,7 @@ from numpy.typing import NDArray
 from recloop.benchmark.config import BenchmarkConfig, StatusCallback
 from recloop.benchmark.dataset import DataSet
 from recloop.benchmark.preparation import Benchmark, prepare
-from recloop.benchmark.training import (
-    TrainedModel,
-    rank_test_requests,
-    reloaded,
-    train_recloop,
-)
+from recloop.benchmark.training import PackagedModel, rank_test_requests, train_and_package
 from recloop.evaluation.evaluation_requests import Requests
 from recloop.evaluation.report import (
     PRIMARY_METRIC,
@@ -34,7 +26,6 @@ from recloop.evaluation.report import (
     request_bootstrap,
 )
 from recloop.evaluation.slices import request_slices
-from recloop.recommender.recommender import Recommender
 from recloop.scoring.lexical_vectors import lexical_vectors
 from recloop.scoring.top_k import Ranked
 from recloop.training.base_models import TextConfig, Tuning
@@ -63,6 +54,7 @@ def measure_ablation(
     config: BenchmarkConfig,
     benchmark: Benchmark,
     channels: FittedChannels,
+    recloop: PackagedModel,
     show_status: StatusCallback,
 ) -> dict[str, Any]:
     """Return the variants with their NDCG@10, and the paired differences between them by slice.
@@ -72,6 +64,7 @@ def measure_ablation(
         config: Settings of the benchmark.
         benchmark: The data set as it was prepared.
         channels: The channels beside the sequence model, which the variants with texts share.
+        recloop: recloop with all its parts.
         show_status: Called with a line of progress.
 
     Returns:
@@ -85,20 +78,18 @@ def measure_ablation(
         own: Benchmark,
         using: FittedChannels,
         text: NDArray[np.float32] | None = None,
-    ) -> Recommender:
+    ) -> None:
         show_status(f"training {name}")
-        started = time.monotonic()
-        model = train_recloop(own, using, lambda _: None, text)
-        with tempfile.TemporaryDirectory() as folder:
-            recommender = reloaded(model.payload, Path(folder))
-        seconds = time.monotonic() - started
-        table.add(name, rank_test_requests(recommender, benchmark), seconds, _facts(model))
-        show_status(f"{name}: {table.variants[name][PRIMARY_METRIC]}")
-        return recommender
+        measure(name, train_and_package(own, using, lambda _: None, text))
 
-    recommender = train(RECLOOP, benchmark, channels)
+    def measure(name: str, model: PackagedModel) -> None:
+        table.add(name, rank_test_requests(model.recommender, benchmark), model)
+        show_status(f"{name}: {table.variants[name][PRIMARY_METRIC]}")
+
+    measure(RECLOOP, recloop)
     for name, known_until in _older_states(benchmark):
-        table.add(name, rank_test_requests(recommender, benchmark, known_until=known_until))
+        lists = rank_test_requests(recloop.recommender, benchmark, known_until=known_until)
+        table.add(name, lists)
     bare = prepare(data.without_texts(), config)
     grids, bound = ChannelGrids(), benchmark.config.seconds
     train(NO_TEXT, bare, FittedChannels(bare.data, grids, config.seed, bound))
@@ -124,15 +115,16 @@ class _Table:
         self,
         name: str,
         ranked: Ranked,
-        seconds: float | None = None,
-        facts: dict[str, Any] | None = None,
+        model: PackagedModel | None = None,
     ) -> None:
-        """Add the lists of a variant, `(requests, DEPTH)`, with its seconds of training."""
+        """Add the lists of a variant, `(requests, DEPTH)`, and of which model they are."""
         self._ranked[name] = ranked
         values = _ndcg(ranked, self._requests)
         interval = request_bootstrap(self._requests, self._config).interval(values)
-        trained = {} if seconds is None else {"train_seconds": round(seconds, 1)}
-        self.variants[name] = {PRIMARY_METRIC: asdict(interval), **trained, **(facts or {})}
+        facts: dict[str, Any] = {}
+        if model is not None:
+            facts = {"train_seconds": round(model.seconds, 1), "setting": model.setting}
+        self.variants[name] = {PRIMARY_METRIC: asdict(interval), **facts}
 
     def differences(self) -> Iterator[dict[str, Any]]:
         """Yield the paired differences of the compared variants, for every slice."""
@@ -173,7 +165,3 @@ def _with_tuning(benchmark: Benchmark, tuning: Tuning) -> Benchmark:
     text = benchmark.config.text.model_dump(exclude_unset=True) | {"tuning": tuning}
     config = benchmark.config.model_copy(update={"text": TextConfig(**text)})
     return replace(benchmark, config=config)
-
-
-def _facts(model: TrainedModel) -> dict[str, Any]:
-    return {"setting": model.setting()}

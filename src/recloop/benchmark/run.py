@@ -5,10 +5,8 @@ functions that the stages of the pipeline call; recloop's lists come from its pa
 `Recommender`.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +16,7 @@ from recloop.benchmark.ablation import measure_ablation
 from recloop.benchmark.config import BenchmarkConfig, Protocol, StatusCallback, peak_memory
 from recloop.benchmark.dataset import TEST, TRAIN, VALID, DataSet
 from recloop.benchmark.preparation import Benchmark, prepare
-from recloop.benchmark.training import rank_test_requests, reloaded, train_recloop
+from recloop.benchmark.training import PackagedModel, rank_test_requests, train_and_package
 from recloop.data.interaction_log import PART
 from recloop.evaluation.report import (
     PRIMARY_METRIC,
@@ -30,6 +28,7 @@ from recloop.evaluation.report import (
 from recloop.scoring.top_k import Ranked
 from recloop.training.baselines import BASELINES, fit_baseline
 from recloop.training.channels.fitted_channels import ChannelGrids, FittedChannels
+from recloop.training.finetuning.fit import Progress
 
 RANKING_MODELS = (RECLOOP, *BASELINES)
 
@@ -44,16 +43,27 @@ def evaluate(data: DataSet, config: BenchmarkConfig, show_status: StatusCallback
         return _document(data, config, {}, click_through.click_through(data, config, show_status))
     benchmark = prepare(data, config)
     channels = FittedChannels(benchmark.data, ChannelGrids(), config.seed, benchmark.config.seconds)
-    models = _train_and_measure(benchmark, channels, config.models, show_status)
+    trained: list[PackagedModel] = []
+
+    def recloop(progress: Progress) -> PackagedModel:
+        if not trained:
+            trained.append(train_and_package(benchmark, channels, progress))
+        return trained[0]
+
+    models = _train_and_measure(benchmark, channels, recloop, config.models, show_status)
     document = _document(data, config, benchmark.test_facts, models)
     if config.ablate:
-        document["ablation"] = measure_ablation(data, config, benchmark, channels, show_status)
+        whole = recloop(lambda _: None)
+        document["ablation"] = measure_ablation(
+            data, config, benchmark, channels, whole, show_status
+        )
     return document
 
 
 def _train_and_measure(
     benchmark: Benchmark,
     channels: FittedChannels,
+    recloop: Callable[[Progress], PackagedModel],
     names: tuple[str, ...],
     show_status: StatusCallback,
 ) -> dict[str, Any]:
@@ -65,10 +75,8 @@ def _train_and_measure(
 
     def fit(name: str) -> tuple[Callable[[], Ranked], dict[str, Any]]:
         if name == RECLOOP:
-            model = train_recloop(benchmark, channels, progress)
-            with tempfile.TemporaryDirectory() as folder:
-                recommender = reloaded(model.payload, Path(folder))
-            return lambda: rank_test_requests(recommender, benchmark), model.setting()
+            model = recloop(progress)
+            return lambda: rank_test_requests(model.recommender, benchmark), model.setting
         baseline = fit_baseline(name, channels, benchmark.config, progress)
         channel = baseline.channel
         return lambda: rank_with_channel(channel, test_requests, data.items), baseline.setting

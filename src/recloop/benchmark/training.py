@@ -1,5 +1,7 @@
 """Training, packaging and ranking of recloop on the data of a benchmark."""
 
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,12 +122,38 @@ def rank_test_requests(
     return to_rows(rank_requests(recommender, frame, known_until), catalogue)
 
 
-def reloaded(payload: Payload, folder: Path) -> Recommender:
-    """Return the recommender of a packaged model after it was written and read, as in service.
+@dataclass(frozen=True)
+class PackagedModel:
+    """A packaged model that was written and read again, as in service.
+
+    Attributes:
+        recommender: Its recommender.
+        setting: The settings that were chosen on validation data.
+        seconds: Seconds of training and packaging.
+    """
+
+    recommender: Recommender
+    setting: dict[str, Any]
+    seconds: float
+
+
+def train_and_package(
+    benchmark: Benchmark,
+    channels: FittedChannels,
+    progress: Progress,
+    text: NDArray[np.float32] | None = None,
+) -> PackagedModel:
+    """Train recloop as `train_recloop` does, and return it as it serves.
 
     Args:
-        payload: The packaged model.
-        folder: An empty folder.
+        benchmark: The data and the settings.
+        channels: The channels beside the sequence model.
+        progress: Called with the entry of every epoch.
+        text: Text vectors to use instead of those of a language model, `(items, width)`.
     """
-    payload.save(folder)
-    return Payload.load(folder).recommender()
+    started = time.monotonic()
+    model = train_recloop(benchmark, channels, progress, text)
+    with tempfile.TemporaryDirectory() as folder:
+        model.payload.save(Path(folder))
+        recommender = Payload.load(Path(folder)).recommender()
+    return PackagedModel(recommender, model.setting(), time.monotonic() - started)
