@@ -13,6 +13,8 @@ MEASURED = Path("docs/measured.md").read_text(encoding="utf-8")
 CLAIMS = README + MEASURED
 RESULTS = Path("benchmarks/results")
 RUNS = json.loads(RESULTS.joinpath("offline.json").read_text(encoding="utf-8"))["runs"]
+ABLATED = sorted(RESULTS.glob("ablation-*-seed1.json"))
+ABLATIONS = ("no text", "words only", "state an hour old")
 EVALUATED = sorted(RESULTS.glob("evaluate-*-seed1.json"))
 
 
@@ -46,6 +48,17 @@ def test_recloop_and_the_best_baseline_of_every_data_set_are_in_the_readme(path:
     best = max((found["ndcg@10"] for found in models.values()), key=lambda found: found["value"])
     assert interval(ours) in README
     assert interval(best) in README
+
+
+@pytest.mark.parametrize("path", ABLATED, ids=lambda path: path.stem)
+def test_what_text_and_state_bring_is_in_the_readme(path: Path) -> None:
+    differences = json.loads(path.read_text(encoding="utf-8"))["ablation"]["differences"]
+    whole = {(row["of"], row["from"]): row for row in differences if row["slice"] == "all"}
+    shown = [
+        f"{row['value']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]".replace("0.", ".")
+        for row in (whole["recloop", other] for other in ABLATIONS)
+    ]
+    assert f"| {' | '.join(shown)} |" in README
 
 
 def test_no_figure_is_there_that_was_not_measured() -> None:

@@ -58,6 +58,7 @@ class TrainedModel:
             **self.weighted.weights.model_dump(),
             "text_last": self.weighted.text_last,
             "tuning": self.sequence.config.text.tuning,
+            "text_passes": len(self.sequence.config.text_passes),
             "sequence": self.sequence.setting(),
         }
 
