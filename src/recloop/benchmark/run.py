@@ -38,8 +38,11 @@ def evaluate(data: DataSet, config: BenchmarkConfig, show_status: StatusCallback
 
     Raises:
         FolderError: There are no requests, or the protocol needs labels that are missing.
+        ValueError: An ablation is asked for with the protocol ctr, which has none.
     """
     if config.protocol == "ctr":
+        if config.ablate:
+            raise ValueError("--ablate is for lists: use the protocol next-item or temporal")
         return _document(data, config, {}, click_through.click_through(data, config, show_status))
     benchmark = prepare(data, config)
     channels = FittedChannels(benchmark.data, ChannelGrids(), config.seed, benchmark.config.seconds)

@@ -40,7 +40,9 @@ def rank_requests(
     if known_until is None:
         known_until = pl.repeat(np.inf, request_frame.height, eager=True)
     batches = [
-        _rank_batch(recommender, request_frame[start : start + size], known_until[start:])
+        _rank_batch(
+            recommender, request_frame[start : start + size], known_until[start : start + size]
+        )
         for start in range(0, request_frame.height, size)
     ]
     return pl.concat(batches)
@@ -52,7 +54,7 @@ def _rank_batch(
     batch = [
         Request(_history(recommender.catalogue, earlier, until), k=DEPTH, offline_seconds=seconds)
         for (earlier, seconds), until in zip(
-            _earlier_events(request_frame), known_until, strict=False
+            _earlier_events(request_frame), known_until, strict=True
         )
     ]
     ranked, scores = recommender.rank(batch)

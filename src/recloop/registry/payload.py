@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -34,7 +34,7 @@ from recloop.scoring.blend import Blend
 from recloop.scoring.candidate_set import ReferenceSample
 from recloop.scoring.channels.item_item import Sparse, no_links
 from recloop.scoring.onnx_session import open_session
-from recloop.scoring.query.matcher import PASSAGES, TEXTS, QueryMatcher
+from recloop.scoring.query.matcher import QueryMatcher
 from recloop.scoring.query.open_encoder import open_encoder
 from recloop.scoring.query.title_index import TitleIndex
 from recloop.scoring.ranker.onnx_ranker import OnnxRanker
@@ -204,19 +204,16 @@ class Payload:
     def _query(self) -> QueryMatcher:
         vectors = self.text if self.search is None else self.search
         indexes = self.indexes
+        reads_texts = self.config.query.reads_texts or self.search is None
         return QueryMatcher(
             open_encoder(self.config.query, self.encoder, self.tokenizer),
             vectors if indexes else vectors.astype(np.float32),
             indexes.titles if indexes else self.items[c.TITLE].to_list(),
             self.config.query.weights,
-            item_texts if self._query_reads() == TEXTS else item_passages,
+            item_texts if reads_texts else item_passages,
             indexes.search if indexes else None,
             self.sample.rows if indexes else None,
         )
-
-    def _query_reads(self) -> Literal["texts", "passages"]:
-        """Return which text of an item the query encoder reads, also for earlier versions."""
-        return self.config.query.reads or (TEXTS if self.search is None else PASSAGES)
 
     def _retrieval(self) -> CandidateRetrieval | None:
         if self.indexes is None:

