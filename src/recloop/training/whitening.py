@@ -7,7 +7,6 @@ texts of the catalogue vary a lot down to those in which they vary little.
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import normalize
 
 # Power of the variances by which directions are divided. One half gives all of them the same
 # variance; on films with short texts that amplified noise, and a quarter was better (docs/log.md).
@@ -39,6 +38,7 @@ def whitened(text: NDArray[np.float32]) -> NDArray[np.float32]:
         return text
     scales = (variances + _RIDGE * variances.mean()) ** -_POWER
     matrix = (directions * scales).astype(np.float32)
-    scaled = text @ matrix - (mean @ matrix).astype(np.float32)
+    scaled: NDArray[np.float32] = text @ matrix - (mean @ matrix).astype(np.float32)
     scaled *= written
-    return np.asarray(normalize(scaled, copy=False), np.float32)
+    scaled /= np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), np.float32(1e-9))
+    return scaled
